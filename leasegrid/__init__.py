@@ -1,0 +1,1 @@
+"""Compute that exists only while somebody leases it."""

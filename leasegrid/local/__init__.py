@@ -1,0 +1,1 @@
+"""The embedded fabric: leases of this machine's processes."""

@@ -1,0 +1,1 @@
+"""What runs the work: the protocol, the sandbox, the member and the coordinator."""

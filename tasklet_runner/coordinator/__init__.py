@@ -1,0 +1,1 @@
+"""The engine that executes a plan on a fabric."""

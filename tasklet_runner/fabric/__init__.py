@@ -1,0 +1,1 @@
+"""Where leases come from: the protocol that coordinators know."""

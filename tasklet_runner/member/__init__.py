@@ -1,0 +1,1 @@
+"""The leased worker: states, epochs, deadline, slots and its HTTP door."""

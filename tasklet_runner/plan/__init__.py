@@ -1,0 +1,1 @@
+"""Pure: what a job is compiled to, chunk ids, partitions, retry and renewal."""

@@ -1,0 +1,170 @@
+"""What a Job is compiled to: stages in waves. Everything is plain data, so that a successor can read it from the store."""
+
+from enum import StrEnum
+
+import msgspec
+
+from tasklet_runner.wire.programs import Language, Limits, Mode
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where bytes come from: an absolute path or a URI, or the text itself; `digest` (SHA-256, hex) is checked when given."""
+
+    uri: str = ""
+    inline: str | None = None
+    digest: str = ""
+
+
+class MountSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory (or file) that every chunk sees read-only at `path`."""
+
+    path: str
+    source: Source
+
+
+class TaskletPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A tasklet before its sources are read; `wire.programs.Program` is the same thing afterwards."""
+
+    name: str
+    language: Language
+    source: Source
+    mode: Mode = Mode.FRESH
+    arguments: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[MountSource, ...] = ()
+    limits: Limits = Limits()
+    input_files: bool = False
+    output_files: bool = False
+    durable: bool = False
+
+
+class Requirements(msgspec.Struct, frozen=True, order=True):
+    """What a chunk needs of a member: slots of one member, bytes of the member's memory (0: whatever), CPU features."""
+
+    slots: int = 1
+    memory: int = 0
+    cpu_features: tuple[str, ...] = ()
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One input given in the spec itself."""
+
+    value: str
+    requirements: Requirements | None = None
+
+
+class ItemsInput(msgspec.Struct, frozen=True, kw_only=True, tag="items"):
+    """A chunk per item, or per shard of items."""
+
+    items: tuple[Item, ...]
+    shards: int = 0
+
+
+class CountInput(msgspec.Struct, frozen=True, kw_only=True, tag="count"):
+    """So many chunks without input."""
+
+    count: int
+
+
+class LinesInput(msgspec.Struct, frozen=True, kw_only=True, tag="lines"):
+    """A chunk per so many lines of a text, newlines kept, or per shard of lines."""
+
+    source: Source
+    per_chunk: int = 1
+    shards: int = 0
+
+
+class FilesInput(msgspec.Struct, frozen=True, kw_only=True, tag="files"):
+    """A chunk per file that a glob names, in sorted order, or per shard of files. Globs and root are absolute or URIs."""
+
+    globs: tuple[str, ...]
+    root: str
+    shards: int = 0
+
+
+class StageInput(msgspec.Struct, frozen=True, kw_only=True, tag="stages"):
+    """The outputs of earlier stages: all of them in one chunk (`gather`), or a chunk per upstream chunk."""
+
+    stages: tuple[str, ...]
+    gather: bool = False
+
+
+Input = ItemsInput | CountInput | LinesInput | FilesInput | StageInput
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Back-off of transient faults of a chunk, in milliseconds."""
+
+    max_retries: int = 3
+    initial_backoff_milliseconds: int = 1000
+    max_backoff_milliseconds: int = 16000
+
+
+class LeaseTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Where workers come from and for how long: pools by name in order of preference (empty: the default pool)."""
+
+    pools: tuple[str, ...] = ()
+    requirements: Requirements = Requirements()
+    ttl_seconds: int = 120
+    renew_at_percent: int = 70
+    max_lifetime_seconds: int = 86400
+    priority: int = 0
+
+
+class CacheSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A named cache of results that outlives the job."""
+
+    name: str
+    size: int
+    retain_seconds: int
+
+
+class Layout(StrEnum):
+    """How outputs stand in a results directory."""
+
+    BY_INDEX = "ByIndex"
+    BY_PATH = "ByPath"
+
+
+class OutputSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's store (`size` in bytes; `store` None: small outputs inline), how long it stays unfetched, and where a copy goes."""
+
+    store: str = "Block"
+    size: int = 1024**3
+    retain_seconds: int = 3600
+    copy_to: str = ""
+    layout: Layout = Layout.BY_INDEX
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """One tasklet over one input."""
+
+    name: str
+    tasklet: TaskletPlan
+    input: Input
+    depends_on: tuple[str, ...] = ()
+    parallelism: int = 1
+    min_parallelism: int = 1
+    max_failed_chunks: int = 0
+    retry: RetryPolicy = RetryPolicy()
+    lease: LeaseTerms = LeaseTerms()
+    cache: CacheSettings | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole job: stages, and the waves in which they run (names; those of one wave run side by side)."""
+
+    namespace: str
+    name: str
+    stages: tuple[Stage, ...]
+    waves: tuple[tuple[str, ...], ...]
+    output: OutputSettings = OutputSettings()
+    active_deadline_seconds: int = 0
+    suspended: bool = False
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name; raises KeyError when there is none."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise KeyError(name)

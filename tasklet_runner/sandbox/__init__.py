@@ -1,0 +1,1 @@
+"""WebAssembly under limits: compile, cache, run one input, say what came of it."""

@@ -1,0 +1,1 @@
+"""Write-once objects on a disk, with an index and a quota."""

@@ -1,0 +1,105 @@
+"""The face of a job's store towards the coordinator: the same in this process and across a network.
+
+Objects are write-once. An object's key is `<stage>/<index>/<attempt>/stdout` or `<stage>/<index>/<attempt>/out/<file>`; of a chunk's attempts
+the one that a commit record names is visible, the others never are.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from tasklet_runner.wire.faults import Fault
+
+
+class NewObject(msgspec.Struct, frozen=True, array_like=True):
+    """An object to be written: its key and its bytes."""
+
+    key: str
+    data: bytes
+
+
+class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
+    """An object that is there: key, size in bytes, SHA-256 (hex)."""
+
+    key: str
+    size: int
+    digest: str
+
+
+class CommitRecord(msgspec.Struct, frozen=True, array_like=True):
+    """Makes one attempt of a chunk visible, or says which fault it ended with. `objects`: suffixes after the attempt, `stdout` first."""
+
+    stage: str
+    index: int
+    attempt: int
+    chunk_id: str
+    fault: Fault | None = None
+    objects: tuple[str, ...] = ("stdout",)
+    fuel_used: int = 0
+    wall_microseconds: int = 0
+    path: str = ""
+    cached: bool = False
+
+    def key(self, suffix: str = "stdout") -> str:
+        """The key of one of the visible attempt's objects."""
+        return f"{self.stage}/{self.index}/{self.attempt}/{suffix}"
+
+
+class JobStore(Protocol):
+    """What the coordinator does with a store. Every call raises StoreError when the disk fails or the quota is reached (which
+    store, how full, how to enlarge it), StoreFencedError when a higher term has been seen.
+    """
+
+    @property
+    def endpoint(self) -> str:
+        """Where members put large outputs: `unix:///path` or `http://host:port`."""
+        ...
+
+    @property
+    def uid(self) -> str:
+        """The name under which put grants address this store."""
+        ...
+
+    async def write(self, objects: Sequence[NewObject], commits: Sequence[CommitRecord]) -> int:
+        """All of it or nothing, in one transaction. A second commit of a chunk is ignored: the first attempt stays the visible one.
+        Returns how many commits were new. An object that is there with the same bytes is no error.
+        """
+        ...
+
+    async def read(self, key: str, offset: int = 0, length: int = -1) -> bytes:
+        """Bytes of an object. Raises KeyError when there is none."""
+        ...
+
+    async def stat(self, key: str) -> ObjectInfo:
+        """What there is under a key. Raises KeyError when there is none."""
+        ...
+
+    async def commits(self, stage: str, first: int = 0, limit: int = 1000) -> list[CommitRecord]:
+        """Commit records of a stage with index >= first, in index order, at most `limit`."""
+        ...
+
+    async def put_value(self, name: str, value: bytes) -> None:
+        """A small mutable record (plan, progress, `finished`), replaced as a whole and durable when the call returns."""
+        ...
+
+    async def get_value(self, name: str) -> bytes | None:
+        """The record, or None."""
+        ...
+
+    async def sync(self) -> None:
+        """Everything written so far is durable when the call returns."""
+        ...
+
+    async def used_bytes(self) -> int:
+        """Bytes that count against the quota."""
+        ...
+
+
+async def all_commits(store: JobStore, stage: str) -> AsyncIterator[CommitRecord]:
+    """Every commit record of a stage in index order, read in pages, so that a hundred thousand need no memory."""
+    first = 0
+    while page := await store.commits(stage, first):
+        for record in page:
+            yield record
+        first = page[-1].index + 1

@@ -1,0 +1,1 @@
+"""The protocol as types: messages, faults, errors, signed statements."""

@@ -1,0 +1,98 @@
+"""The member's HTTP door: requests and replies as JSON.
+
+`GET /v1/state` -> StateReport · `POST /v1/bind` SignedRequest(Bind) -> BindReply · `POST /v1/confirm` SignedRequest(Confirm) ·
+`POST /v1/release` SignedRequest(Capability or Release) -> ReleaseReply · `POST /v1/retire` SignedRequest(Retire) ·
+`POST /v1/renew` SignedRequest(Capability) -> RenewReply · `GET /v1/work` (WebSocket, see `wire.work`) · `GET /metrics` · `GET /healthz`.
+A refusal is an ErrorReply with status 400 (malformed), 401 (signature), 409 (Conflict, NotReady, Fenced), 410 (LeaseExpired), 413, 422 or 503.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class MemberState(StrEnum):
+    """`warming → ready → claimed → resetting → ready …` or `→ terminated`; `fenced` takes no lease again."""
+
+    WARMING = "warming"
+    READY = "ready"
+    CLAIMED = "claimed"
+    RESETTING = "resetting"
+    FENCED = "fenced"
+    TERMINATED = "terminated"
+
+
+class SignedRequest(msgspec.Struct, frozen=True):
+    """The body of every POST: one statement as compact JWS."""
+
+    statement: str
+
+
+class StateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a member says of itself. `seconds_left` until its deadline, -1 when unclaimed; `lease_uid` empty when unclaimed."""
+
+    member: str
+    incarnation: str
+    epoch: int
+    state: MemberState
+    slots: int
+    tasklet_memory: int
+    lease_uid: str = ""
+    confirmed: bool = False
+    seconds_left: float = -1.0
+    cpu_features: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class BindReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Bound, provisionally for five seconds. The same bind again gets the same reply."""
+
+    member: str
+    incarnation: str
+    epoch: int
+    slots: int
+    tasklet_memory: int
+
+
+class Counters(msgspec.Struct, frozen=True, kw_only=True):
+    """What a member did under one lease; handed over with its release, so that nothing is lost when it vanishes."""
+
+    tasklets: int = 0
+    faults: int = 0
+    fuel_used: int = 0
+    wall_milliseconds: int = 0
+    killed: int = 0
+
+
+class ReleaseReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The lease's part in this member is over (or was: an older epoch is a successful no-op, with `stale`)."""
+
+    member: str
+    epoch: int
+    stale: bool = False
+    counters: Counters = Counters()
+    scratch_bytes: int = 0
+
+
+class RenewReply(msgspec.Struct, frozen=True, kw_only=True):
+    """`seconds_left` until the member's deadline after the renewal."""
+
+    seconds_left: float
+
+
+class Hint(msgspec.Struct, frozen=True, kw_only=True):
+    """A member's word to its fabric at each transition; a hint: `/v1/state` decides."""
+
+    member: str
+    incarnation: str
+    epoch: int
+    state: MemberState
+    reason: str = ""
+
+
+class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal: a stable word, what and where, what to do."""
+
+    code: str
+    cause: str
+    remedy: str = ""

@@ -1,0 +1,114 @@
+"""What a member runs, and what came of it."""
+
+from enum import StrEnum
+
+import msgspec
+
+from tasklet_runner.wire.faults import Fault
+
+INLINE_OUTPUT_BYTES = 64 * 1024
+"""A chunk's output up to this size returns in the result frame; a larger one is put into the store by the member."""
+
+STDERR_TAIL_BYTES = 16 * 1024
+"""So much of the end of stderr is kept."""
+
+
+class Language(StrEnum):
+    """What the program's source is: a WASI preview-1 command module, or a Python file."""
+
+    WASM = "Wasm"
+    PYTHON = "Python"
+
+
+class Mode(StrEnum):
+    """Fresh: an instance per chunk. Loop: one interpreter, one JSON line in and out per chunk (Python only)."""
+
+    FRESH = "Fresh"
+    LOOP = "Loop"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of one run. `memory` and `max_output` in bytes; `fuel` in wasmtime's units."""
+
+    fuel: int = 10_000_000_000
+    memory: int = 256 * 1024 * 1024
+    wall_seconds: int = 60
+    max_output: int = 16 * 1024 * 1024
+
+
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
+    """A read-only directory that all chunks share: a tar archive, named by its SHA-256, unpacked at `path`."""
+
+    path: str
+    digest: str
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """One tasklet, ready to be run many times.
+
+    `source` is the SHA-256 (hex) of the module or of the Python file; `runtime` that of the interpreter's module (Python
+    only). Arguments and environment values may hold `$(CHUNK_INDEX)`, `$(CHUNK_ID)`, `$(CHUNK_PATH)`, `$(CHUNK_NAME)`,
+    `$(CHUNK_STEM)`, `$(CHUNK_ATTEMPT)` and names of the environment, expanded as in Kubernetes (`$$(X)` stays `$(X)`).
+    """
+
+    name: str
+    language: Language
+    source: str
+    runtime: str = ""
+    mode: Mode = Mode.FRESH
+    arguments: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    limits: Limits = Limits()
+    mounts: tuple[Mount, ...] = ()
+    input_files: bool = False
+    output_files: bool = False
+    durable: bool = False
+
+    @property
+    def module(self) -> str:
+        """The SHA-256 of the WebAssembly module that is compiled: the interpreter's for Python."""
+        return self.runtime if self.language is Language.PYTHON else self.source
+
+
+class Task(msgspec.Struct, frozen=True, array_like=True):
+    """One attempt at one chunk. `input` is its stdin; with `input_blob` (SHA-256 of a tar archive that was sent before) stdin is
+    the archive's member `stdin` and its members `in/…` stand in /in. `path` is the file's path below the root, or empty.
+    """
+
+    index: int
+    attempt: int
+    chunk_id: str
+    input: bytes = b""
+    path: str = ""
+    input_blob: str = ""
+
+
+class OutputFile(msgspec.Struct, frozen=True, array_like=True):
+    """One file of /out: its relative path with `/`, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """What one run came to: a fault, or stdout and files.
+
+    `held_bytes` > 0: the output was too large for the frame; the member holds it until a grant to put it comes. For the same
+    module, input and fuel, `fault`, outputs and `fuel_used` are the same on every machine.
+    """
+
+    fault: Fault | None = None
+    stdout: bytes = b""
+    files: tuple[OutputFile, ...] = ()
+    fuel_used: int = 0
+    wall_microseconds: int = 0
+    held_bytes: int = 0
+    stderr: bytes = b""
+
+
+class Result(msgspec.Struct, frozen=True, array_like=True):
+    """The outcome of one task."""
+
+    index: int
+    attempt: int
+    outcome: Outcome
