@@ -55,7 +55,10 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """One snapshot. `rate` in chunks per second over the last seconds; `elapsed` in seconds. `cached` chunks count as succeeded too."""
+    """One snapshot.
+
+    `rate` in chunks per second over the last seconds; `elapsed` in seconds. `cached` chunks count as succeeded too.
+    """
 
     phase: Phase
     elapsed: float
@@ -79,7 +82,10 @@ class ChunkFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. `reason`: Finished, ChunksFailed, DeadlineExceeded, Interrupted, StoreUnavailable, NoCapacity, InvalidInput …"""
+    """How a run ended.
+
+    `reason`: Finished, ChunksFailed, DeadlineExceeded, Interrupted, StoreUnavailable, NoCapacity, InvalidInput …
+    """
 
     complete: bool
     reason: str

@@ -1,7 +1,7 @@
 """The Fabric protocol: where leases come from. A coordinator cannot tell which fabric it is on.
 
-Every call is idempotent: `acquire` by `request_id`, the others by nature. Times are seconds from now by the caller's monotonic
-clock, as the fabric's wall clock is nobody's business.
+Every call is idempotent: `acquire` by `request_id`, the others by nature. Times are seconds from now by the caller's
+monotonic clock, as the fabric's wall clock is nobody's business.
 """
 
 from typing import Protocol
@@ -12,8 +12,10 @@ from tasklet_runner.wire.member import Counters
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a holder wants. `count` members, at least `min_count` at once (fewer: nothing stays bound); `elastic` keeps growing to
-    `count`. `memory` in bytes and `slots` are what one member must have; `holder_key` is an Ed25519 public key in base64url.
+    """What a holder wants.
+
+    `count` members, at least `min_count` at once (fewer: nothing stays bound); `elastic` keeps growing to `count`.
+    `memory` in bytes and `slots` are what one member must have; `holder_key` is an Ed25519 public key in base64url.
     """
 
     request_id: str
@@ -50,7 +52,10 @@ class LeasedMember(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease as it is now. `version` rises with every change of members, capabilities or deadline; `expires_in` in seconds."""
+    """A lease as it is now.
+
+    `version` rises with every change of members, capabilities or deadline; `expires_in` in seconds.
+    """
 
     uid: str
     name: str
@@ -100,7 +105,10 @@ class Fabric(Protocol):
         ...
 
     async def renew(self, uid: str) -> LeaseView:
-        """Move the deadline to now + ttl. Raises LeaseEndedError when it is too late, UnreachableError when nobody answered."""
+        """Move the deadline to now + ttl.
+
+        Raises LeaseEndedError when it is too late, UnreachableError when nobody answered.
+        """
         ...
 
     async def resize(self, uid: str, count: int, give_back: tuple[str, ...] = ()) -> LeaseView:
@@ -108,7 +116,9 @@ class Fabric(Protocol):
         ...
 
     async def report_lost(self, uid: str, member: str, reason: str) -> LeaseView:
-        """The holder cannot use this member any more; the fabric checks, replaces it in an elastic lease, and says what is left."""
+        """The holder cannot use this member any more; the fabric checks, replaces it in an elastic lease, and says
+        what is left.
+        """
         ...
 
     async def release(self, uid: str, reason: str = "Finished") -> Receipt:

@@ -1,4 +1,7 @@
-"""What a Job is compiled to: stages in waves. Everything is plain data, so that a successor can read it from the store."""
+"""What a Job is compiled to:
+
+stages in waves. Everything is plain data, so that a successor can read it from the store.
+"""
 
 from enum import StrEnum
 
@@ -8,7 +11,10 @@ from tasklet_runner.wire.programs import Language, Limits, Mode
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where bytes come from: an absolute path or a URI, or the text itself; `digest` (SHA-256, hex) is checked when given."""
+    """Where bytes come from:
+
+    an absolute path or a URI, or the text itself; `digest` (SHA-256, hex) is checked when given.
+    """
 
     uri: str = ""
     inline: str | None = None
@@ -75,7 +81,10 @@ class LinesInput(msgspec.Struct, frozen=True, kw_only=True, tag="lines"):
 
 
 class FilesInput(msgspec.Struct, frozen=True, kw_only=True, tag="files"):
-    """A chunk per file that a glob names, in sorted order, or per shard of files. Globs and root are absolute or URIs."""
+    """A chunk per file that a glob names, in sorted order, or per shard of files.
+
+    Globs and root are absolute or URIs.
+    """
 
     globs: tuple[str, ...]
     root: str
@@ -127,7 +136,10 @@ class Layout(StrEnum):
 
 
 class OutputSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The job's store (`size` in bytes; `store` None: small outputs inline), how long it stays unfetched, and where a copy goes."""
+    """The job's store (`size` in bytes; `store` None:
+
+    small outputs inline), how long it stays unfetched, and where a copy goes.
+    """
 
     store: str = "Block"
     size: int = 1024**3

@@ -1,7 +1,8 @@
 """The face of a job's store towards the coordinator: the same in this process and across a network.
 
-Objects are write-once. An object's key is `<stage>/<index>/<attempt>/stdout` or `<stage>/<index>/<attempt>/out/<file>`; of a chunk's attempts
-the one that a commit record names is visible, the others never are.
+Objects are write-once. An object's key is `<stage>/<index>/<attempt>/stdout` or
+`<stage>/<index>/<attempt>/out/<file>`; of a chunk's attempts the one that a commit record names is visible, the
+others never are.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -28,7 +29,10 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CommitRecord(msgspec.Struct, frozen=True, array_like=True):
-    """Makes one attempt of a chunk visible, or says which fault it ended with. `objects`: suffixes after the attempt, `stdout` first."""
+    """Makes one attempt of a chunk visible, or says which fault it ended with.
+
+    `objects`: suffixes after the attempt, `stdout` first.
+    """
 
     stage: str
     index: int
@@ -47,8 +51,10 @@ class CommitRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class JobStore(Protocol):
-    """What the coordinator does with a store. Every call raises StoreError when the disk fails or the quota is reached (which
-    store, how full, how to enlarge it), StoreFencedError when a higher term has been seen.
+    """What the coordinator does with a store.
+
+    Every call raises StoreError when the disk fails or the quota is reached (which store, how full, how to enlarge
+    it), StoreFencedError when a higher term has been seen.
     """
 
     @property
@@ -62,8 +68,10 @@ class JobStore(Protocol):
         ...
 
     async def write(self, objects: Sequence[NewObject], commits: Sequence[CommitRecord]) -> int:
-        """All of it or nothing, in one transaction. A second commit of a chunk is ignored: the first attempt stays the visible one.
-        Returns how many commits were new. An object that is there with the same bytes is no error.
+        """All of it or nothing, in one transaction.
+
+        A second commit of a chunk is ignored: the first attempt stays the visible one. Returns how many commits were
+        new. An object that is there with the same bytes is no error.
         """
         ...
 
@@ -80,7 +88,7 @@ class JobStore(Protocol):
         ...
 
     async def put_value(self, name: str, value: bytes) -> None:
-        """A small mutable record (plan, progress, `finished`), replaced as a whole and durable when the call returns."""
+        """Commit records of a stage with index >= first, in index order; `limit` at most."""
         ...
 
     async def get_value(self, name: str) -> bytes | None:

@@ -69,7 +69,10 @@ class SignatureError(ProtocolError):
 
 
 class RefusedError(LeaseGridError):
-    """A member or store understood the request and said no: Conflict, NotReady, Fenced, LeaseExpired, Unauthenticated …"""
+    """A member or store understood the request and said no:
+
+    Conflict, NotReady, Fenced, LeaseExpired, Unauthenticated …
+    """
 
     def __init__(self, reason: str, cause: str, *, remedy: str = "") -> None:
         super().__init__(cause, remedy=remedy)

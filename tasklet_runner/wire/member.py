@@ -1,9 +1,10 @@
 """The member's HTTP door: requests and replies as JSON.
 
-`GET /v1/state` -> StateReport · `POST /v1/bind` SignedRequest(Bind) -> BindReply · `POST /v1/confirm` SignedRequest(Confirm) ·
-`POST /v1/release` SignedRequest(Capability or Release) -> ReleaseReply · `POST /v1/retire` SignedRequest(Retire) ·
-`POST /v1/renew` SignedRequest(Capability) -> RenewReply · `GET /v1/work` (WebSocket, see `wire.work`) · `GET /metrics` · `GET /healthz`.
-A refusal is an ErrorReply with status 400 (malformed), 401 (signature), 409 (Conflict, NotReady, Fenced), 410 (LeaseExpired), 413, 422 or 503.
+`GET /v1/state` -> StateReport · `POST /v1/bind` SignedRequest(Bind) -> BindReply · `POST /v1/confirm`
+SignedRequest(Confirm) · `POST /v1/release` SignedRequest(Capability or Release) -> ReleaseReply · `POST /v1/retire`
+SignedRequest(Retire) · `POST /v1/renew` SignedRequest(Capability) -> RenewReply · `GET /v1/work` (WebSocket, see
+`wire.work`) · `GET /metrics` · `GET /healthz`. A refusal is an ErrorReply with status 400 (malformed), 401
+(signature), 409 (Conflict, NotReady, Fenced), 410 (LeaseExpired), 413, 422 or 503.
 """
 
 from enum import StrEnum
@@ -29,7 +30,10 @@ class SignedRequest(msgspec.Struct, frozen=True):
 
 
 class StateReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a member says of itself. `seconds_left` until its deadline, -1 when unclaimed; `lease_uid` empty when unclaimed."""
+    """What a member says of itself.
+
+    `seconds_left` until its deadline, -1 when unclaimed; `lease_uid` empty when unclaimed.
+    """
 
     member: str
     incarnation: str

@@ -46,9 +46,10 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """One tasklet, ready to be run many times.
 
-    `source` is the SHA-256 (hex) of the module or of the Python file; `runtime` that of the interpreter's module (Python
-    only). Arguments and environment values may hold `$(CHUNK_INDEX)`, `$(CHUNK_ID)`, `$(CHUNK_PATH)`, `$(CHUNK_NAME)`,
-    `$(CHUNK_STEM)`, `$(CHUNK_ATTEMPT)` and names of the environment, expanded as in Kubernetes (`$$(X)` stays `$(X)`).
+    `source` is the SHA-256 (hex) of the module or of the Python file; `runtime` that of the interpreter's module
+    (Python only). Arguments and environment values may hold `$(CHUNK_INDEX)`, `$(CHUNK_ID)`, `$(CHUNK_PATH)`,
+    `$(CHUNK_NAME)`, `$(CHUNK_STEM)`, `$(CHUNK_ATTEMPT)` and names of the environment, expanded as in Kubernetes
+    (`$$(X)` stays `$(X)`).
     """
 
     name: str
@@ -71,8 +72,10 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True, array_like=True):
-    """One attempt at one chunk. `input` is its stdin; with `input_blob` (SHA-256 of a tar archive that was sent before) stdin is
-    the archive's member `stdin` and its members `in/…` stand in /in. `path` is the file's path below the root, or empty.
+    """One attempt at one chunk.
+
+    `input` is its stdin; with `input_blob` (SHA-256 of a tar archive that was sent before) stdin is the archive's
+    member `stdin` and its members `in/…` stand in /in. `path` is the file's path below the root, or empty.
     """
 
     index: int
@@ -93,8 +96,8 @@ class OutputFile(msgspec.Struct, frozen=True, array_like=True):
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
     """What one run came to: a fault, or stdout and files.
 
-    `held_bytes` > 0: the output was too large for the frame; the member holds it until a grant to put it comes. For the same
-    module, input and fuel, `fault`, outputs and `fuel_used` are the same on every machine.
+    `held_bytes` > 0: the output was too large for the frame; the member holds it until a grant to put it comes. For
+    the same module, input and fuel, `fault`, outputs and `fuel_used` are the same on every machine.
     """
 
     fault: Fault | None = None

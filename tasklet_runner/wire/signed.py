@@ -1,8 +1,8 @@
 """Signed statements as JSON Web Signatures.
 
-Format: JWS compact serialisation (RFC 7515) with EdDSA over Ed25519 (RFC 8037). The protected header is fixed for each
-kind of statement, `{"alg":"EdDSA","typ":"leasegrid-<kind>+jws"}`, and compared whole: there is no algorithm to choose and a
-statement of one kind never passes for another.
+Format: JWS compact serialisation (RFC 7515) with EdDSA over Ed25519 (RFC 8037). The protected header is fixed for
+each kind of statement, `{"alg":"EdDSA","typ":"leasegrid-<kind>+jws"}`, and compared whole: there is no algorithm to
+choose and a statement of one kind never passes for another.
 """
 
 import base64

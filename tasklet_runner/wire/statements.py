@@ -1,7 +1,7 @@
 """What the fabric, the holder and the coordinator sign. Times are UNIX seconds of the signer's clock.
 
-Members never compare these times with their own wall clock: see `tasklet_runner.member.states` for the conversion through
-the bind's `iat`.
+Members never compare these times with their own wall clock: see `tasklet_runner.member.states` for the conversion
+through the bind's `iat`.
 """
 
 import msgspec

@@ -1,9 +1,9 @@
 """The messages of the one duplex connection between a holder and a member.
 
-Transport: a WebSocket at `GET /v1/work` of the member, one binary message per struct, MessagePack with a tag. The member
-speaks first (`Hello`). After `Opened` the holder sends blobs, programs and frames of tasks; each frame is addressed to one
-slot, and a slot runs its frames in the order in which they came. Results may come back in several pieces; the
-last piece of a frame has `done`.
+Transport: a WebSocket at `GET /v1/work` of the member, one binary message per struct, MessagePack with a tag. The
+member speaks first (`Hello`). After `Opened` the holder sends blobs, programs and frames of tasks; each frame is
+addressed to one slot, and a slot runs its frames in the order in which they came. Results may come back in several
+pieces; the last piece of a frame has `done`.
 """
 
 import msgspec
@@ -84,8 +84,10 @@ class Forget(_Message, frozen=True):
 
 
 class Prepare(_Message, frozen=True):
-    """Make the program ready in all slots. Its blobs were sent before. With `code` (SHA-256 of a blob of encrypted compiled code) nothing
-    is compiled; without it the member compiles and, if `share`, sends the encrypted code back as a blob first.
+    """Make the program ready in all slots.
+
+    Its blobs were sent before. With `code` (SHA-256 of a blob of encrypted compiled code) nothing is compiled;
+    without it the member compiles and, if `share`, sends the encrypted code back as a blob first.
     """
 
     program_id: int
@@ -128,8 +130,8 @@ class Results(_Message, frozen=True):
 
 
 class NotRun(_Message, frozen=True):
-    """Tasks of a frame that never started, because their slot's process was killed or restarted; they may be sent again at once.
-    Ends the frame.
+    """Tasks of a frame that never started, because their slot's process was killed or restarted; they may be sent
+    again at once. Ends the frame.
     """
 
     slot: int
