@@ -88,7 +88,7 @@ class JobStore(Protocol):
         ...
 
     async def put_value(self, name: str, value: bytes) -> None:
-        """Commit records of a stage with index >= first, in index order; `limit` at most."""
+        """A small mutable record (plan, progress, `finished`): replaced whole, durable when the call returns."""
         ...
 
     async def get_value(self, name: str) -> bytes | None:
