@@ -1,0 +1,58 @@
+"""Bytes that are too many for a frame: kept in a file, named by their SHA-256, sent in pieces."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasklet_runner.wire.work import BLOB_PIECE_BYTES, Blob
+
+
+@dataclass(frozen=True)
+class BlobFile:
+    """A file of `size` bytes with that SHA-256 (hex); it does not change as long as somebody sends it."""
+
+    path: Path
+    digest: str
+    size: int
+
+    def pieces(self) -> Iterator[Blob]:
+        """The messages that carry the blob, in order; at least one, of which the last ends at `size`."""
+        with self.path.open("rb") as file:
+            offset = 0
+            while True:
+                data = file.read(BLOB_PIECE_BYTES)
+                yield Blob(self.digest, self.size, offset, data)
+                offset += len(data)
+                if offset >= self.size or not data:
+                    return
+
+    def remove(self) -> None:
+        """Delete the file; one that is gone is no error."""
+        self.path.unlink(missing_ok=True)
+
+
+class BlobWriter:
+    """Writes a new blob into a directory piece by piece, and knows its digest at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._file = path.open("wb")
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def finish(self) -> BlobFile:
+        """Close the file; the blob is whole."""
+        self._file.close()
+        return BlobFile(self.path, self._hash.hexdigest(), self.size)
+
+    def abandon(self) -> None:
+        """Close and delete what was written."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""What a coordinator needs of the world around it, in one frozen value, so that nothing is global."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tasklet_runner.coordinator.code import CodeVault
+from tasklet_runner.fabric.protocol import Fabric, LeasedMember
+from tasklet_runner.plan.types import CacheSettings
+from tasklet_runner.store.cache import ResultCache
+from tasklet_runner.store.protocol import JobStore
+from tasklet_runner.wire.work import Hello, ToHolder, ToMember
+
+OpenCache = Callable[[CacheSettings], Awaitable[ResultCache]]
+
+
+class Connection(Protocol):
+    """One duplex connection to a leased member; `client.work.WorkConnection` is the real one."""
+
+    @property
+    def hello(self) -> Hello:
+        """The member's first word."""
+        ...
+
+    async def send(self, message: ToMember) -> None:
+        """Send one message; waits while the member does not read. Raises UnreachableError when the connection is gone."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[ToHolder]:
+        """Messages of the member until the connection ends."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection; a second call does nothing."""
+        ...
+
+
+Connect = Callable[[LeasedMember, str, Ed25519PrivateKey], Awaitable[Connection]]
+"""Opens a connection to a member: the member, the capability that lists it, the holder's key."""
+
+
+async def open_work_connection(member: LeasedMember, capability: str, holder: Ed25519PrivateKey) -> Connection:
+    """The connection that every fabric's members understand."""
+    # Here and not above: the tests of the pure parts of this room need no HTTP stack.
+    from tasklet_runner.client.work import WorkConnection
+
+    return await WorkConnection.open(member, capability, holder)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The fabric, the job's store and the keys.
+
+    `scratch`: an existing directory of this run alone, for temporary files (packed inputs, sources); the coordinator removes
+    what it made there. `term`: the coordinator's generation, named in put grants. `holder` signs them too, so the store's door
+    must know its public half. `parent`: the lease under which worker leases stand, if any. `jitter` draws from 0 <= x < 1.
+    """
+
+    fabric: Fabric
+    store: JobStore
+    holder: Ed25519PrivateKey
+    code: CodeVault
+    scratch: Path
+    open_cache: OpenCache | None = None
+    term: int = 1
+    holder_identity: str = ""
+    parent: str = ""
+    connect: Connect = open_work_connection
+    jitter: Callable[[], float] = field(default=random.random)
