@@ -11,6 +11,9 @@ from typing import Protocol
 import msgspec
 
 from tasklet_runner.wire.faults import Fault
+from tasklet_runner.wire.store import ObjectInfo
+
+__all__ = ["CommitRecord", "JobStore", "NewObject", "ObjectInfo", "all_commits"]
 
 
 class NewObject(msgspec.Struct, frozen=True, array_like=True):
@@ -18,14 +21,6 @@ class NewObject(msgspec.Struct, frozen=True, array_like=True):
 
     key: str
     data: bytes
-
-
-class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
-    """An object that is there: key, size in bytes, SHA-256 (hex)."""
-
-    key: str
-    size: int
-    digest: str
 
 
 class CommitRecord(msgspec.Struct, frozen=True, array_like=True):

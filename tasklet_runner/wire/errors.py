@@ -97,6 +97,18 @@ class StoreFencedError(StoreError):
     code = FaultKind.FENCED.value
 
 
+class ObjectConflictError(StoreError):
+    """An object or a grant that contradicts what is there: objects are write-once."""
+
+    code = "Conflict"
+
+
+class ResultsError(LeaseGridError):
+    """The results directory cannot be written, or two chunks claim one path."""
+
+    code = "Results"
+
+
 class InputError(LeaseGridError):
     """An input, module or source that cannot be read, or has another hash than the job says."""
 

@@ -1,0 +1,215 @@
+"""The index of a store: which objects there are, which attempts are visible, and small records. SQLite in WAL mode.
+
+Writes do not wait for the disk (`synchronous=NORMAL`: a power cut may take the last transactions, never half of one);
+`DiskStore.sync` makes them durable by syncing the write-ahead log. Source: https://www.sqlite.org/wal.html.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tasklet_runner.store.protocol import CommitRecord
+from tasklet_runner.wire.errors import ObjectConflictError
+
+DATABASE = "index.db"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects(
+  key TEXT PRIMARY KEY, size INTEGER NOT NULL, digest BLOB NOT NULL, file TEXT, checksums BLOB, data BLOB);
+CREATE TABLE IF NOT EXISTS commits(
+  stage TEXT NOT NULL, number INTEGER NOT NULL, attempt INTEGER NOT NULL, record BLOB NOT NULL,
+  PRIMARY KEY(stage, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records(name TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+INSERT OR IGNORE INTO counters VALUES('used', 0), ('term', 0);
+"""
+_OTHER_ATTEMPTS = "key > :chunk AND key < :chunk_end AND NOT (key > :kept AND key < :kept_end)"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(CommitRecord).decode
+
+
+class ObjectRow(NamedTuple):
+    """One object as it stands in the index: `data` for a small one, `file` and `checksums` for a large one."""
+
+    key: str
+    size: int
+    digest: bytes
+    file: str | None = None
+    checksums: bytes | None = None
+    data: bytes | None = None
+
+
+class Applied(NamedTuple):
+    """What a transaction did: how many commits were new, and which files no row names any more."""
+
+    new_commits: int
+    unused_files: list[str]
+
+
+class QuotaReachedError(Exception):
+    """So many more bytes were wanted than there is room for. DiskStore says it in words."""
+
+    def __init__(self, wanted: int) -> None:
+        super().__init__(wanted)
+        self.wanted = wanted
+
+
+def connect(directory: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode that writes without waiting for the disk and never checkpoints by itself."""
+    connection = sqlite3.connect(directory / DATABASE, isolation_level=None, check_same_thread=False)
+    connection.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; PRAGMA busy_timeout=10000"
+    )
+    return connection
+
+
+class Index:
+    """Blocking; raises sqlite3.Error. `used` is the exact sum of the sizes of all objects."""
+
+    def __init__(self, directory: Path) -> None:
+        self._connection = connect(directory)
+        self._connection.executescript(_SCHEMA)
+        self.used = self._counter("used")
+        self.term = self._counter("term")
+
+    def close(self) -> None:
+        """Fold the log into the database and let go."""
+        self._connection.close()
+
+    def raise_term(self, term: int) -> None:
+        """Durable when the call returns."""
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("UPDATE counters SET value=? WHERE name='term'", (term,))
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self.term = term
+
+    def apply(self, rows: Sequence[ObjectRow], commits: Sequence[CommitRecord], room: int) -> Applied:
+        """All of it or nothing.
+
+        Raises:
+            QuotaReachedError: the new objects have more than `room` bytes.
+            ObjectConflictError: an object is there with other bytes.
+        """
+        with self._transaction():
+            fresh = self._insert(rows)
+            added = sum(row.size for row in fresh)
+            if added > room:
+                raise QuotaReachedError(added)
+            new = self._insert_commits(commits)
+            freed, unused = self._drop_invisible(commits, everything_was_new=new == len(commits))
+            used = self.used + added - freed
+            if used != self.used:
+                self._connection.execute("UPDATE counters SET value=? WHERE name='used'", (used,))
+        self.used = used
+        if len(fresh) < len(rows):
+            kept = {row.file for row in fresh}
+            unused += [row.file for row in rows if row.file is not None and row.file not in kept]
+        return Applied(new, unused)
+
+    def find(self, key: str) -> ObjectRow | None:
+        """The object of that key, its bytes included when it is small."""
+        found = self._connection.execute("SELECT * FROM objects WHERE key=?", (key,)).fetchone()
+        return None if found is None else ObjectRow(*found)
+
+    def stat(self, key: str) -> tuple[int, bytes] | None:
+        """Size and digest without the bytes."""
+        found: tuple[int, bytes] | None = self._connection.execute(
+            "SELECT size, digest FROM objects WHERE key=?", (key,)
+        ).fetchone()
+        return found
+
+    def commits(self, stage: str, first: int, limit: int) -> list[CommitRecord]:
+        """Commit records of a stage with index >= first, in index order."""
+        found = self._connection.execute(
+            "SELECT record FROM commits WHERE stage=? AND number>=? ORDER BY number LIMIT ?", (stage, first, limit)
+        )
+        return [_decode(record) for (record,) in found]
+
+    def put_value(self, name: str, value: bytes) -> None:
+        """Replace a record whole."""
+        self._connection.execute("INSERT OR REPLACE INTO records VALUES(?, ?)", (name, value))
+
+    def get_value(self, name: str) -> bytes | None:
+        """The record, or None."""
+        found = self._connection.execute("SELECT value FROM records WHERE name=?", (name,)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def files(self) -> set[str]:
+        """Every file that a row names."""
+        return {name for (name,) in self._connection.execute("SELECT file FROM objects WHERE file IS NOT NULL")}
+
+    def _counter(self, name: str) -> int:
+        return int(self._connection.execute("SELECT value FROM counters WHERE name=?", (name,)).fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        finally:
+            # SQLite has rolled back by itself after some failures, a full disk among them.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _insert(self, rows: Sequence[ObjectRow]) -> Sequence[ObjectRow]:
+        self._connection.execute("SAVEPOINT objects")
+        before = self._connection.total_changes
+        self._insert_rows(rows)
+        if self._connection.total_changes - before == len(rows):
+            return rows
+        self._connection.execute("ROLLBACK TO objects")
+        fresh = self._unknown(rows)
+        self._insert_rows(fresh)
+        return fresh
+
+    def _insert_rows(self, rows: Iterable[ObjectRow]) -> None:
+        self._connection.executemany("INSERT OR IGNORE INTO objects VALUES(?, ?, ?, ?, ?, ?)", rows)
+
+    def _unknown(self, rows: Sequence[ObjectRow]) -> list[ObjectRow]:
+        fresh: dict[str, ObjectRow] = {}
+        for row in rows:
+            known = (row.size, fresh[row.key].digest) if row.key in fresh else self.stat(row.key)
+            if known is None:
+                fresh[row.key] = row
+            elif known[1] != row.digest:
+                raise ObjectConflictError(
+                    f"object {row.key!r} is there with other bytes",
+                    remedy="objects are write-once: put another attempt under its own key",
+                )
+        return list(fresh.values())
+
+    def _insert_commits(self, commits: Sequence[CommitRecord]) -> int:
+        before = self._connection.total_changes
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO commits VALUES(?, ?, ?, ?)",
+            [(record.stage, record.index, record.attempt, _encode(record)) for record in commits],
+        )
+        return self._connection.total_changes - before
+
+    def _drop_invisible(self, commits: Sequence[CommitRecord], *, everything_was_new: bool) -> tuple[int, list[str]]:
+        """Objects of attempts that will never be visible give their bytes back; returns bytes and files."""
+        freed, files = 0, []
+        for record in commits:
+            if record.attempt > 1 or not everything_was_new:
+                for size, file in self._drop_other_attempts(record.stage, record.index):
+                    freed += size
+                    files += [file] if file else []
+        return freed, files
+
+    def _drop_other_attempts(self, stage: str, number: int) -> list[tuple[int, str | None]]:
+        (visible,) = self._connection.execute(
+            "SELECT attempt FROM commits WHERE stage=? AND number=?", (stage, number)
+        ).fetchone()
+        chunk, kept = f"{stage}/{number}", f"{stage}/{number}/{visible}"
+        # "0" is the character after "/": the range holds exactly the keys below the prefix.
+        bounds = {"chunk": chunk + "/", "chunk_end": chunk + "0", "kept": kept + "/", "kept_end": kept + "0"}
+        dropped = self._connection.execute(f"SELECT size, file FROM objects WHERE {_OTHER_ATTEMPTS}", bounds).fetchall()  # noqa: S608  # a constant
+        if dropped:
+            self._connection.execute(f"DELETE FROM objects WHERE {_OTHER_ATTEMPTS}", bounds)  # noqa: S608  # a constant
+        return dropped
