@@ -1,0 +1,44 @@
+"""What a Job shows of its run."""
+
+from pydantic import Field
+
+from leasegrid.api.common import Condition, Instant, Model, Whole
+from leasegrid.api.lease import LeaseReceipt
+
+
+class ChunkCounts(Model):
+    """Chunks by what became of them."""
+
+    total: Whole = Field(default=0, description="All chunks.")
+    succeeded: Whole = Field(default=0, description="Chunks with an output.")
+    failed: Whole = Field(default=0, description="Chunks that ended with a fault.")
+    retried: Whole = Field(default=0, description="Tries after a first one.")
+    cached: Whole = Field(default=0, description="Chunks whose output came from the cache.")
+    skipped: Whole = Field(default=0, description="Chunks that were not needed any more.")
+
+
+class TimelineEntry(Model):
+    """A change of the run's shape."""
+
+    after_milliseconds: Whole = Field(description="Time since the start.")
+    leased: Whole = Field(description="Members under lease.")
+    running: Whole = Field(description="Chunks that run.")
+    done: Whole = Field(description="Chunks that are done.")
+
+
+class JobStatus(Model):
+    """What has been done."""
+
+    start_time: Instant | None = Field(default=None, description="When it started.")
+    completion_time: Instant | None = Field(default=None, description="When it ended.")
+    chunks: ChunkCounts = Field(default=ChunkCounts(), description="Chunks by what became of them.")
+    completed_indexes: str = Field(default="", description="Indexes that succeeded, as 0-4,7; at most 16 KiB.")
+    failed_indexes: str = Field(default="", description="Indexes that failed, as 0-4,7; at most 16 KiB.")
+    workers: Whole = Field(default=0, description="Members that work for it now.")
+    coordinator_generation: Whole = Field(default=0, description="Term of its coordinator.")
+    result_location: str = Field(default="", description="Where the outputs are.")
+    timeline: tuple[TimelineEntry, ...] = Field(
+        default=(), description="Change points of the run, thinned to a bounded number."
+    )
+    receipt: LeaseReceipt | None = Field(default=None, description="What its leases left behind in writing.")
+    conditions: tuple[Condition, ...] = Field(default=(), description="Progressing, Complete, Failed, Suspended.")
