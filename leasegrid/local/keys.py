@@ -1,0 +1,86 @@
+"""The fabric's own Ed25519 pair, kept in the state directory: PKCS #8 in PEM (RFC 5958), mode 0600."""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from tasklet_runner.wire.errors import StateDirectoryError
+
+
+def fabric_key(path: Path) -> Ed25519PrivateKey:
+    """The key at this path; made, durable, when there is none.
+
+    Raises StateDirectoryError when others may read it, when it is somebody else's, or when it is no such key.
+    """
+    try:
+        content = _checked_content(path)
+    except FileNotFoundError:
+        content = private_file(path, _new_pem())
+    return _parsed(path, content)
+
+
+def private_file(path: Path, content: bytes) -> bytes:
+    """Make a file of mode 0600 appear whole and durable, or not at all.
+
+    Returns what stands there afterwards: another process may have been quicker, and then its content counts.
+    """
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return path.read_bytes()
+    finally:
+        os.close(descriptor)
+        temporary.unlink()
+    return content
+
+
+def _new_pem() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _checked_content(path: Path) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StateDirectoryError(
+            f"the fabric's key {path} cannot be read: {error.strerror}",
+            remedy=f"make it a readable file of your own, or delete it: chmod 600 {path}",
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        _check_rights(path, os.fstat(descriptor))
+        return file.read(4096)
+
+
+def _check_rights(path: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise StateDirectoryError(
+            f"the fabric's key {path} belongs to user {found.st_uid}",
+            remedy="use a state directory of your own: set XDG_STATE_HOME",
+        )
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise StateDirectoryError(
+            f"the fabric's key {path} has mode {stat.S_IMODE(found.st_mode):04o}: others can read it",
+            remedy=f"chmod 600 {path}; if others may have read it, delete it and a new one is made",
+        )
+
+
+def _parsed(path: Path, content: bytes) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(content, password=None)
+    except (ValueError, TypeError) as error:
+        raise StateDirectoryError(
+            f"the fabric's key {path} is damaged: {error}", remedy="delete it and a new one is made"
+        ) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise StateDirectoryError(f"{path} is no Ed25519 key", remedy="delete it and a new one is made")
+    return key

@@ -1,0 +1,184 @@
+"""The state directory: what outlives a run on one machine.
+
+`$XDG_STATE_HOME/leasegrid` (default `~/.local/state/leasegrid`, XDG Base Directory Specification 0.8), mode 0700, with
+`key` (the fabric's pair), `jobs/<namespace>/<name>/` and `caches/<name>/` (volumes), `leases.db` (the books).
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from leasegrid.local.books import LeaseBooks, LeaseRow, Resource
+from leasegrid.local.keys import fabric_key
+from leasegrid.local.volumes import LOCK, Volume, byte_count, component, hold_volume, serving_process, try_hold
+from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.wire.errors import StateDirectoryError
+
+LATE_SECONDS = 5.0
+"""A CPU lease of another run is ended in the books so long after its deadline: its members have freed themselves."""
+
+
+class KeptLease(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease that has not ended. Sizes in bytes, times in UNIX seconds; `process`: the run that uses it, or 0.
+
+    `expires` None: kept until its job is run again and finishes.
+    """
+
+    uid: str
+    resource: Resource
+    namespace: str
+    name: str
+    holder: str
+    purpose: str
+    members: tuple[str, ...]
+    volume_bytes: int
+    acquired: float
+    expires: float | None
+    process: int = 0
+
+
+class StateDirectory:
+    """One user's state on this machine. Everything may raise StateDirectoryError with a remedy."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateDirectoryError(
+                f"the state directory {root} cannot be made: {error.strerror}",
+                remedy="check its rights, or set XDG_STATE_HOME to another directory",
+            ) from error
+
+    @classmethod
+    def default(cls, environment: Mapping[str, str] = os.environ) -> "StateDirectory":
+        """The user's own. A relative XDG_STATE_HOME is ignored, as its specification says."""
+        named = Path(environment.get("XDG_STATE_HOME", ""))
+        base = named if named.is_absolute() else Path.home() / ".local" / "state"
+        return cls(base / "leasegrid")
+
+    @cached_property
+    def key(self) -> Ed25519PrivateKey:
+        """The fabric's private key; made at the first use."""
+        return fabric_key(self.root / "key")
+
+    @cached_property
+    def books(self) -> LeaseBooks:
+        """The table of leases."""
+        return LeaseBooks(self.root / "leases.db")
+
+    def hold_job(self, namespace: str, name: str) -> Volume:
+        """The job's volume for this run alone, its term raised."""
+        path = self.root / "jobs" / component(namespace, "namespace") / component(name, "job")
+        return hold_volume(path, f"the job {namespace}/{name}")
+
+    def hold_cache(self, name: str) -> Volume:
+        """The cache's volume for this run alone."""
+        return hold_volume(self.root / "caches" / component(name, "cache"), f"the cache {name}")
+
+    def row_of(self, volume: Volume) -> LeaseRow | None:
+        """The live Block lease of a volume."""
+        return self.books.at(self._relative(volume.path))
+
+    def enter(self, volume: Volume, row: LeaseRow) -> LeaseRow:
+        """Write a volume's Block lease into the books; returns the row as written."""
+        entered = msgspec.structs.replace(row, resource=Resource.BLOCK, directory=self._relative(volume.path))
+        self.books.write(entered)
+        return entered
+
+    def delete(self, volume: Volume, reason: str) -> Receipt:
+        """Delete a volume at once, and write its lease's receipt. Its lock is released."""
+        row = self.row_of(volume)
+        started = time.monotonic()
+        freed = volume.delete()
+        return self._ended(row, reason, freed, started)
+
+    def kept(self, now: float) -> list[KeptLease]:
+        """Every lease that has not ended by `now` (UNIX seconds), oldest first, with what it holds and until when."""
+        return [self._kept(row) for row in self.books.live() if row.expires is None or row.expires > now]
+
+    def reap(self, now: float) -> list[Receipt]:
+        """End what has expired by `now`: volumes are deleted, unless a process serves them. Returns the receipts."""
+        receipts = [receipt for row in self.books.live() if (receipt := self._reap(row, now)) is not None]
+        self._reap_strays()
+        self.books.forget(now)
+        return receipts
+
+    def close(self) -> None:
+        """Close the books; a second call does nothing."""
+        if "books" in self.__dict__:
+            self.books.close()
+
+    def _kept(self, row: LeaseRow) -> KeptLease:
+        path = self.root / row.directory
+        return KeptLease(
+            uid=row.uid,
+            resource=row.resource,
+            namespace=row.namespace,
+            name=row.name,
+            holder=row.holder,
+            purpose=row.purpose,
+            members=row.members,
+            volume_bytes=byte_count(path) if row.directory else 0,
+            acquired=row.acquired,
+            expires=row.expires,
+            process=serving_process(path) if row.directory else 0,
+        )
+
+    def _reap(self, row: LeaseRow, now: float) -> Receipt | None:
+        if row.directory:
+            return self._reap_volume(row, now)
+        if row.expires is None or now < row.expires + LATE_SECONDS:
+            return None
+        return self._ended(row, "Expired", 0, time.monotonic())
+
+    def _reap_volume(self, row: LeaseRow, now: float) -> Receipt | None:
+        path = self.root / row.directory
+        if path.exists() and (row.expires is None or row.expires > now):
+            return None
+        volume = try_hold(path)
+        started = time.monotonic()
+        if volume is None:
+            return None if path.exists() else self._ended(row, "Deleted", 0, started)
+        return self._ended(row, "Expired", volume.delete(), started)
+
+    def _reap_strays(self) -> None:
+        """Volumes without a row: their maker died before it wrote one, or after it had ended one."""
+        known = {row.directory for row in self.books.live()}
+        for lock in [*self.root.glob(f"jobs/*/*/{LOCK}"), *self.root.glob(f"caches/*/{LOCK}")]:
+            if self._relative(lock.parent) in known:
+                continue
+            volume = try_hold(lock.parent)
+            # The row may have been written between our look at the books and our lock.
+            if volume is not None and self.row_of(volume) is None:
+                volume.delete()
+            elif volume is not None:
+                volume.release()
+
+    def _ended(self, row: LeaseRow | None, reason: str, freed: int, started: float) -> Receipt:
+        now = time.time()
+        receipt = Receipt(
+            lease_uid=row.uid if row else "",
+            reason=reason,
+            members=row.members if row else (),
+            volume_bytes=freed,
+            held_milliseconds=max(0, round((now - row.acquired) * 1000)) if row else 0,
+            released_in_milliseconds=round((time.monotonic() - started) * 1000),
+        )
+        if row is not None:
+            self.books.end(row.uid, now, receipt)
+        return receipt
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+
+def new_uid() -> str:
+    """A lease's uid: random, as Kubernetes' are."""
+    return str(uuid.uuid4())

@@ -1,0 +1,146 @@
+"""Volumes: directories of the state directory that hold the bytes of one Block lease, a job's store or a cache.
+
+`<volume>/run.lock` is held by the command that serves it, `<volume>/term` is the generation of the last that did,
+`<volume>/store/` are the bytes. What goes first is the bytes, what goes last is the row in the books: a crash in
+between leaves something that the next command finds and ends.
+"""
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from leasegrid.local.locks import FileLock, HeldElsewhereError, holder
+from tasklet_runner.wire.errors import StateDirectoryError
+
+LOCK = "run.lock"
+_TERM = "term"
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume in use: this process alone serves it, under this term, until `release`."""
+
+    path: Path
+    term: int
+    lock: FileLock
+
+    @property
+    def store(self) -> Path:
+        """Where the bytes are; the directory may not exist yet."""
+        return self.path / "store"
+
+    def clear(self) -> None:
+        """Delete the bytes; the term and the lock stay."""
+        shutil.rmtree(self.store, ignore_errors=True)
+
+    def delete(self) -> int:
+        """Delete the volume and let go of it; returns how many bytes were freed."""
+        freed = byte_count(self.path)
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.lock.release()
+        return freed
+
+    def release(self) -> None:
+        """Let the next one in."""
+        self.lock.release()
+
+
+def hold_volume(path: Path, what: str) -> Volume:
+    """Take the volume for this process and raise its term; `what` names it in messages.
+
+    Raises StateDirectoryError: another process serves it (the message says which), or the disk fails.
+    """
+    with _translated(what, path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            lock = FileLock(path / LOCK)
+        except HeldElsewhereError as error:
+            raise StateDirectoryError(
+                f"{what} is in use by process {error.pid or 'unknown'}",
+                remedy="wait until that run ends, or end it (Ctrl-C or SIGTERM); one run at a time",
+            ) from error
+        try:
+            return Volume(path, _raise_term(path), lock)
+        except BaseException:
+            lock.release()
+            raise
+
+
+def try_hold(path: Path) -> Volume | None:
+    """The volume for one who would delete it; None while a process serves it."""
+    try:
+        return Volume(path, 0, FileLock(path / LOCK))
+    except (HeldElsewhereError, FileNotFoundError):
+        return None
+
+
+def serving_process(path: Path) -> int:
+    """The process that serves the volume now, 0 for none."""
+    return holder(path / LOCK)
+
+
+def byte_count(path: Path) -> int:
+    """Bytes that the files below a directory take on the disk."""
+    total = 0
+    for root, _, names in os.walk(path):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(root, name)).st_blocks * 512
+            except FileNotFoundError:
+                # A command that is running may fold its log or end at this moment.
+                continue
+    return total
+
+
+def component(name: str, what: str) -> str:
+    """The name as one path component; raises StateDirectoryError for one that would lead elsewhere."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise StateDirectoryError(
+            f"{what} {name!r} cannot be the name of a directory",
+            remedy="use letters, digits, '-' and '.', at most 253, a letter or digit first",
+        )
+    return name
+
+
+def _raise_term(path: Path) -> int:
+    """One more than ever before; durable on return. Guarded by the volume's lock."""
+    known = path / _TERM
+    text = known.read_text(encoding="ascii", errors="replace").strip() if known.exists() else "0"
+    if not text.isdecimal():
+        raise StateDirectoryError(
+            f"the term in {known} is damaged: {text[:40]!r}", remedy=f"delete {path} if its contents are not needed"
+        )
+    term = int(text) + 1
+    temporary = path / f".{_TERM}-{secrets.token_hex(4)}"
+    with temporary.open("x", encoding="ascii") as file:
+        file.write(f"{term}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(known)
+    _sync_directory(path)
+    return term
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated(what: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateDirectoryError(
+            f"{what} cannot be kept in {path}: {error.strerror or error}",
+            remedy="check rights and free space, or set XDG_STATE_HOME to another directory",
+        ) from error
