@@ -1,0 +1,80 @@
+"""How a job ended and what became of its outputs: what summary, document and picture are made from."""
+
+from dataclasses import dataclass
+
+from tasklet_runner.coordinator.progress import RunReport, StageProgress
+from tasklet_runner.fabric.protocol import Receipt
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A results directory that was written: its path, its files and their bytes."""
+
+    directory: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A store that outlives the command: its directory, its bytes, the UNIX second of its end (0: none)."""
+
+    directory: str
+    bytes: int
+    until: float
+
+
+@dataclass(frozen=True)
+class Output:
+    """The stdout of one chunk of the last stage."""
+
+    index: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Ending:
+    """One job of a command. `started`: seconds after the command's; `trouble`: why outputs were not handed over."""
+
+    namespace: str
+    name: str
+    report: RunReport
+    started: float = 0.0
+    exported: Exported | None = None
+    kept: Kept | None = None
+    outputs: tuple[Output, ...] = ()
+    trouble: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took."""
+        return self.report.progress.elapsed
+
+
+def total(stages: tuple[StageProgress, ...], name: str = "all") -> StageProgress:
+    """The counts of all stages together; a stage that is still being listed counts with what it has done."""
+    return StageProgress(
+        name=name,
+        total=sum(stage.total if stage.total >= 0 else stage.done for stage in stages),
+        succeeded=sum(stage.succeeded for stage in stages),
+        failed=sum(stage.failed for stage in stages),
+        retried=sum(stage.retried for stage in stages),
+        cached=sum(stage.cached for stage in stages),
+        skipped=sum(stage.skipped for stage in stages),
+        running=sum(stage.running for stage in stages),
+    )
+
+
+def members(receipts: tuple[Receipt, ...]) -> int:
+    """How many different members the leases of a run have released."""
+    return len({member for receipt in receipts for member in receipt.members})
+
+
+def left_behind(receipts: tuple[Receipt, ...]) -> tuple[str, ...]:
+    """Members whose end nobody could verify."""
+    return tuple(dict.fromkeys(member for receipt in receipts for member in receipt.unverified))
+
+
+def release_seconds(receipts: tuple[Receipt, ...]) -> float:
+    """How long the slowest of the releases took."""
+    return max((receipt.released_in_milliseconds for receipt in receipts), default=0) / 1000

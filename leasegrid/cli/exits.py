@@ -1,0 +1,51 @@
+"""What the exit status of `leasegrid` says."""
+
+from enum import IntEnum
+
+from tasklet_runner.wire import errors
+
+
+class ExitCode(IntEnum):
+    """The meaning of each exit status; the words of `leasegrid --help` and of the documentation."""
+
+    OK = 0
+    CHUNKS_FAILED = 1
+    USAGE = 2
+    NO_CAPACITY = 3
+    ENVIRONMENT = 4
+    BUG = 70
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+_BY_REASON = {
+    "Finished": ExitCode.OK,
+    "Interrupted": ExitCode.INTERRUPTED,
+    "NoCapacity": ExitCode.NO_CAPACITY,
+    "Unsupported": ExitCode.NO_CAPACITY,
+    "StoreUnavailable": ExitCode.ENVIRONMENT,
+    "InvalidInput": ExitCode.ENVIRONMENT,
+}
+
+_ENVIRONMENT = (errors.StoreError, errors.InputError, errors.StateDirectoryError)
+
+
+def code_of_report(complete: bool, reason: str) -> ExitCode:
+    """The status of a run that ended with a report: what is not about capacity or surroundings is about chunks."""
+    if complete:
+        return ExitCode.OK
+    return _BY_REASON.get(reason, ExitCode.CHUNKS_FAILED)
+
+
+def code_of_error(error: errors.LeaseGridError | OSError) -> ExitCode:
+    """The status of a command that ended with an error of ours, or of the operating system."""
+    if isinstance(error, (errors.CapacityExceededError, errors.UnsupportedError)):
+        return ExitCode.NO_CAPACITY
+    if isinstance(error, (*_ENVIRONMENT, OSError)):
+        return ExitCode.ENVIRONMENT
+    return ExitCode.CHUNKS_FAILED
+
+
+def worst(codes: list[ExitCode]) -> ExitCode:
+    """The status of a file with several jobs: the highest, as what stops a run outranks what fails chunks."""
+    return max(codes, default=ExitCode.OK)

@@ -1,0 +1,128 @@
+"""The JSON document of `leasegrid run --json`: one object, keys in the API's own words. Pure."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from leasegrid.cli import endings, shapes
+from leasegrid.cli.endings import Ending, Output
+from leasegrid.cli.exits import ExitCode
+from tasklet_runner.coordinator.progress import ChunkFailure, StageProgress
+from tasklet_runner.fabric.protocol import Receipt
+
+
+def document(
+    jobs: Sequence[Ending], leases: Sequence[Receipt], warnings: Sequence[str], code: ExitCode
+) -> dict[str, Any]:
+    """The whole document: jobs in order, receipts of the file's own leases, warnings, and the exit status."""
+    return {
+        "jobs": [_job(ending) for ending in jobs],
+        "leases": [_receipt(receipt) for receipt in leases],
+        "warnings": list(warnings),
+        "exitCode": int(code),
+    }
+
+
+def _job(ending: Ending) -> dict[str, Any]:
+    report = ending.report
+    return {
+        "namespace": ending.namespace,
+        "name": ending.name,
+        "complete": report.complete,
+        "reason": report.reason,
+        "message": report.message,
+        "chunks": _counts(endings.total(report.progress.stages)),
+        "stages": [{"name": stage.name, **_counts(stage)} for stage in report.progress.stages],
+        "failures": [_failure(failure) for failure in report.failures],
+        "results": _results(ending),
+        "outputs": [_output(output) for output in ending.outputs],
+        "receipt": _receipts(report.receipts),
+        "figures": _figures(ending),
+        "timeline": [[round(point.seconds, 4), point.leased, point.running, point.done] for point in report.timeline],
+    }
+
+
+def _counts(stage: StageProgress) -> dict[str, int]:
+    return {
+        "total": stage.total,
+        "succeeded": stage.succeeded,
+        "failed": stage.failed,
+        "retried": stage.retried,
+        "cached": stage.cached,
+        "skipped": stage.skipped,
+    }
+
+
+def _failure(failure: ChunkFailure) -> dict[str, Any]:
+    fault = failure.fault
+    return {
+        "stage": failure.stage,
+        "index": failure.index,
+        "chunkId": failure.chunk_id,
+        "attempts": failure.attempts,
+        "fault": fault.kind.value,
+        "reason": fault.reason,
+        "message": fault.message,
+        "remedy": fault.remedy,
+        "exitCode": fault.exit_code,
+        "trap": fault.trap,
+        "fuelUsed": fault.fuel_used,
+        "backtrace": list(fault.backtrace),
+        "stderr": fault.stderr,
+    }
+
+
+def _results(ending: Ending) -> dict[str, Any]:
+    exported, kept = ending.exported, ending.kept
+    return {
+        "directory": exported.directory if exported else None,
+        "files": exported.files if exported else 0,
+        "bytes": exported.bytes if exported else 0,
+        "keptIn": kept.directory if kept else None,
+        "keptBytes": kept.bytes if kept else 0,
+        "keptUntil": kept.until if kept and kept.until else None,
+        "trouble": ending.trouble,
+    }
+
+
+def _output(output: Output) -> dict[str, Any]:
+    """As text where the bytes are UTF-8, else in base64: one of the two keys, never both."""
+    try:
+        return {"index": output.index, "stdout": output.data.decode()}
+    except UnicodeDecodeError:
+        return {"index": output.index, "stdoutBase64": base64.b64encode(output.data).decode()}
+
+
+def _receipts(receipts: tuple[Receipt, ...]) -> dict[str, Any]:
+    return {
+        "members": endings.members(receipts),
+        "unverified": list(endings.left_behind(receipts)),
+        "releasedInMilliseconds": max((receipt.released_in_milliseconds for receipt in receipts), default=0),
+        "tasklets": sum(receipt.counters.tasklets for receipt in receipts),
+        "fuelUsed": sum(receipt.counters.fuel_used for receipt in receipts),
+        "leases": [_receipt(receipt) for receipt in receipts],
+    }
+
+
+def _receipt(receipt: Receipt) -> dict[str, Any]:
+    return {
+        "lease": receipt.lease_uid,
+        "reason": receipt.reason,
+        "members": list(receipt.members),
+        "heldMilliseconds": receipt.held_milliseconds,
+        "releasedInMilliseconds": receipt.released_in_milliseconds,
+        "scratchBytes": receipt.scratch_bytes,
+        "volumeBytes": receipt.volume_bytes,
+        "unverified": list(receipt.unverified),
+    }
+
+
+def _figures(ending: Ending) -> dict[str, Any]:
+    figures = shapes.figures(ending.report.timeline)
+    done = endings.total(ending.report.progress.stages).succeeded
+    return {
+        "seconds": round(ending.seconds, 4),
+        "chunksPerSecond": round(done / ending.seconds, 2) if ending.seconds > 0 else 0.0,
+        "peakMembers": figures.peak_leased,
+        "memberSeconds": round(figures.member_seconds, 3),
+    }
