@@ -173,6 +173,11 @@ class DiskStore:
         with self._name.translated():
             await self._run(self._sync_log)
 
+    def bytes_beside(self, key: str, prefix: str) -> int:
+        """Bytes of all objects below `<prefix>/` but this one: what of a grant for the prefix is used up."""
+        with self._name.translated():
+            return self._index.bytes_beside(key, prefix)
+
     async def used_bytes(self) -> int:
         """Bytes of all objects: what counts against the quota."""
         return self._index.used

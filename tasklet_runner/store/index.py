@@ -123,6 +123,13 @@ class Index:
         ).fetchone()
         return found
 
+    def bytes_beside(self, key: str, prefix: str) -> int:
+        """Bytes of all objects below `<prefix>/`, without that of `key`."""
+        found = self._connection.execute(
+            "SELECT total(size) FROM objects WHERE key > ? AND key < ? AND key != ?", (prefix + "/", prefix + "0", key)
+        )
+        return int(found.fetchone()[0])
+
     def commits(self, stage: str, first: int, limit: int) -> list[CommitRecord]:
         """Commit records of a stage with index >= first, in index order."""
         found = self._connection.execute(

@@ -1,0 +1,116 @@
+"""The store's HTTP door for members; see `tasklet_runner.wire.store` for the protocol."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import msgspec
+from aiohttp import ClientConnectionResetError, web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tasklet_runner.store.disk import DiskStore
+from tasklet_runner.store.grants import check_grant
+from tasklet_runner.wire.errors import (
+    LeaseGridError,
+    ObjectConflictError,
+    ProtocolError,
+    RefusedError,
+    SignatureError,
+    StateDirectoryError,
+    StoreError,
+    StoreFencedError,
+)
+from tasklet_runner.wire.member import ErrorReply
+from tasklet_runner.wire.signed import verify
+from tasklet_runner.wire.statements import PutGrant
+from tasklet_runner.wire.store import GRANT_HEADER, OBJECTS_PATH, ObjectInfo, object_key
+
+_REFUSALS = {"NotGranted": HTTPStatus.FORBIDDEN, "LeaseExpired": HTTPStatus.GONE}
+_STATUS: tuple[tuple[type[LeaseGridError], HTTPStatus], ...] = (
+    (SignatureError, HTTPStatus.UNAUTHORIZED),
+    (ProtocolError, HTTPStatus.BAD_REQUEST),
+    (StoreFencedError, HTTPStatus.CONFLICT),
+    (ObjectConflictError, HTTPStatus.CONFLICT),
+    (StoreError, HTTPStatus.INSUFFICIENT_STORAGE),
+)
+
+
+@dataclass(frozen=True)
+class StoreServer:
+    """A running server. `endpoint`: `unix:///path`."""
+
+    endpoint: str
+    _runner: web.AppRunner
+    _path: Path
+
+    async def close(self) -> None:
+        """Stop serving; uploads that are under way are cut off and leave nothing. A second call does nothing."""
+        await self._runner.cleanup()
+        self._path.unlink(missing_ok=True)
+
+
+async def serve(
+    store: DiskStore, path: Path, key: Ed25519PublicKey, *, clock: Callable[[], float] = time.time
+) -> StoreServer:
+    """Serve the store on a unix socket at `path` and set its `endpoint`.
+
+    `key` is the coordinator's, which signs put grants; `clock` gives UNIX seconds. Raises StateDirectoryError when the
+    socket cannot be made.
+    """
+    door = _Door(store, key, clock)
+    application = web.Application()
+    application.router.add_put(OBJECTS_PATH + "{key:.+}", door.put)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise StateDirectoryError(
+            f"cannot listen on {path}: {error}",
+            remedy="a socket's path has at most 107 bytes: set a short XDG_RUNTIME_DIR",
+        ) from error
+    path.chmod(0o600)
+    store.endpoint = f"unix://{path}"
+    return StoreServer(store.endpoint, runner, path)
+
+
+class _Door:
+    def __init__(self, store: DiskStore, key: Ed25519PublicKey, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._key = key
+        self._clock = clock
+
+    async def put(self, request: web.Request) -> web.Response:
+        try:
+            info = await self._receive(request)
+        except LeaseGridError as error:
+            return _refusal(error)
+        except ClientConnectionResetError:
+            # The member is gone; nobody reads the answer.
+            return web.Response(status=HTTPStatus.BAD_REQUEST)
+        return web.Response(body=msgspec.json.encode(info), content_type="application/json")
+
+    async def _receive(self, request: web.Request) -> ObjectInfo:
+        # The undecoded path: a framework's decoding would fold dot segments and slashes of a key.
+        key = object_key(request.raw_path.partition("?")[0])
+        grant = verify(request.headers.get(GRANT_HEADER, ""), PutGrant, self._key)
+        check_grant(grant, key, store_uid=self._store.uid, term=self._store.term, now=self._clock())
+        left = grant.max_bytes - self._store.bytes_beside(key, grant.key_prefix)
+        if (request.content_length or 0) > left:
+            raise RefusedError(
+                "TooLarge", f"object {key!r} has {request.content_length:,} bytes, {max(left, 0):,} are granted"
+            )
+        return await self._store.receive(key, request.content.iter_any(), left)
+
+
+def _refusal(error: LeaseGridError) -> web.Response:
+    if isinstance(error, RefusedError):
+        status, code = _REFUSALS.get(error.reason, HTTPStatus.REQUEST_ENTITY_TOO_LARGE), error.reason
+    else:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
+        code = error.code
+    reply = ErrorReply(code=code, cause=error.cause, remedy=error.remedy)
+    return web.Response(status=status, body=msgspec.json.encode(reply), content_type="application/json")
