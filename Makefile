@@ -1,0 +1,74 @@
+# Every target sets up what it needs; two of them are enough for a newcomer: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := build/demo
+SOURCES := leasegrid tasklet_runner tests benchmarks tools
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format unit smoke process unhappy coverage bench examples clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11 (set PYTHON=python3.11 or newer)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev
+	@touch $@
+
+$(VENV)/.benched: $(VENV)/.developed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group bench
+	@touch $@
+
+install: $(VENV)/.installed ## the command leasegrid in .venv/bin
+
+demo: $(VENV)/.installed ## 1,024 tiles of a fractal on leased workers, one picture, the lease timeline
+	@rm -rf $(DEMO) && mkdir -p $(DEMO)
+	$(BIN)/leasegrid run examples/pop-up-supercomputer/job.yaml --results $(DEMO)/results --timeline $(DEMO)/timeline.html
+	@$(BIN)/python examples/pop-up-supercomputer/check.py $(DEMO)/results
+	@echo "look at:  $$(find $(DEMO)/results -name 'fractal.png')  and  $(DEMO)/timeline.html"
+
+test: lint coverage smoke ## the linters, the unit tier with its coverage gate, and a smoke of the process tier
+
+lint: $(VENV)/.developed ## what pre-commit and CI run
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check --quiet $(SOURCES) || { echo "run: make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/codespell leasegrid tasklet_runner tests benchmarks tools docs examples *.md
+	@$(BIN)/python tools/house.py
+
+format: $(VENV)/.developed ## let ruff put the sources in order
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	@$(BIN)/ruff format --quiet $(SOURCES)
+
+unit: $(VENV)/.developed ## the unit tier alone: Python and nothing else
+	@$(BIN)/python -m pytest -q tests/unit
+
+coverage: $(VENV)/.developed ## the unit tier; the pure rooms must be covered in every branch
+	@$(BIN)/python -m coverage run -m pytest -q tests/unit
+	@$(BIN)/python -m coverage report --skip-covered
+
+smoke: $(VENV)/.developed ## a few tests on real processes
+	@$(BIN)/python -m pytest -q tests/process -m smoke
+
+process: $(VENV)/.developed ## every test on real member processes
+	@$(BIN)/python -m pytest -q tests/process
+
+unhappy: $(VENV)/.developed ## every unhappy path beside the test that shows it
+	@$(BIN)/python -m pytest -q -m unhappy --paths tests
+
+bench: $(VENV)/.benched ## the figures, beside the limit and the peers, in one run
+	@$(BIN)/python -m benchmarks.tasks
+
+examples: $(VENV)/.developed ## run every example and its own check
+	@$(BIN)/python -m pytest -q tests/process/test_examples.py tests/process/test_foreign_modules.py
+
+clean: ## remove what the targets made
+	@rm -rf build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis $(VENV)

@@ -1,0 +1,1 @@
+"""Figures beside the physical limit and the peers, in one run."""
