@@ -134,7 +134,7 @@ class Output(Model):
     copy_to: CopyTarget | None = Field(default=None, description="Where a copy goes at the end.")
     layout: OutputLayout = Field(
         default=OutputLayout.BY_INDEX,
-        description="ByIndex: <index>/stdout, <index>/<file>. ByPath: files at their own paths, stdout at <path>.stdout.",
+        description="ByIndex: <index>/stdout, <index>/<file>. ByPath: own paths, stdout at <path>.stdout.",
     )
 
 
