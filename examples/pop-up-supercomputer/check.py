@@ -45,19 +45,25 @@ def log2_of(value: float) -> float:
     return (exponent - 1) + 2.0 * ratio * total * 1.4426950408889634
 
 
-def colour(x: float, y: float, limit: int) -> tuple[int, int, int]:
-    """The colour of one point of the plane."""
+def escape(x: float, y: float, limit: int) -> tuple[int, float]:
+    """After how many steps the point escapes, and |z|^2 then."""
     real = imaginary = real2 = imaginary2 = 0.0
     for count in range(limit):
         if real2 + imaginary2 > ESCAPE:
-            break
+            return count, real2 + imaginary2
         imaginary = 2.0 * real * imaginary + y
         real = real2 - imaginary2 + x
         real2 = real * real
         imaginary2 = imaginary * imaginary
-    else:
+    return limit, 0.0
+
+
+def colour(x: float, y: float, limit: int) -> tuple[int, int, int]:
+    """The colour of one point of the plane; black when it does not escape."""
+    count, distance = escape(x, y, limit)
+    if count == limit:
         return (0, 0, 0)
-    smooth = count + 5.0 - log2_of(log2_of(real2 + imaginary2))
+    smooth = count + 5.0 - log2_of(log2_of(distance))
     stop, part = divmod(int(log2_of(smooth) * 1536.0) % (len(STOPS) * 1024), 1024)
     pairs = zip(STOPS[stop], STOPS[(stop + 1) % len(STOPS)], strict=True)
     red, green, blue = ((start * (1024 - part) + end * part) // 1024 for start, end in pairs)
@@ -134,7 +140,7 @@ def check(results: Path) -> str:
         computed = pool.map(tile, [View(float(x), float(y), float(width), int(limit))] * len(sampled), sampled)
         wrong = [index for index, pixels in zip(sampled, computed, strict=True) if shown(rows, index) != pixels]
     if wrong:
-        raise WrongError(f"{len(wrong)} of {len(sampled)} tiles differ from their computation in Python, first {wrong[0]}")
+        raise WrongError(f"{len(wrong)} of {len(sampled)} tiles are not what Python computes, first {wrong[0]}")
     for index in range(TILES * TILES):
         stdout = results / str(index) / "stdout"
         if stdout.read_bytes() != shown(rows, index):

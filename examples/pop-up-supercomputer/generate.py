@@ -26,14 +26,14 @@ spec:
     module: {{path: tile.wasm}}
     args: ["{CENTRE_X}", "{CENTRE_Y}", "{WIDTH}", "{LIMIT}"]
     fuel: 2000000000     # the heaviest tile takes 610 million
-    memory: 16Mi
+    memory: 4Mi
     maxOutput: 64Ki
   parallelism: 64
   aggregate:
     tasklet:
       module: {{path: mosaic.wasm}}
       args: ["/out/fractal.png"]
-      memory: 64Mi
+      memory: 16Mi
   input:
     items: [             # "COLUMN ROW" of each tile, row by row
 """

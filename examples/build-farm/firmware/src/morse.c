@@ -1,0 +1,13 @@
+/* The Morse code of a letter or digit as a byte: a leading 1, then 0 for a dot and 1 for a dash. 0: there is none. */
+#include "firmware.h"
+
+uint8_t morse(char letter) {
+    static const uint8_t letters[] = {
+        0x05, 0x18, 0x1a, 0x0c, 0x02, 0x12, 0x0e, 0x10, 0x04, 0x17, 0x0d, 0x14, 0x07,
+        0x06, 0x0f, 0x16, 0x1d, 0x0a, 0x08, 0x03, 0x09, 0x11, 0x0b, 0x19, 0x1b, 0x1c,
+    };
+    static const uint8_t digits[] = {0x3f, 0x2f, 0x27, 0x23, 0x21, 0x20, 0x30, 0x38, 0x3c, 0x3e};
+    if (letter >= 'a' && letter <= 'z') letter = (char)(letter - 'a' + 'A');
+    if (letter >= 'A' && letter <= 'Z') return letters[letter - 'A'];
+    return letter >= '0' && letter <= '9' ? digits[letter - '0'] : 0;
+}

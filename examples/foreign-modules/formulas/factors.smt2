@@ -1,0 +1,10 @@
+; The two prime factors of 61,873,787: satisfiable, and the model shows them.
+(set-logic QF_BV)
+(declare-fun p () (_ BitVec 32))
+(declare-fun q () (_ BitVec 32))
+(assert (= (bvmul p q) (_ bv61873787 32)))
+(assert (bvugt p (_ bv1 32)))
+(assert (bvule p q))
+(assert (bvult q (_ bv65536 32)))
+(check-sat)
+(exit)

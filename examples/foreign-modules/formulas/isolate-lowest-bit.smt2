@@ -1,0 +1,10 @@
+; x & -x keeps only the lowest bit that is set: unsatisfiable for every 32-bit x that is not zero.
+(set-logic QF_BV)
+(declare-fun x () (_ BitVec 32))
+(define-fun lowest () (_ BitVec 32) (bvand x (bvneg x)))
+(assert (distinct x #x00000000))
+(assert (or (= lowest #x00000000)
+            (distinct (bvand lowest (bvsub lowest #x00000001)) #x00000000)
+            (distinct (bvand x (bvsub lowest #x00000001)) #x00000000)))
+(check-sat)
+(exit)
