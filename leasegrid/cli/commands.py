@@ -1,0 +1,99 @@
+"""The commands: options and words. What they do is imported when they are run, so that `--help` answers at once."""
+
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from leasegrid.cli.options import RunOptions, files_argument, json_option, verbose_option
+
+_PATH = click.Path(path_type=Path)
+_TIMELINE_ENDINGS = (".svg", ".html")
+
+
+def _checked_timeline(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or value == "-" or value.endswith(_TIMELINE_ENDINGS):
+        return value
+    raise click.BadParameter(f"{value!r} is neither FILE.svg nor FILE.html, nor '-' for the terminal")
+
+
+@click.command(short_help="Run the jobs of FILE on leased workers of this machine.")
+@files_argument
+@click.option("--results", type=_PATH, metavar="DIR", help="Write the outputs there, then release the job's store.")
+@click.option(
+    "--timeline", callback=_checked_timeline, metavar="FILE", help="Draw the leases: FILE.svg, FILE.html or -."
+)
+@json_option
+@click.option(
+    "--workers", type=click.IntRange(1, 4096), metavar="N", help="Members of the default pool (one per core)."
+)
+@click.option("--keep-going", is_flag=True, help="Run the jobs that follow one that failed.")
+@verbose_option
+def run(files: tuple[str, ...], **chosen: Unpack[RunOptions]) -> int:
+    """Run the jobs of FILE (YAML; - is stdin) on leased workers of this machine.
+
+    InstancePools of the file are made first, then its Leases (held until its jobs end; without jobs, until
+    Ctrl-C), then its jobs run in order. Progress goes to stderr, the summary or the JSON document to stdout.
+    """
+    from leasegrid.cli.requests import RunRequest
+    from leasegrid.cli.running import run_files
+
+    return run_files(RunRequest(files, **chosen))
+
+
+@click.command()
+@files_argument
+@verbose_option
+def validate(files: tuple[str, ...]) -> int:
+    """Check FILE and say all its faults, or what would run."""
+    from leasegrid.cli.validating import validate_files
+
+    return validate_files(files)
+
+
+@click.command(short_help="Show what the state directory still holds.")
+@json_option
+@verbose_option
+def leases(as_json: bool) -> int:
+    """Show what the state directory still holds: leases of live runs, kept outputs, caches."""
+    from leasegrid.cli.holdings import show_leases
+
+    return show_leases(as_json=as_json)
+
+
+@click.command(short_help="Write the kept outputs of a finished JOB into DIR.")
+@click.argument("job", metavar="[NAMESPACE/]JOB")
+@click.argument("directory", type=_PATH, metavar="DIR")
+@verbose_option
+def results(job: str, directory: Path) -> int:
+    """Write the kept outputs of a finished JOB into DIR, then release its store."""
+    from leasegrid.cli.exporting import export_kept
+
+    namespace, _, name = job.rpartition("/")
+    return export_kept(namespace or "default", name, directory)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of SHELL.
+
+    \b
+    bash:  eval "$(leasegrid completion bash)"
+    zsh:   eval "$(leasegrid completion zsh)"
+    fish:  leasegrid completion fish | source
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    root = click.get_current_context().find_root().command
+    if found is not None:
+        click.echo(found(root, {}, "leasegrid", "_LEASEGRID_COMPLETE").source())
+
+
+@click.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as version_of
+
+    click.echo(f"leasegrid {version_of('leasegrid')}")

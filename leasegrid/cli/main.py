@@ -1,0 +1,82 @@
+"""The entry point of `leasegrid`: the group of commands, and the one edge at which errors become lines and statuses."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from leasegrid.cli.commands import completion, leases, results, run, validate, version
+from leasegrid.cli.options import Session, verbose_option
+
+_EPILOG = """\b
+Exit status:
+  0    all is done
+  1    some chunks failed
+  2    wrong usage, or YAML that is not valid
+  3    no capacity, or a requirement that nothing here can meet
+  4    the surroundings: disk full, file unreadable, state directory in use
+  70   an error in leasegrid itself
+  130  interrupted (Ctrl-C); 143 terminated (SIGTERM)
+"""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@verbose_option
+def leasegrid() -> None:
+    """Compute that exists only while somebody leases it."""
+
+
+for _command in (run, validate, leases, results, completion, version):
+    leasegrid.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit status, having said on stderr what there is to say."""
+    session = Session()
+    try:
+        status = leasegrid.main(list(arguments), prog_name="leasegrid", standalone_mode=False, obj=session)
+        sys.stdout.flush()
+        return int(status or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 128 + 2
+    except BrokenPipeError:
+        return _nobody_listens()
+    except Exception as error:  # noqa: BLE001 - the edge of the process: whatever comes here must become a line and a status
+        return _told(error, verbose=session.verbose)
+
+
+def _nobody_listens() -> int:
+    """The reader of our output has gone (`leasegrid … | head`): end as a program that SIGPIPE ended would."""
+    # The interpreter flushes stdout at exit and would complain about the same pipe again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13
+
+
+def _told(error: Exception, *, verbose: bool) -> int:
+    # Here and not above: `--help` and completion need none of it and should answer at once.
+    from leasegrid.cli.exits import ExitCode, code_of_error
+    from tasklet_runner.wire.errors import LeaseGridError
+
+    if isinstance(error, LeaseGridError):
+        click.echo(f"leasegrid: {error}", err=True)
+        return code_of_error(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"leasegrid: {where}{error.strerror or error}", err=True)
+        return code_of_error(error)
+    if verbose:
+        traceback.print_exception(error)
+    name = type(error).__name__
+    click.echo(f"leasegrid: a bug: {name}: {error} (please report it with the output of --verbose)", err=True)
+    return ExitCode.BUG

@@ -1,0 +1,56 @@
+"""SIGINT and SIGTERM: the first ends the run in order, the second at once."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StoppedError(KeyboardInterrupt):
+    """A signal came before there was an event loop to handle it; not an Exception, so that nothing swallows it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.strsignal(number))
+        self.status = 128 + number
+
+
+def raise_on_signals() -> None:
+    """Until an event loop takes over, both signals end the command by an exception, and what was begun is undone."""
+    for number in _SIGNALS:
+        signal.signal(number, _raise)
+
+
+def _raise(number: int, _frame: FrameType | None) -> NoReturn:
+    raise StoppedError(number)
+
+
+class Stops:
+    """Signals of one run. `received` is the first one, 0 while there was none."""
+
+    def __init__(self, on_first: Callable[[str], None], on_second: Callable[[], None]) -> None:
+        self.received = 0
+        self._on_first = on_first
+        self._on_second = on_second
+
+    def listen(self) -> None:
+        """Handle both signals in the running event loop from now on."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._take, number)
+
+    @property
+    def status(self) -> int:
+        """The exit status of a run that was stopped; 0 when it was not."""
+        return 128 + self.received if self.received else 0
+
+    def _take(self, number: int) -> None:
+        if self.received:
+            self._on_second()
+            # Whatever hangs does not matter any more: the members are gone, and the kernel closes the rest.
+            os._exit(128 + number)
+        self.received = number
+        self._on_first("Ctrl-C" if number == signal.SIGINT else "SIGTERM")
