@@ -25,7 +25,7 @@ def main() -> None:
     for path in paths:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(library / path, target / path)
-    print(f"{target}: {len(paths)} modules")
+    print(f"{target.name}: {len(paths)} modules")
 
 
 if __name__ == "__main__":
