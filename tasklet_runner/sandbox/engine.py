@@ -8,6 +8,8 @@ from pathlib import Path
 
 import wasmtime
 
+from tasklet_runner.sandbox.native import MAX_TABLE_ELEMENTS, use_pool
+
 PULSE_SECONDS = 0.01
 """The slot's pulse increments the engine's epoch this often while a task runs; epoch deadlines count these."""
 
@@ -37,17 +39,45 @@ _SETTINGS: tuple[tuple[str, bool | int], ...] = (
 )
 
 
-def new_engine(*, parallel_compilation: bool = False) -> wasmtime.Engine:
-    """An engine with fuel, epochs and the fixed set of proposals.
+_POOL = {
+    # Address space only: a slot runs one instance at a time, and each of its Loop interpreters keeps one.
+    "total_core_instances": 16,
+    "total_memories": 16,
+    "total_tables": 64,
+    "max_tables_per_module": 16,
+    "max_memories_per_module": 1,
+    "table_elements": MAX_TABLE_ELEMENTS,
+    "max_memory_size": 1 << 32,
+    "max_core_instance_size": 16 * 1024 * 1024,
+    # What is reset by copying instead of by the kernel: measured best between 64 and 256 KiB.
+    "linear_memory_keep_resident": 128 * 1024,
+    "table_keep_resident": 64 * 1024,
+}
 
-    `parallel_compilation` starts threads, so only a process that never forks afterwards may ask for it; compiled
-    code is the same either way.
+
+def new_engine() -> wasmtime.Engine:
+    """An engine that runs tasks: fuel, epochs, the fixed set of proposals, no threads of its own.
+
+    It reserves about 100 GiB of address space (not memory), so the process must not have an RLIMIT_AS.
     """
+    config = _config()
+    config.parallel_compilation = False
+    use_pool(config, _POOL)
+    return wasmtime.Engine(config)
+
+
+def new_compiling_engine() -> wasmtime.Engine:
+    """An engine that compiles for `new_engine`, on all cores: only for a process that never forks afterwards."""
+    config = _config()
+    config.parallel_compilation = True
+    return wasmtime.Engine(config)
+
+
+def _config() -> wasmtime.Config:
     config = wasmtime.Config()
     for name, value in _SETTINGS:
         setattr(config, name, value)
-    config.parallel_compilation = parallel_compilation
-    return wasmtime.Engine(config)
+    return config
 
 
 @cache

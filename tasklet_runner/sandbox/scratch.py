@@ -1,0 +1,165 @@
+"""A slot's own files: stdout and stderr of the run, /in and /out, and what becomes of them."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+from tasklet_runner.sandbox.archives import unpack
+from tasklet_runner.sandbox.outcomes import output_too_large
+from tasklet_runner.sandbox.trees import Listing, empty_tree, list_tree, remove_tree
+from tasklet_runner.wire.errors import InputError
+from tasklet_runner.wire.faults import Fault
+from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES, STDERR_TAIL_BYTES, Limits, Outcome, OutputFile, Task
+
+MAX_INPUT_BYTES = 64 * 1024 * 1024 * 1024
+"""The bound of an unpacked input archive; the real one is the size of scratch."""
+
+MAX_INPUT_FILES = 1_000_000
+
+
+class CapturedFile:
+    """A file that each run truncates and writes, read through a descriptor that stays open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return os.fstat(self._descriptor).st_size
+
+    def head(self, count: int) -> bytes:
+        """At most the first `count` bytes."""
+        return os.pread(self._descriptor, count, 0)
+
+    def tail(self, count: int) -> bytes:
+        """At most the last `count` bytes."""
+        data = os.pread(self._descriptor, count + 1, 0)
+        if len(data) <= count:
+            return data
+        return os.pread(self._descriptor, count, self.size() - count)
+
+    def since(self, mark: int, count: int) -> bytes:
+        """At most the last `count` bytes of what was written after the first `mark` bytes."""
+        start = max(mark, self.size() - count)
+        return os.pread(self._descriptor, count, start)
+
+    def move(self, destination: Path) -> None:
+        """Give the file away by renaming it, and begin a new one."""
+        self.path.rename(destination)
+        self.close()
+        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def close(self) -> None:
+        """Close the descriptor; the file stays."""
+        os.close(self._descriptor)
+
+
+class Scratch:
+    """The directory of one runner. `output_files`: runs have an /out."""
+
+    def __init__(self, root: Path, held: Path, *, output_files: bool) -> None:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root = root
+        self.input_directory = root / "in"
+        self.output_directory = root / "out"
+        self.stdin_path = root / "stdin"
+        self._held = held
+        self._output_files = output_files
+        empty_tree(root)
+        self.stdout = CapturedFile(root / "stdout")
+        self.stderr = CapturedFile(root / "stderr")
+        if output_files:
+            self.output_directory.mkdir()
+
+    def close(self) -> None:
+        """Remove everything that stands here."""
+        self.stdout.close()
+        self.stderr.close()
+        empty_tree(self.root)
+
+    def lay_out_input(self, task: Task, blobs: Path) -> Path | None:
+        """Make /in for the task; the path of its stdin when that came in an archive.
+
+        Raises:
+            InputError: the archive is malformed, or the file's path leads out of /in.
+        """
+        remove_tree(self.input_directory)
+        if task.input_blob:
+            return self._unpack(blobs / task.input_blob)
+        self.input_directory.mkdir()
+        if task.path:
+            self._write_input(task)
+        return None
+
+    def _unpack(self, archive: Path) -> Path:
+        unpacked = self.root / "unpacked"
+        remove_tree(unpacked)
+        unpack(archive, unpacked, MAX_INPUT_BYTES, MAX_INPUT_FILES)
+        inside = unpacked / "in"
+        if inside.is_dir():
+            inside.rename(self.input_directory)
+        else:
+            self.input_directory.mkdir()
+        stdin = unpacked / "stdin"
+        if stdin.is_file():
+            stdin.rename(self.stdin_path)
+        else:
+            self.stdin_path.write_bytes(b"")
+        remove_tree(unpacked)
+        return self.stdin_path
+
+    def _write_input(self, task: Task) -> None:
+        path = PurePosixPath(task.path)
+        if path.is_absolute() or ".." in path.parts or "\0" in task.path:
+            raise InputError(f"the input's path {task.path!r} leads out of /in", remedy="use a path below input.root")
+        file = self.input_directory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(task.input)
+
+    def clear(self) -> None:
+        """Make ready for the next run after one that had an /in or an /out."""
+        remove_tree(self.input_directory)
+        if self._output_files:
+            empty_tree(self.output_directory)
+
+    def stderr_tail(self) -> bytes:
+        """What is kept of stderr."""
+        return self.stderr.tail(STDERR_TAIL_BYTES)
+
+    def excess(self, limits: Limits) -> Fault | None:
+        """The fault of an output past the limit, for a run that failed perhaps because of that."""
+        return self._excess(self._list_output(), limits)
+
+    def collect(self, task: Task, limits: Limits, fuel_used: int) -> Outcome:
+        """The outcome of a run that succeeded: outputs inline, or held under the task's name, or too large."""
+        stdout = self.stdout.head(INLINE_OUTPUT_BYTES + 1)
+        if not self._output_files and len(stdout) <= INLINE_OUTPUT_BYTES and len(stdout) <= limits.max_output:
+            return Outcome(stdout=stdout, fuel_used=fuel_used, stderr=self.stderr_tail())
+        listing = self._list_output()
+        if fault := self._excess(listing, limits):
+            return Outcome(fault=fault, fuel_used=fuel_used)
+        total = self.stdout.size() + listing.byte_count
+        if total > INLINE_OUTPUT_BYTES:
+            self._hold(task, listing.files)
+            return Outcome(fuel_used=fuel_used, held_bytes=total, stderr=self.stderr_tail())
+        files = tuple(OutputFile(name, (self.output_directory / name).read_bytes()) for name in listing.files)
+        return Outcome(stdout=stdout, files=files, fuel_used=fuel_used, stderr=self.stderr_tail())
+
+    def _list_output(self) -> Listing:
+        return list_tree(self.output_directory) if self._output_files else Listing()
+
+    def _excess(self, listing: Listing, limits: Limits) -> Fault | None:
+        total = self.stdout.size() + listing.byte_count
+        found = listing.refused or (f"{total} bytes" if total > limits.max_output else "")
+        return output_too_large(limits, found, self.stderr_tail()) if found else None
+
+    def _hold(self, task: Task, names: tuple[str, ...]) -> None:
+        place = self._held / f"{task.index}-{task.attempt}"
+        remove_tree(place)
+        (place / "out").mkdir(parents=True)
+        # File by file, so that only what was listed is held: no symlink, no empty directory.
+        for name in names:
+            target = place / "out" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (self.output_directory / name).rename(target)
+        self.stdout.move(place / "stdout")

@@ -1,0 +1,85 @@
+"""Directory trees that a tasklet has written: listing and removing them whatever they hold.
+
+A tasklet names files relative to a directory it holds open, so it can nest directories deeper than any path may be
+long and than Python may recurse, and it can leave symlinks. Nothing runs in the tree any more when these are called.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_OUTPUT_FILES = 10_000
+"""More entries than this in /out are too large an output, whatever their bytes."""
+
+MAX_PATH_BYTES = 1024
+"""A longer path below /out is refused: it could not be written anywhere else below a directory of ordinary length."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The regular files of a tree, by relative path with `/` in sorted order, and their bytes in all.
+
+    `refused` says in words why the tree is too large or too deep to be an output; then the rest is not complete.
+    """
+
+    files: tuple[str, ...] = ()
+    byte_count: int = 0
+    refused: str = ""
+
+
+def list_tree(root: Path) -> Listing:
+    """What regular files stand below `root`. Symlinks and special files are neither followed nor listed."""
+    files: list[str] = []
+    byte_count = entries = 0
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        with os.scandir(root / directory) as found:
+            for entry in found:
+                name = f"{directory}/{entry.name}" if directory else entry.name
+                entries += 1
+                if entries > MAX_OUTPUT_FILES:
+                    return Listing(refused=f"more than {MAX_OUTPUT_FILES} files into /out")
+                if len(name.encode()) > MAX_PATH_BYTES:
+                    return Listing(refused=f"a path of more than {MAX_PATH_BYTES} bytes below /out")
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(name)
+                elif stat.S_ISREG(status.st_mode):
+                    files.append(name)
+                    byte_count += status.st_size
+    return Listing(tuple(sorted(files)), byte_count)
+
+
+def empty_tree(root: Path) -> None:
+    """Remove everything below `root`, which stays. Needs no long path and no recursion at any depth."""
+    serial = 0
+    while directories := _remove_files(root):
+        for directory in directories:
+            for nested in _remove_files(directory):
+                # Lifted to the top, under a name that nothing there has, it is removed in a later round.
+                while (lifted := root / f"lifted-{serial}").exists():
+                    serial += 1
+                nested.rename(lifted)
+            directory.rmdir()
+
+
+def remove_tree(root: Path) -> None:
+    """Remove `root` with everything below it; nothing there is no error."""
+    if root.is_dir() and not root.is_symlink():
+        empty_tree(root)
+        root.rmdir()
+    else:
+        root.unlink(missing_ok=True)
+
+
+def _remove_files(directory: Path) -> list[Path]:
+    directories = []
+    with os.scandir(directory) as found:
+        for entry in list(found):
+            if entry.is_dir(follow_symlinks=False):
+                directories.append(Path(entry.path))
+            else:
+                os.unlink(entry.path)
+    return directories
