@@ -1,0 +1,153 @@
+"""Calls to many members at once: bind, confirm, release, retire. What a member says decides; the books follow."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leasegrid.local.leases import Held, LeaseRecord
+from leasegrid.local.roster import Member, Roster, take_hint
+from leasegrid.local.signing import Signer
+from tasklet_runner.fabric.protocol import LeasedMember
+from tasklet_runner.wire.errors import LeaseGridError, RefusedError, UnreachableError
+from tasklet_runner.wire.member import BindReply, Hint, MemberState, ReleaseReply
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What a release came to: the member's word, or why nobody knows (`unverified`)."""
+
+    member: Member
+    reply: ReleaseReply | None = None
+    unverified: str = ""
+
+
+class Binder:
+    """Speaks to members in the fabric's name. `clock` is monotonic."""
+
+    def __init__(self, roster: Roster, signer: Signer) -> None:
+        self._roster = roster
+        self._signer = signer
+        self._confirmations: set[asyncio.Task[None]] = set()
+
+    async def bind(self, record: LeaseRecord, members: Sequence[Member]) -> int:
+        """Bind members that were reserved for the lease, all at once; returns how many were.
+
+        One that refuses, or does not answer, is free again or out of the index; the caller takes the next candidate.
+        """
+        answers = await asyncio.gather(*(self._bind_one(record, member) for member in members))
+        bound = [held for held in answers if held is not None]
+        for held in bound:
+            record.hold(held)
+        # A bind is provisional for five seconds: the confirmations need not keep the holder waiting.
+        for held in bound:
+            task = asyncio.create_task(self._confirm(record.uid, held))
+            self._confirmations.add(task)
+            task.add_done_callback(self._confirmations.discard)
+        return len(bound)
+
+    async def release(self, record: LeaseRecord, held: Sequence[Held]) -> list[Freed]:
+        """Free members of the lease, all at once; what they did is added to it."""
+        freed = await asyncio.gather(*(self._release_one(record.uid, one) for one in held))
+        for one in freed:
+            record.held.pop(one.member.name, None)
+            if one.reply is not None:
+                record.count(one.reply.counters, one.reply.scratch_bytes)
+            if one.unverified:
+                record.unverified[one.member.name] = None
+        return freed
+
+    async def retire(self, member: Member) -> bool:
+        """End an idle member; False when it refused or did not answer, and is left alone."""
+        member.retiring = True
+        self._roster.file(member)
+        try:
+            await member.client.retire(self._signer.retire(member.grant))
+        except LeaseGridError:
+            member.retiring = False
+            await self.ask(member)
+            return False
+        return True
+
+    async def ask(self, member: Member) -> bool:
+        """Read the member's own word about its state into the roster; False when it does not answer."""
+        try:
+            report = await member.client.state()
+        except LeaseGridError:
+            # Until it says something itself, or its process ends, it counts as one that is still coming up.
+            member.state, member.since = MemberState.WARMING, _now()
+            self._roster.file(member)
+            return False
+        word = Hint(member=member.name, incarnation=report.incarnation, epoch=report.epoch, state=report.state)
+        take_hint(member, word, _now())
+        self._roster.file(member)
+        return True
+
+    async def close(self) -> None:
+        """Wait for nothing more."""
+        for task in list(self._confirmations):
+            task.cancel()
+        await asyncio.gather(*self._confirmations, return_exceptions=True)
+
+    async def _bind_one(self, record: LeaseRecord, member: Member) -> Held | None:
+        grant = member.next_grant
+        statement = self._signer.bind(record.uid, record.request.holder_key, grant, record.deadline)
+        try:
+            reply = await member.client.bind(statement)
+        except LeaseGridError:
+            member.lease = ""
+            await self.ask(member)
+            return None
+        if self._roster.find(member.name) is not member:
+            return None
+        member.epoch, member.state, member.since = reply.epoch, MemberState.CLAIMED, _now()
+        member.claims += 1
+        return Held(member, _leased(member, reply), grant)
+
+    async def _confirm(self, lease_uid: str, held: Held) -> None:
+        statement = self._signer.confirm(lease_uid, held.grant)
+        for _ in range(2):
+            try:
+                await held.member.client.confirm(statement)
+            except UnreachableError:
+                continue
+            except RefusedError:
+                # The lease was released meanwhile, or the member ended: both are told on their own ways.
+                return
+            return
+
+    async def _release_one(self, lease_uid: str, held: Held) -> Freed:
+        member = held.member
+        if self._roster.find(member.name) is not member:
+            return Freed(member)
+        try:
+            reply = await member.client.release(self._signer.release(lease_uid, held.grant))
+        except RefusedError as error:
+            return self._let_go(Freed(member, unverified=str(error)))
+        except LeaseGridError as error:
+            gone = self._roster.find(member.name) is not member
+            return self._let_go(Freed(member, unverified="" if gone else str(error)))
+        return self._let_go(Freed(member, reply))
+
+    def _let_go(self, freed: Freed) -> Freed:
+        freed.member.lease = ""
+        if freed.member.state is MemberState.CLAIMED:
+            freed.member.state, freed.member.since = MemberState.RESETTING, _now()
+        self._roster.file(freed.member)
+        return freed
+
+
+def _leased(member: Member, reply: BindReply) -> LeasedMember:
+    return LeasedMember(
+        name=member.name,
+        endpoint=member.endpoint,
+        incarnation=reply.incarnation,
+        epoch=reply.epoch,
+        slots=reply.slots,
+        tasklet_memory=reply.tasklet_memory,
+        cpu_features=member.shape.cpu_features,
+        pool=member.pool,
+    )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

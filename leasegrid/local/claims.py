@@ -1,0 +1,158 @@
+"""Claims: gathers who wants members and who is ready, lets the admission rule decide, binds what it grants."""
+
+import asyncio
+
+from leasegrid.api.enums import OnEmpty
+from leasegrid.local.leases import LeaseRecord
+from leasegrid.local.parts import Parts
+from leasegrid.local.roster import Member
+from leasegrid.rules.admission import admit
+from leasegrid.rules.claims import Claim, Grant, Refusal, Supply
+from leasegrid.rules.reasons import AdmissionReason, ConditionType
+from tasklet_runner.plan.types import Requirements
+from tasklet_runner.wire.errors import CapacityExceededError, LeaseGridError, PoolEmptyError, UnsupportedError
+
+FOREVER_SECONDS = 1e9
+"""A lease that has had its members once waits for others for as long as it lives."""
+
+_ERRORS: dict[AdmissionReason, type[LeaseGridError]] = {
+    AdmissionReason.POOL_EMPTY: PoolEmptyError,
+    AdmissionReason.POOL_NOT_FOUND: UnsupportedError,
+    AdmissionReason.UNSUPPORTED: UnsupportedError,
+    AdmissionReason.UNSATISFIABLE: UnsupportedError,
+}
+
+
+class Claims:
+    """Admission on one machine. `run` decides and starts binds; what they come to leads to the next `run`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self) -> float | None:
+        """One pass; returns the monotonic instant at which a waiting lease times out, None for none."""
+        records = {record.uid: record for record in self._parts.table.live() if wants(record) and not record.binding}
+        if not records:
+            return None
+        claims = [_claim(record) for record in records.values()]
+        decision = admit(claims, self._supplies(), asyncio.get_running_loop().time())
+        for grant in decision.grants:
+            self._grant(records[grant.uid], grant)
+        for refusal in decision.refusals:
+            self._refuse(records[refusal.uid], refusal)
+        for place in decision.queue:
+            self._wait(records[place.uid], place.message)
+        return decision.wake_at
+
+    async def close(self) -> None:
+        """Wait until no bind is under way."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _supplies(self) -> list[Supply]:
+        return [
+            Supply(
+                pool=pool.name,
+                shape=pool.shape.requirements,
+                ready=self._parts.roster.ready(pool.name),
+                most=pool.spec.most,
+                draining=pool.draining,
+            )
+            for pool in self._parts.pools.by_name.values()
+        ]
+
+    def _grant(self, record: LeaseRecord, grant: Grant) -> None:
+        needs = needs_of(record)
+        members = [
+            member
+            for take in grant.takes
+            for _ in range(take.count)
+            if (member := self._parts.roster.take(take.pool, needs, record.uid)) is not None
+        ]
+        record.binding = len(members)
+        record.bound.clear()
+        self._spawn(self._bind(record, members))
+
+    async def _bind(self, record: LeaseRecord, members: list[Member]) -> None:
+        bound = await self._parts.binder.bind(record, members)
+        record.binding = 0
+        record.bound.set()
+        if not record.ended and bound:
+            self._parts.write_down(record)
+            if len(record.held) >= record.request.min_count:
+                record.waiting_because = ""
+                record.settle()
+            record.touch()
+        self._parts.changed()
+
+    def _wait(self, record: LeaseRecord, message: str) -> None:
+        because = "; ".join([message, *self._troubles(record)])
+        if record.waiting_because != because:
+            record.waiting_because = because
+            record.touch()
+        if not record.settled.done() and record.held:
+            # No hold-and-wait: what was bound of a gang that is not complete goes back at once.
+            self._spawn(self._give_back(record))
+
+    def _refuse(self, record: LeaseRecord, refusal: Refusal) -> None:
+        if record.settled.done():
+            record.waiting_because = refusal.message
+            return
+        error = _ERRORS.get(refusal.reason, CapacityExceededError)
+        cause = "; ".join([refusal.message, *self._troubles(record)])
+        record.ended = refusal.reason.value
+        self._spawn(self._fail(record, error(cause, remedy=refusal.remedy)))
+
+    async def _fail(self, record: LeaseRecord, error: LeaseGridError) -> None:
+        await self._give_back(record)
+        record.settle(error)
+
+    async def _give_back(self, record: LeaseRecord) -> None:
+        await self._parts.binder.release(record, list(record.held.values()))
+        self._parts.changed()
+
+    def _troubles(self, record: LeaseRecord) -> list[str]:
+        """What the pools of a waiting lease say about why they make no members."""
+        pools = [pool for pool in self._parts.pools.by_name.values() if pool.name in record.pools]
+        return [
+            f"{pool.name}: {condition.message}"
+            for pool in pools
+            for condition in pool.conditions
+            if condition.type is ConditionType.DEGRADED and pool.failures.count
+        ]
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def wants(record: LeaseRecord) -> bool:
+    """True when the lease should get more members: it waits for its first, or it is elastic and below its count."""
+    return bool(record.missing) and (not record.settled.done() or record.request.elastic)
+
+
+def needs_of(record: LeaseRecord) -> Requirements:
+    """What each of its members must have."""
+    request = record.request
+    return Requirements(request.slots, request.memory, request.cpu_features)
+
+
+def _claim(record: LeaseRecord) -> Claim:
+    request, held = record.request, len(record.held)
+    waiting = not record.settled.done()
+    return Claim(
+        uid=record.uid,
+        # A gang that is bound in part asks for the rest; one that was complete once grows member by member.
+        count=record.missing if waiting else record.wanted,
+        minimum=max(1, request.min_count - held) if waiting else 1,
+        bound=0 if waiting else held,
+        arrived=record.arrived,
+        pools=record.pools,
+        needs=needs_of(record),
+        elastic=request.elastic,
+        priority=request.priority,
+        on_empty=OnEmpty(request.on_empty) if waiting and request.on_empty != OnEmpty.PROVISION else OnEmpty.QUEUE,
+        queue_timeout_seconds=request.queue_timeout_seconds if waiting else FOREVER_SECONDS,
+    )

@@ -1,0 +1,171 @@
+"""Keeping pools: gathers members, lets the sizing rule decide, forks and retires.
+
+The default pool and its larger siblings share the machine's room: a pool that leases wait for goes first, and idle
+members of the others are retired to make room for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from leasegrid.local.claims import wants
+from leasegrid.local.parts import Parts
+from leasegrid.local.pools import MEBI, Pool, Room
+from leasegrid.local.roster import Member, Shape
+from leasegrid.local.zygote import SpawnOrder
+from leasegrid.rules.pool_sizing import size_pool
+from leasegrid.rules.pool_state import Observed, PoolDecision
+from leasegrid.rules.reasons import RetireReason, WarmupFailure
+from leasegrid.rules.refill import note_failure
+from tasklet_runner.wire.member import MemberState
+
+INTERPRETER_BYTES = 256 * MEBI
+"""A member takes so much off its memory for itself before it divides the rest among its slots."""
+
+_UNANSWERING = frozenset({RetireReason.WARMUP_TIMEOUT, RetireReason.FENCED})
+"""Such a member is killed: it accepts no `retire`."""
+
+
+class Provisioner:
+    """Applies the sizing rule to every pool."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self) -> float | None:
+        """One pass over all pools; returns in how many seconds something changes by time alone, None for never."""
+        waiting = self._waiting()
+        room = self._room_left()
+        looks = []
+        for pool in sorted(self._parts.pools.by_name.values(), key=lambda pool: waiting.get(pool.name, (0, 1e99))[1]):
+            decision = self._decide(pool, waiting.get(pool.name, (0, 0.0))[0])
+            self._create(pool, decision.create, room, wanted=pool.name in waiting)
+            self._retire(pool, decision)
+            looks.append(decision.look_again_in)
+        return min((look for look in looks if look is not None), default=None)
+
+    def failed(self, member: Member, cause: str) -> None:
+        """A member ended before it was ever ready: its pool waits longer and longer before the next."""
+        pool = self._parts.pools.by_name[member.pool]
+        now = asyncio.get_running_loop().time()
+        pool.failures = note_failure(pool.failures, WarmupFailure.CRASH, cause, now)
+
+    async def close(self) -> None:
+        """Wait until no retirement is under way."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _waiting(self) -> dict[str, tuple[int, float]]:
+        """Of each pool that leases wait for: how many members they lack, and since when the first waits."""
+        found: dict[str, tuple[int, float]] = {}
+        for record in self._parts.table.live():
+            lacking = record.missing - record.binding
+            if wants(record) and lacking > 0:
+                count, since = found.get(record.pools[0], (0, record.arrived))
+                found[record.pools[0]] = (count + lacking, min(since, record.arrived))
+        return found
+
+    def _room_left(self) -> Room:
+        room = self._parts.pools.room()
+        for member in self._sharing():
+            room.take(member.shape)
+        return room
+
+    def _sharing(self) -> list[Member]:
+        pools = self._parts.pools.by_name
+        return [member for member in self._parts.roster.all() if pools[member.pool].shares_room]
+
+    def _decide(self, pool: Pool, waiting: int) -> PoolDecision:
+        observed = Observed(
+            wall_time=time.time(),
+            members=tuple(member.observed for member in self._parts.roster.of_pool(pool.name)),
+            waiting=waiting,
+            bucket=pool.bucket,
+            failures=pool.failures,
+        )
+        decision = size_pool(pool.spec, observed, asyncio.get_running_loop().time())
+        pool.bucket, pool.failures, pool.conditions = decision.bucket, decision.failures, decision.conditions
+        return decision
+
+    def _create(self, pool: Pool, wanted_count: int, room: Room, *, wanted: bool) -> None:
+        if not pool.shares_room:
+            self._fork(pool, wanted_count)
+            return
+        count = min(wanted_count, room.fits(pool.shape))
+        self._fork(pool, count)
+        room.take(pool.shape, count)
+        if wanted and count < wanted_count:
+            self._make_room(pool, wanted_count - count, room)
+
+    def _make_room(self, pool: Pool, lacking: int, room: Room) -> None:
+        """Keep what is left from the pools that come after, and retire idle members of others until it is enough."""
+        others = [member for member in self._sharing() if member.pool != pool.name]
+        coming = Room(room.slots, room.memory)
+        for member in others:
+            if member.retiring:
+                _give(coming, member.shape)
+        for member in sorted((one for one in others if one.free), key=lambda one: one.since):
+            if coming.fits(pool.shape) >= lacking:
+                break
+            _give(coming, member.shape)
+            self._end(member)
+        room.take(pool.shape, lacking)
+
+    def _fork(self, pool: Pool, count: int) -> None:
+        members = [self._order(pool) for _ in range(count)]
+        if members:
+            self._parts.zygote.spawn([self._spawn_order(member) for member in members])
+
+    def _order(self, pool: Pool) -> Member:
+        number = self._parts.roster.next_number()
+        endpoint = f"unix://{self._parts.runtime.member_socket(number)}"
+        now = asyncio.get_running_loop().time()
+        member = Member(f"{pool.name}-{number}", number, pool.name, pool.shape, endpoint, now)
+        self._parts.roster.add(member)
+        return member
+
+    def _spawn_order(self, member: Member) -> SpawnOrder:
+        shape = member.shape
+        return SpawnOrder(
+            name=member.name,
+            listen=member.endpoint,
+            fabric_key=self._parts.signer.public,
+            scratch=str(self._parts.runtime.member_scratch(member.number)),
+            slots=shape.slots,
+            memory=shape.memory + shape.tmpfs + INTERPRETER_BYTES,
+            tmpfs=shape.tmpfs,
+            notify=f"unix://{self._parts.runtime.hints}",
+            reuse=shape.reuse,
+            cpu=shape.cpu,
+        )
+
+    def _retire(self, pool: Pool, decision: PoolDecision) -> None:
+        for retirement in decision.retire:
+            member = self._parts.roster.find(retirement.name)
+            if member is None or member.retiring:
+                continue
+            if retirement.reason is RetireReason.WARMUP_TIMEOUT:
+                self.failed(member, f"{member.name} was not ready after {pool.spec.warmup_grace_seconds} s")
+            if retirement.reason in _UNANSWERING or member.state is MemberState.WARMING:
+                member.retiring = True
+                self._parts.kill(member)
+            else:
+                self._end(member)
+
+    def _end(self, member: Member) -> None:
+        task = asyncio.create_task(self._retire_one(member))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _retire_one(self, member: Member) -> None:
+        await self._parts.binder.retire(member)
+        self._parts.changed()
+
+
+def _give(room: Room, shape: Shape) -> None:
+    room.take(shape, -1)
+
+
+def describe(pools: Sequence[Pool]) -> tuple[str, ...]:
+    """What is wrong with pools, in words."""
+    return tuple(f"{pool.name}: {pool.failures.message}" for pool in pools if pool.failures.count)

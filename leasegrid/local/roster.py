@@ -1,0 +1,176 @@
+"""Who there is: the member processes of this run, by name and by pool, and which of them can be bound."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from leasegrid.rules.choosing import Offer, ReadyIndex
+from leasegrid.rules.pool_state import PoolMember
+from tasklet_runner.client.members import MemberClient
+from tasklet_runner.plan.types import Requirements
+from tasklet_runner.wire.member import Hint, MemberState
+from tasklet_runner.wire.statements import MemberGrant
+
+MEMBER_TIMEOUT_SECONDS = 3.0
+"""A member of this machine that has not answered by then is treated as unreachable."""
+
+MAX_TIMELINE_POINTS = 2000
+"""So many changes of the member counts are kept; older ones are thinned evenly."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What one member has. `memory` in bytes is what its tasklets can use together; `cpu` in millicores.
+
+    On one machine the interpreter's own memory is shared by all members, so it is not taken off here.
+    """
+
+    slots: int
+    memory: int
+    tmpfs: int
+    cpu: int
+    cpu_features: tuple[str, ...] = ()
+    reuse: str = "Reset"
+
+    @property
+    def requirements(self) -> Requirements:
+        """The shape as the rules know it."""
+        return Requirements(self.slots, self.memory, self.cpu_features)
+
+
+@dataclass(eq=False)
+class Member:
+    """One member process. `lease`: the lease that it is bound to, or being bound to.
+
+    `since`: when it entered its state, monotonic seconds. `retiring`: told to end, its process is still there.
+    """
+
+    name: str
+    number: int
+    pool: str
+    shape: Shape
+    endpoint: str
+    since: float
+    pid: int = 0
+    state: MemberState = MemberState.WARMING
+    incarnation: str = ""
+    epoch: int = 0
+    claims: int = 0
+    lease: str = ""
+    retiring: bool = False
+    client: MemberClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = MemberClient(self.endpoint, timeout_seconds=MEMBER_TIMEOUT_SECONDS)
+
+    @property
+    def free(self) -> bool:
+        """True when a bind has a chance."""
+        return self.state is MemberState.READY and not self.lease and not self.retiring
+
+    @property
+    def grant(self) -> MemberGrant:
+        """The member as it is now."""
+        return MemberGrant(self.name, self.incarnation, self.epoch)
+
+    @property
+    def next_grant(self) -> MemberGrant:
+        """The member as it will be once it is bound."""
+        return MemberGrant(self.name, self.incarnation, self.epoch + 1)
+
+    @property
+    def observed(self) -> PoolMember:
+        """The member as its pool sees it: one that is being bound is claimed, whatever it says yet."""
+        state = MemberState.CLAIMED if self.lease else self.state
+        return PoolMember(self.name, state, self.since, claims=self.claims)
+
+
+class MemberPoint(tuple[float, int, int]):
+    """A change of the counts: seconds since the start, live members, members under lease."""
+
+    __slots__ = ()
+
+
+class Roster:
+    """The table of members. Nothing here waits."""
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self._members: dict[str, Member] = {}
+        self._ready: dict[str, ReadyIndex] = {}
+        self._numbers = 0
+        self.timeline: list[MemberPoint] = []
+
+    def next_number(self) -> int:
+        """A number that no member of this run had before."""
+        self._numbers += 1
+        return self._numbers
+
+    def add(self, member: Member) -> None:
+        """A member that was ordered."""
+        self._members[member.name] = member
+
+    def remove(self, name: str) -> Member | None:
+        """A member that is gone."""
+        member = self._members.pop(name, None)
+        if member is not None:
+            self.file(member)
+        return member
+
+    def find(self, name: str) -> Member | None:
+        """The member of that name, while it lives."""
+        return self._members.get(name)
+
+    def all(self) -> list[Member]:
+        """Every live member, in the order in which they were ordered."""
+        return list(self._members.values())
+
+    def of_pool(self, pool: str) -> list[Member]:
+        """A pool's live members that were not told to end."""
+        return [member for member in self._members.values() if member.pool == pool and not member.retiring]
+
+    def ready(self, pool: str) -> int:
+        """How many members of a pool can be bound now."""
+        return len(self._index(pool))
+
+    def take(self, pool: str, needs: Requirements, lease: str) -> Member | None:
+        """Reserve the member that a claim gets for this lease; None when no ready one will do."""
+        offer = self._index(pool).take(needs)
+        if offer is None:
+            return None
+        member = self._members[offer.name]
+        member.lease = lease
+        return member
+
+    def file(self, member: Member) -> None:
+        """Put a member into the ready index or take it out, as it is now. Call it after each change of a member."""
+        index = self._index(member.pool)
+        if not member.free or member.name not in self._members:
+            index.remove(member.name)
+        elif member.name not in index:
+            index.add(Offer(member.name, member.shape.requirements, member.since))
+
+    def counts(self) -> dict[str, int]:
+        """Live members by state."""
+        return dict(Counter(member.state.value for member in self._members.values()))
+
+    def note(self, now: float) -> None:
+        """Put the counts into the timeline, if they have changed."""
+        leased = sum(1 for member in self._members.values() if member.lease)
+        if self.timeline and self.timeline[-1][1:] == (len(self._members), leased):
+            return
+        self.timeline.append(MemberPoint((now - self._started, len(self._members), leased)))
+        if len(self.timeline) > MAX_TIMELINE_POINTS:
+            del self.timeline[1:-1:2]
+
+    def _index(self, pool: str) -> ReadyIndex:
+        return self._ready.setdefault(pool, ReadyIndex())
+
+
+def take_hint(member: Member, hint: Hint, now: float) -> bool:
+    """Believe a member's word about itself; False when it is an older word than what is known."""
+    if hint.incarnation == member.incarnation and hint.epoch < member.epoch:
+        return False
+    if hint.state is not member.state:
+        member.since = now
+    member.incarnation, member.epoch, member.state = hint.incarnation, hint.epoch, hint.state
+    return True

@@ -1,0 +1,92 @@
+"""The fabric's pen: every statement that members of this machine obey, signed with the state directory's key."""
+
+import time
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tasklet_runner.wire.signed import public_text, sign
+from tasklet_runner.wire.statements import (
+    MAX_PRESENTATION_SECONDS,
+    MEMBERS_PER_CAPABILITY,
+    Bind,
+    Capability,
+    Confirm,
+    MemberGrant,
+    Release,
+    Retire,
+)
+
+
+class SteadyClock:
+    """UNIX seconds that never step: the wall clock at the start, carried on by the monotonic one.
+
+    Members convert every instant through the bind's, so a step between a bind and a renewal would move deadlines.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        """UNIX seconds."""
+        return self._offset + time.monotonic()
+
+
+class Signer:
+    """Signs with one key, by one clock."""
+
+    def __init__(self, key: Ed25519PrivateKey, clock: SteadyClock) -> None:
+        self._key = key
+        self._clock = clock
+        self.public = public_text(key)
+
+    def bind(self, lease_uid: str, holder_key: str, grant: MemberGrant, deadline: float) -> str:
+        """The order to belong to a lease until the deadline."""
+        statement = Bind(
+            lease_uid=lease_uid,
+            holder_key=holder_key,
+            member=grant.member,
+            incarnation=grant.incarnation,
+            epoch=grant.epoch,
+            issued_at=self._clock.now(),
+            deadline=deadline,
+        )
+        return sign(statement, self._key)
+
+    def confirm(self, lease_uid: str, grant: MemberGrant) -> str:
+        """The word that a bind was counted."""
+        return sign(
+            Confirm(lease_uid=lease_uid, member=grant.member, incarnation=grant.incarnation, epoch=grant.epoch),
+            self._key,
+        )
+
+    def release(self, lease_uid: str, grant: MemberGrant) -> str:
+        """The order to be free again."""
+        return sign(
+            Release(lease_uid=lease_uid, member=grant.member, incarnation=grant.incarnation, epoch=grant.epoch),
+            self._key,
+        )
+
+    def retire(self, grant: MemberGrant) -> str:
+        """The order to an idle member to end."""
+        return sign(Retire(member=grant.member, incarnation=grant.incarnation, epoch=grant.epoch), self._key)
+
+    def capabilities(
+        self, lease_uid: str, holder_key: str, grants: Sequence[MemberGrant], deadline: float
+    ) -> tuple[str, ...]:
+        """One statement for each 64 members, in their order."""
+        now = self._clock.now()
+        return tuple(
+            sign(
+                Capability(
+                    lease_uid=lease_uid,
+                    holder_key=holder_key,
+                    members=tuple(grants[start : start + MEMBERS_PER_CAPABILITY]),
+                    issued_at=now,
+                    deadline=deadline,
+                    expires_at=now + MAX_PRESENTATION_SECONDS,
+                ),
+                self._key,
+            )
+            for start in range(0, len(grants), MEMBERS_PER_CAPABILITY)
+        )
