@@ -26,7 +26,7 @@ OPEN_SECONDS = 10.0
 """A member that has not opened the connection by then is unreachable."""
 
 HEARTBEAT_SECONDS = 8.0
-"""A ping so often; without an answer within half of it the connection is closed, so a silent death is seen after 12 s."""
+"""A ping so often; without an answer within half of it the connection is lost: a silent death is seen in 12 s."""
 
 
 class Addressed(Protocol):
@@ -49,9 +49,10 @@ class Addressed(Protocol):
 
 
 class WorkConnection:
-    """An open connection. `hello` is what the member said of itself, `seconds_left` the time until its own deadline when it opened.
+    """An open connection to one member.
 
-    Iterating yields the member's messages until the connection closes; a close without `Ended` before it raises UnreachableError.
+    `hello` is what the member said of itself, `seconds_left` the time until its own deadline when it opened. Iterating
+    yields the member's messages until it closes the connection in order; UnreachableError when it is lost.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class WorkConnection:
         return connection
 
     async def send(self, message: ToMember) -> None:
-        """Send one message; waits while the member is slow to read. Raises UnreachableError when the connection is gone."""
+        """Send one message; waits while the member is slow to read. Raises UnreachableError."""
         await self.send_encoded(encode(message))
 
     async def send_encoded(self, data: bytes) -> None:

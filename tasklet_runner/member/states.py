@@ -185,11 +185,16 @@ class MemberStates:
         """A slot died by SEGV, BUS, ILL or SYS: this process is not used for another lease."""
         self._tainted = True
 
+    @property
+    def ends_after_reset(self) -> bool:
+        """True when this process is not used for another lease."""
+        return self.identity.replace_after_use or self._tainted or self.draining
+
     def reset_finished(self, unclean: str = "") -> MemberState:
         """After a reset. `unclean` says what could not be proven gone: such a member takes no lease again."""
         if unclean:
             self.state, self.reason = MemberState.FENCED, unclean
-        elif self.identity.replace_after_use or self._tainted or self.draining:
+        elif self.ends_after_reset:
             self.state = MemberState.TERMINATED
         else:
             self.state = MemberState.READY

@@ -1,0 +1,68 @@
+"""`python -m tasklet_runner member …` is a pod's main process; `zygote` forks members on one machine."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasklet_runner.member.process import run_member
+from tasklet_runner.member.settings import MemberSettings
+from tasklet_runner.member.zygote import run_zygote
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code of the process: 0, 2 for wrong usage, 4 for an environment that cannot be used."""
+    options = _parser().parse_args(arguments)
+    if options.command == "zygote":
+        return run_zygote(options.control_fd, options.life_fd, options.runtime_dir)
+    return run_member(
+        MemberSettings(
+            name=options.name,
+            listen=options.listen,
+            fabric_key=options.fabric_key,
+            scratch=options.scratch,
+            slots=options.slots,
+            memory=options.memory,
+            tmpfs=options.tmpfs,
+            notify=options.notify,
+            replace_after_use=options.reuse == "Replace",
+            life_fd=options.control_fd,
+        )
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tasklet-runner", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_member(commands.add_parser("member", help="one leased worker"))
+    zygote = commands.add_parser("zygote", help="forks members that share their memory")
+    zygote.add_argument("--control-fd", type=int, required=True, help="socket for commands, one JSON object a line")
+    zygote.add_argument("--life-fd", type=int, required=True, help="read end of the fabric's life pipe")
+    zygote.add_argument("--runtime-dir", type=Path, required=True, help="removed at the end")
+    return parser
+
+
+def _add_member(member: argparse.ArgumentParser) -> None:
+    member.add_argument("--listen", required=True, help="host:port or unix:///path")
+    member.add_argument("--name", required=True, help="the member's name in its fabric")
+    member.add_argument("--fabric-key", required=True, help="Ed25519 public key, base64url")
+    member.add_argument(
+        "--scratch", type=Path, required=True, help="an own directory, wiped first; on tmpfs if possible"
+    )
+    member.add_argument("--slots", type=_positive, default=1, help="tasklets at a time")
+    member.add_argument("--memory", type=_positive, default=1 << 30, help="of the whole member, in bytes")
+    member.add_argument("--tmpfs", type=_positive, default=256 << 20, help="of it, the scratch's share, in bytes")
+    member.add_argument("--notify", default="", help="where hints go: unix:///path or http(s)://…")
+    member.add_argument("--control-fd", type=int, default=-1, help="when this pipe closes, end (once unleased)")
+    member.add_argument("--reuse", choices=("Reset", "Replace"), default="Reset", help="after a lease")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Frames of tasks as the parent process sees them: addressed and counted, their tasks left encoded."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from tasklet_runner.wire.errors import ProtocolError
+from tasklet_runner.wire.programs import Task
+from tasklet_runner.wire.work import Blob, CodeKey, Discard, Forget, Grant, Open, Prepare, Renew
+
+
+class Run(msgspec.Struct, frozen=True, tag="Run", tag_field="t"):
+    """`wire.work.Run` with its tasks undecoded."""
+
+    slot: int
+    frame: int
+    program_id: int
+    tasks: msgspec.Raw
+
+
+FromHolder = Open | Renew | CodeKey | Blob | Forget | Prepare | Run | Grant | Discard
+
+_decoder: msgspec.msgpack.Decoder[FromHolder] = msgspec.msgpack.Decoder(FromHolder)
+_tasks = msgspec.msgpack.Decoder(tuple[Task, ...])
+
+
+def decode(data: bytes) -> FromHolder:
+    """What a holder sent. Raises ProtocolError for anything else."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"a message to a member that cannot be read: {error}", remedy="see wire.work") from error
+
+
+class Sink(Protocol):
+    """Where the results of a frame go: the connection that sent it."""
+
+    @property
+    def closed(self) -> bool:
+        """True when nobody listens any more."""
+        ...
+
+    async def deliver(self, data: bytes) -> None:
+        """Pass an encoded message on; waits while the holder is slow to read."""
+        ...
+
+
+@dataclass
+class Frame:
+    """One frame on its way through a slot. `data`: the message as it came; `received`: results that went back."""
+
+    sink: Sink
+    head: Run
+    data: bytes
+    program: int
+    sequence: int
+    received: int = 0
+    sent: bool = field(default=False)
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Its tasks, decoded: only for a frame that was cut short. Empty when they cannot be read."""
+        try:
+            return _tasks.decode(self.head.tasks)
+        except msgspec.MsgspecError:
+            return ()

@@ -1,0 +1,116 @@
+"""From `Prepare` to a program that all slots can run: admission, native code, the Python file, mounts."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tasklet_runner.member.codes import Code, readable
+from tasklet_runner.member.slot_wire import SlotProgram
+from tasklet_runner.member.slots import ReadyProgram
+from tasklet_runner.member.workshop import Workshop
+from tasklet_runner.sandbox.archives import unpack
+from tasklet_runner.sandbox.outcomes import mebibytes
+from tasklet_runner.sandbox.python_runtime import runtime_path
+from tasklet_runner.wire.errors import FaultError, LeaseGridError
+from tasklet_runner.wire.faults import Fault, FaultKind
+from tasklet_runner.wire.programs import Language, Program
+from tasklet_runner.wire.work import Prepare
+
+MAX_MOUNT_FILES = 200_000
+
+
+async def make_program(workshop: Workshop, request: Prepare, code_key: bytes | None) -> tuple[ReadyProgram, Code]:
+    """What slots need for the program. Raises FaultError: BadModule, Unsupported, MemoryExceeded, IoError."""
+    program = request.program
+    _admit(program, workshop)
+    for digest in (program.source, *(mount.digest for mount in program.mounts)):
+        _require_blob(workshop, digest)
+    if request.code and code_key is not None and workshop.blobs.has(request.code):
+        # Code of another engine or key is no error: this member then compiles by itself.
+        workshop.code.open(program.module, workshop.blobs.path(request.code), code_key)
+    code = await workshop.code.get(program.module, lambda: _module_path(workshop, program))
+    mounts = []
+    for mount in program.mounts:
+        mounts.append((mount.path, str(await _unpacked(workshop, mount.digest))))
+    source = str(workshop.blobs.path(program.source))
+    return ReadyProgram(SlotProgram(program, source, tuple(mounts)), code.descriptor), code
+
+
+def _admit(program: Program, workshop: Workshop) -> None:
+    most = workshop.settings.tasklet_memory
+    if program.limits.memory > most:
+        raise FaultError(
+            Fault(
+                kind=FaultKind.UNSUPPORTED,
+                message=f"{program.name} asks for {mebibytes(program.limits.memory)} of memory, "
+                f"a slot of {workshop.settings.name} has {mebibytes(most)}",
+                remedy="lower spec.tasklet.memory, or lease from a pool with more resources.memory",
+            )
+        )
+
+
+def _require_blob(workshop: Workshop, digest: str) -> None:
+    if not workshop.blobs.has(digest):
+        raise FaultError(
+            Fault(
+                kind=FaultKind.IO_ERROR,
+                message=f"the blob {digest} is not at {workshop.settings.name}",
+                remedy="send it before Prepare; if it was refused, scratch is full: give members more memory",
+            )
+        )
+
+
+def _module_path(workshop: Workshop, program: Program) -> Path:
+    if program.language is Language.WASM:
+        return workshop.blobs.path(program.source)
+    try:
+        return runtime_path(program.runtime)
+    except LeaseGridError as error:
+        raise FaultError(
+            Fault(kind=FaultKind.UNSUPPORTED, message=error.cause, remedy=error.remedy or "install the runtime")
+        ) from error
+
+
+async def _unpacked(workshop: Workshop, digest: str) -> Path:
+    destination = workshop.scratch / "mounts" / digest
+    if not destination.exists():
+        left = max(0, workshop.settings.tmpfs - workshop.blobs.used)
+        error = await in_child(lambda: unpack(workshop.blobs.path(digest), destination, left, MAX_MOUNT_FILES))
+        if error:
+            raise FaultError(Fault(kind=FaultKind.IO_ERROR, message=f"the mount {digest} cannot be unpacked: {error}"))
+    return destination
+
+
+async def in_child(work: Callable[[], object]) -> str:
+    """Do slow work on files in a forked child, so that deadlines are kept meanwhile; says what went wrong, if any."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writing, _words_of(work).encode()[:4096])
+        os._exit(0)
+    os.close(writing)
+    descriptor = os.pidfd_open(pid)
+    try:
+        await readable(descriptor)
+        return os.read(reading, 4096).decode(errors="replace")
+    finally:
+        os.close(descriptor)
+        os.close(reading)
+        _reap(pid)
+
+
+def _words_of(work: Callable[[], object]) -> str:
+    try:
+        work()
+    except (LeaseGridError, OSError) as error:
+        return str(error) or type(error).__name__
+    except BaseException as error:  # noqa: BLE001 - the edge of this child: it must end here, never in its parent's code
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.kill(pid, 9)
+    finally:
+        os.waitpid(pid, 0)

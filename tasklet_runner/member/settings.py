@@ -1,0 +1,32 @@
+"""What a member process is told when it starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MEMORY_RESERVE_BYTES = 256 * 1024 * 1024
+"""Of a member's memory, what its own processes may use; tasklets share the rest."""
+
+
+@dataclass(frozen=True)
+class MemberSettings:
+    """`memory` and `tmpfs` in bytes; `listen`: `host:port` or `unix:///path`; `notify`: where hints go, or empty.
+
+    `life_fd`: the read end of a pipe that the fabric's process holds open; -1 when there is none. `replace_after_use`:
+    single use (`reuse: Replace`).
+    """
+
+    name: str
+    listen: str
+    fabric_key: str
+    scratch: Path
+    slots: int = 1
+    memory: int = 1024 * 1024 * 1024
+    tmpfs: int = 256 * 1024 * 1024
+    notify: str = ""
+    replace_after_use: bool = False
+    life_fd: int = -1
+
+    @property
+    def tasklet_memory(self) -> int:
+        """The memory that one tasklet may ask for: what tmpfs and the reserve leave, shared among the slots."""
+        return max(0, (self.memory - self.tmpfs - MEMORY_RESERVE_BYTES) // self.slots)

@@ -1,0 +1,327 @@
+"""A slot as its parent sees it: a child process, the frames that wait for it, and what becomes of them when it dies."""
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from tasklet_runner.member.frames import Frame
+from tasklet_runner.member.progress import Progress, Running, Tally
+from tasklet_runner.member.slot_process import SlotWiring, become_slot
+from tasklet_runner.member.slot_wire import EXIT_SCRATCH_FAILED, FROM_SLOT, TO_SLOT, SlotAnswer, SlotProgram, Verb
+from tasklet_runner.wire.errors import LeaseGridError
+from tasklet_runner.wire.faults import Fault, FaultKind
+from tasklet_runner.wire.programs import Outcome, Result
+from tasklet_runner.wire.work import NotRun, Results, encode
+
+MAX_QUEUED_BYTES = 32 * 1024 * 1024
+"""So much may wait for one slot; then its member reads no further from the holder."""
+
+MAX_QUEUED_FRAMES = 256
+
+STANDING_SECONDS = 10.0
+"""A fresh slot that does not answer by then cannot be used."""
+
+TAINTING_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGSYS})
+
+
+@dataclass(frozen=True)
+class ReadyProgram:
+    """A program with its native code, for slots that stand and for those that replace them. `code_fd` is not owned."""
+
+    slot_program: SlotProgram
+    code_fd: int
+
+
+@dataclass(frozen=True)
+class SlotHome:
+    """What all slots of a member share. `programs` is read again for each new process."""
+
+    scratch: Path
+    programs: Mapping[int, ReadyProgram]
+    on_taint: Callable[[], None]
+    on_scratch_failed: Callable[[], None]
+
+
+class Slot:
+    """One slot. `start` forks its process; `submit` gives it frames; `kill` ends the process and a new one follows."""
+
+    def __init__(self, number: int, home: SlotHome) -> None:
+        self.number = number
+        self.progress = Progress.new()
+        self.killed = 0
+        self._home = home
+        self._pending: deque[Frame] = deque()
+        self._queued_bytes = 0
+        self._room = asyncio.Event()
+        self._gone = Tally()
+        self._pid = 0
+        self._verdict: Fault | None = None
+        self._killed_by_us = False
+        self._judged: Running | None = None
+        self._sequence = 0
+        self._answers: dict[int, asyncio.Future[Fault | None]] = {}
+        self._standing: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process that stands now; 0 when none does."""
+        return self._pid
+
+    @property
+    def idle(self) -> bool:
+        """True when no frame waits or runs."""
+        return not self._pending
+
+    @property
+    def scratch(self) -> Path:
+        """The slot's own directory."""
+        return self._home.scratch / f"slot-{self.number}"
+
+    def tally(self) -> Tally:
+        """Everything counted since the last `reset_tally`, by this process and those before it."""
+        return self._gone + self.progress.tally()
+
+    def reset_tally(self) -> None:
+        """Begin to count anew: only between two processes."""
+        self._gone, self.killed = Tally(), 0
+        self.progress.clear()
+
+    async def start(self) -> None:
+        """Fork the process and wait until it stands. Raises LeaseGridError when it does not."""
+        loop = asyncio.get_running_loop()
+        self._standing = loop.create_future()
+        await self._fork()
+        try:
+            await asyncio.wait_for(asyncio.shield(self._standing), STANDING_SECONDS)
+        except TimeoutError as error:
+            raise LeaseGridError(f"slot {self.number} did not stand within {STANDING_SECONDS:.0f} s") from error
+
+    async def until_idle(self) -> None:
+        """Wait until no frame waits or runs."""
+        while self._pending:
+            self._room.clear()
+            await self._room.wait()
+
+    async def submit(self, frame: Frame) -> None:
+        """Queue a frame; waits while too much is queued."""
+        while self._queued_bytes > MAX_QUEUED_BYTES or len(self._pending) >= MAX_QUEUED_FRAMES:
+            self._room.clear()
+            await self._room.wait()
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF or 1
+        frame.sequence = self._sequence
+        self._pending.append(frame)
+        self._queued_bytes += len(frame.data)
+        self._pass_on()
+
+    async def prepare(self, number: int, program: ReadyProgram) -> Fault | None:
+        """Load a program; its fault, or None. A slot that dies meanwhile answers by the process that follows."""
+        answer: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        self._send_program(number, program)
+        return await answer
+
+    def drop(self, number: int) -> None:
+        """Forget a program."""
+        self._write(Verb.DROP, number, 0, b"")
+
+    def kill(self, verdict: Fault | None = None, task: Running | None = None) -> None:
+        """Kill the process; if it still runs this task, that gets the verdict. All others are told to be not run."""
+        if self._pid:
+            self._verdict, self._judged, self._killed_by_us = verdict, task, True
+            os.kill(self._pid, signal.SIGKILL)
+
+    def abandon(self, sink: object) -> None:
+        """The holder behind this sink is gone: what it sent and nobody waits for is not run."""
+        kept = deque(frame for frame in self._pending if frame.sink is not sink or frame.sent)
+        self._pending = kept
+        self._queued_bytes = sum(len(frame.data) for frame in kept)
+        self._room.set()
+        if any(frame.sink is sink for frame in kept):
+            self.kill()
+
+    async def close(self) -> None:
+        """Kill the process, reap it and forget all frames; nothing follows."""
+        if self._task is not None:
+            # Cancelled, not awaited: it may be waiting for a holder that does not read.
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        if self._pid:
+            self.kill()
+            await self._reap()
+        self._gone += self.progress.tally()
+        self.progress.clear()
+        for number in list(self._answers):
+            self._answer(number, Fault(kind=FaultKind.REVOKED, message="the lease has ended at this member"))
+        self._pending.clear()
+        self._queued_bytes = 0
+        self._room.set()
+
+    def running(self) -> tuple[Frame, Running] | None:
+        """The frame whose task runs now, and which and since when."""
+        running = self.progress.running()
+        if running is None or not self._pending or self._pending[0].sequence != running.sequence:
+            return None
+        return self._pending[0], running
+
+    async def _fork(self) -> None:
+        stream, its_stream = socket.socketpair()
+        control, its_control = socket.socketpair()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            home = self._home
+            wiring = SlotWiring(
+                self.number,
+                its_stream,
+                its_control,
+                self.progress,
+                self.scratch,
+                home.scratch / "held",
+                home.scratch / "blobs",
+            )
+            become_slot(wiring, parent)
+        its_stream.close()
+        its_control.close()
+        self._pid, self._killed_by_us, self._verdict, self._judged = pid, False, None, None
+        self._control, stream_limit = control, 1024 * 1024
+        reader, self._writer = await asyncio.open_unix_connection(sock=stream, limit=stream_limit)
+        self._task = asyncio.create_task(self._live(reader))
+
+    async def _live(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                verb, sequence, count, length, done = FROM_SLOT.unpack(await reader.readexactly(FROM_SLOT.size))
+                await self._heard(Verb(verb), sequence, count, await reader.readexactly(length), bool(done))
+        except (asyncio.IncompleteReadError, OSError, ValueError, struct.error):
+            # Whatever the slot was saying, it is over: the end of the stream is the end of the process.
+            await self._ended()
+
+    async def _heard(self, verb: Verb, number: int, count: int, payload: bytes, done: bool) -> None:
+        if verb is Verb.RESULTS:
+            await self._results(number, count, payload, done)
+        elif verb is Verb.PREPARED:
+            self._answer(number, msgspec.msgpack.decode(payload, type=SlotAnswer).fault)
+        elif verb is Verb.STANDING and self._standing is not None and not self._standing.done():
+            self._standing.set_result(None)
+
+    async def _results(self, sequence: int, count: int, payload: bytes, done: bool) -> None:
+        frame = self._pending[0]
+        if frame.sequence != sequence:
+            return
+        frame.received += count
+        if done:
+            self._leave(self._pending.popleft())
+            self._pass_on()
+        await frame.sink.deliver(payload)
+
+    def _leave(self, frame: Frame) -> None:
+        self._queued_bytes -= len(frame.data)
+        self._room.set()
+
+    def _pass_on(self) -> None:
+        # Two frames: one that runs, and one that waits in the slot so that it never idles between two.
+        for frame in islice(self._pending, 2):
+            if not frame.sent:
+                frame.sent = True
+                self._write(Verb.RUN, frame.program, frame.sequence, frame.data)
+
+    def _write(self, verb: Verb, program: int, sequence: int, payload: bytes) -> None:
+        if self._pid:
+            self._writer.write(TO_SLOT.pack(verb, program, sequence, len(payload)))
+            self._writer.write(payload)
+
+    def _send_program(self, number: int, program: ReadyProgram) -> None:
+        try:
+            socket.send_fds(self._control, [b"c"], [program.code_fd])
+        except OSError:
+            return  # the slot is dying; the process that follows gets all programs
+        self._write(Verb.PREPARE, number, 0, msgspec.msgpack.encode(program.slot_program))
+
+    def _answer(self, number: int, fault: Fault | None) -> None:
+        answer = self._answers.pop(number, None)
+        if answer is not None and not answer.done():
+            answer.set_result(fault)
+
+    async def _ended(self) -> None:
+        status = await self._reap()
+        running = self.running()
+        self._gone += self.progress.tally()
+        self.progress.clear()
+        self._judge(status, running[1] if running else None)
+        await self._report(self._judged)
+        await self._fork()
+        for number, program in self._home.programs.items():
+            self._send_program(number, program)
+        self._pass_on()
+
+    async def _reap(self) -> int:
+        descriptor = os.pidfd_open(self._pid)
+        try:
+            ended = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(descriptor, ended.set)
+            await ended.wait()
+            loop.remove_reader(descriptor)
+        finally:
+            os.close(descriptor)
+        status = _wait_status(self._pid)
+        self._pid = 0
+        self._writer.close()
+        self._control.close()
+        return status
+
+    def _judge(self, status: int, running: Running | None) -> None:
+        self.killed += 1
+        if self._killed_by_us:
+            # The task that was judged may have ended in the meantime: then its neighbour must not pay for it.
+            self._judged = running if running == self._judged else None
+            return
+        self._judged = running
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        how = f"was killed by {signal.Signals(number).name}" if number else f"ended with {os.WEXITSTATUS(status)}"
+        self._verdict = Fault(
+            kind=FaultKind.DISCONNECTED,
+            message=f"slot {self.number} {how} while the tasklet ran",
+            remedy="it is tried again elsewhere; if it goes on, give members more memory (resources.memory)",
+        )
+        if number in TAINTING_SIGNALS:
+            self._home.on_taint()
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_SCRATCH_FAILED:
+            self._verdict = None
+            self._home.on_scratch_failed()
+
+    async def _report(self, running: Running | None) -> None:
+        cut_short, self._pending = self._pending, deque()
+        self._queued_bytes = 0
+        self._room.set()
+        for frame in cut_short:
+            if not frame.sink.closed:
+                await self._report_frame(frame, running if running and running.sequence == frame.sequence else None)
+
+    async def _report_frame(self, frame: Frame, running: Running | None) -> None:
+        left = frame.tasks()[frame.received :]
+        at = running.position - frame.received if running is not None else -1
+        if self._verdict is not None and 0 <= at < len(left):
+            result = Result(left[at].index, left[at].attempt, Outcome(fault=self._verdict))
+            left = left[:at] + left[at + 1 :]
+            piece = Results(self.number, frame.head.frame, (result,), done=not left)
+            await frame.sink.deliver(encode(piece))
+        if left:
+            await frame.sink.deliver(encode(NotRun(self.number, frame.head.frame, tuple(t.index for t in left))))
+
+
+def _wait_status(ended: int) -> int:
+    return os.waitpid(ended, 0)[1]

@@ -1,0 +1,67 @@
+"""The parent's eye on running tasks: the wall clock, which no tasklet can stop, and outputs that grow without end."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from tasklet_runner.member.progress import Running
+from tasklet_runner.member.slot_process import runner_scratch
+from tasklet_runner.member.slots import ReadyProgram, Slot
+from tasklet_runner.sandbox.outcomes import output_too_large, timed_out
+from tasklet_runner.sandbox.trees import list_tree
+from tasklet_runner.wire.faults import Fault
+from tasklet_runner.wire.programs import Limits, Program
+
+POLL_SECONDS = 0.1
+
+WALL_GRACE_SECONDS = 0.3
+"""A tasklet that computes is stopped by its own epoch deadline first, with a better message; one that sleeps is not."""
+
+OUTPUT_AFTER_SECONDS = 0.2
+"""A task that ends sooner is measured then; walking its files before would cost more than the task."""
+
+
+async def watch_slots(slots: Sequence[Slot], programs: Mapping[int, ReadyProgram]) -> None:
+    """Kill slots whose task is past its bounds. Runs until it is cancelled."""
+    seen: dict[int, Running] = {}
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        for slot in slots:
+            _watch_one(slot, programs, seen)
+
+
+def _watch_one(slot: Slot, programs: Mapping[int, ReadyProgram], seen: dict[int, Running]) -> None:
+    found = None if slot.idle else slot.running()
+    if found is None:
+        seen.pop(slot.number, None)
+        return
+    _, running = found
+    ready = programs.get(running.program)
+    # Two equal reads: one alone may have been torn by the slot's writing at that moment.
+    if seen.get(slot.number) == running and ready is not None:
+        fault = _judge(slot, running, ready.slot_program.program)
+        if fault is not None:
+            slot.kill(fault, running)
+    seen[slot.number] = running
+
+
+def _judge(slot: Slot, running: Running, program: Program) -> Fault | None:
+    elapsed = time.monotonic() - running.since
+    limits = program.limits
+    if elapsed > limits.wall_seconds + WALL_GRACE_SECONDS:
+        return timed_out(limits, b"")
+    return _excess(slot, running, limits) if elapsed > OUTPUT_AFTER_SECONDS else None
+
+
+def _excess(slot: Slot, running: Running, limits: Limits) -> Fault | None:
+    root = runner_scratch(slot.scratch, running.program)
+    try:
+        listing = list_tree(root / "out")
+        stdout = (root / "stdout").stat().st_size
+    except OSError:
+        # The slot is at work there: directories come and go between two looks. The next poll sees more.
+        return None
+    if listing.refused:
+        return output_too_large(limits, listing.refused)
+    total = listing.byte_count + stdout
+    return output_too_large(limits, f"{total} bytes so far") if total > limits.max_output else None

@@ -1,0 +1,132 @@
+"""What a lease uses of a member: slots, programs, native code, blobs, held outputs; and the reset that ends it."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from itertools import count
+
+from tasklet_runner.member.blobs import BlobShelf
+from tasklet_runner.member.codes import CodeShelf
+from tasklet_runner.member.progress import Tally
+from tasklet_runner.member.settings import MemberSettings
+from tasklet_runner.member.slots import ReadyProgram, Slot, SlotHome
+from tasklet_runner.member.watch import watch_slots
+from tasklet_runner.sandbox.compiling import CompileBounds
+from tasklet_runner.sandbox.trees import empty_tree
+from tasklet_runner.wire.errors import LeaseGridError
+from tasklet_runner.wire.faults import Fault
+from tasklet_runner.wire.member import Counters
+
+PLACES = ("blobs", "held", "mounts")
+
+
+class Workshop:
+    """One per member. `open` forks the slots; `clear` ends everything that a lease left behind."""
+
+    def __init__(
+        self, settings: MemberSettings, on_taint: Callable[[], None], on_scratch_failed: Callable[[], None]
+    ) -> None:
+        self.settings = settings
+        self.scratch = settings.scratch
+        self.programs: dict[int, ReadyProgram] = {}
+        self.numbers = count(1)
+        self.lifetime = Tally()
+        home = SlotHome(self.scratch, self.programs, on_taint, on_scratch_failed)
+        self.slots = tuple(Slot(number, home) for number in range(settings.slots))
+        self._watch: asyncio.Task[None] | None = None
+        self._fresh()
+
+    async def until_idle(self) -> None:
+        """Wait until no frame waits or runs."""
+        await asyncio.gather(*(slot.until_idle() for slot in self.slots))
+
+    async def open(self) -> None:
+        """Make scratch ready and let all slots stand. Raises LeaseGridError or OSError when it cannot be done."""
+        self.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        empty_tree(self.scratch)
+        for place in PLACES:
+            (self.scratch / place).mkdir(mode=0o700)
+        self._fresh()
+        await asyncio.gather(*(slot.start() for slot in self.slots))
+        self._watch = asyncio.create_task(watch_slots(self.slots, self.programs))
+
+    async def prepare(self, number: int, program: ReadyProgram) -> Fault | None:
+        """Load a program in all slots; the first fault, or None."""
+        self.programs[number] = program
+        faults = await asyncio.gather(*(slot.prepare(number, program) for slot in self.slots))
+        fault = next((fault for fault in faults if fault is not None), None)
+        if fault is not None:
+            self.drop(number)
+        return fault
+
+    def drop(self, number: int) -> None:
+        """Forget a program in all slots."""
+        if self.programs.pop(number, None) is not None:
+            for slot in self.slots:
+                slot.drop(number)
+
+    def tally(self) -> Tally:
+        """What the lease's tasks came to so far."""
+        total = Tally()
+        for slot in self.slots:
+            total += slot.tally()
+        return total
+
+    def counters(self) -> Counters:
+        """The tally as it is handed over with a release."""
+        tally = self.tally()
+        return Counters(
+            tasklets=tally.tasklets,
+            faults=tally.faults,
+            fuel_used=tally.fuel_used,
+            wall_milliseconds=tally.wall_microseconds // 1000,
+            killed=sum(slot.killed for slot in self.slots),
+        )
+
+    def stop(self) -> None:
+        """Kill what runs, at once; `clear` does the rest."""
+        for slot in self.slots:
+            slot.kill()
+
+    async def clear(self) -> int:
+        """Kill and reap every process, forget programs and code, wipe scratch; the bytes that were wiped.
+
+        Raises LeaseGridError or OSError for what cannot be proven gone.
+        """
+        if self._watch is not None:
+            self._watch.cancel()
+        await asyncio.gather(*(slot.close() for slot in self.slots))
+        self.programs.clear()
+        await self.code.close()
+        _prove_no_children()
+        self.lifetime += self.tally()
+        for slot in self.slots:
+            slot.reset_tally()
+        wiped = used_bytes(self.scratch)
+        empty_tree(self.scratch)
+        if left := os.listdir(self.scratch):
+            raise LeaseGridError(f"scratch still holds {len(left)} entries after the wipe", remedy="replace the member")
+        return wiped
+
+    def _fresh(self) -> None:
+        self.blobs = BlobShelf(self.scratch / "blobs", self.settings.tmpfs)
+        self.code = CodeShelf(CompileBounds(memory=self.settings.memory // 2))
+
+
+def _prove_no_children() -> None:
+    try:
+        left, _ = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return
+    raise LeaseGridError(
+        f"a child process is left after the reset (pid {left or 'unknown'})", remedy="replace the member"
+    )
+
+
+def used_bytes(directory: os.PathLike[str]) -> int:
+    """Bytes on disk of all files below a directory, those of removed ones excluded."""
+    total = 0
+    for path, _, files, descriptor in os.fwalk(directory):
+        del path
+        total += sum(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512 for name in files)
+    return total
