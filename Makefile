@@ -30,7 +30,7 @@ install: $(VENV)/.installed ## the command leasegrid in .venv/bin
 
 demo: $(VENV)/.installed ## 1,024 tiles of a fractal on leased workers, one picture, the lease timeline
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
-	$(BIN)/leasegrid run examples/pop-up-supercomputer/job.yaml --results $(DEMO)/results --timeline $(DEMO)/timeline.html
+	$(BIN)/leasegrid run examples/pop-up-supercomputer/fractal.yaml --results $(DEMO)/results --timeline $(DEMO)/timeline.html
 	@$(BIN)/python examples/pop-up-supercomputer/check.py $(DEMO)/results
 	@echo "look at:  $$(find $(DEMO)/results -name 'fractal.png')  and  $(DEMO)/timeline.html"
 

@@ -56,8 +56,8 @@ def _warm(_: int) -> None:
     time.sleep(0.2)
 
 
-def _scratch() -> str:
-    return tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)  # noqa: S108 (the limit wants a tmpfs)
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)  # noqa: S108 (the limit wants a tmpfs)
 
 
 def _loop(count: int) -> None:
@@ -65,13 +65,13 @@ def _loop(count: int) -> None:
     linker = wasmtime.Linker(engine)
     linker.define_wasi()
     module = wasmtime.Module(engine, MODULE.read_text())
-    folder = _scratch()
-    stdin, stdout = f"{folder}/stdin", f"{folder}/stdout"
-    for index in range(count):
-        Path(stdin).write_bytes(b"line %d" % index)
-        store = _store(engine, stdin, stdout)
-        linker.instantiate(store, module).exports(store)["_start"](store)  # type: ignore[operator]
-        assert Path(stdout).read_bytes() == b"line %d\n" % index
+    with _scratch() as folder:
+        stdin, stdout = f"{folder}/stdin", f"{folder}/stdout"
+        for index in range(count):
+            Path(stdin).write_bytes(b"line %d" % index)
+            store = _store(engine, stdin, stdout)
+            linker.instantiate(store, module).exports(store)["_start"](store)  # type: ignore[operator]
+            assert Path(stdout).read_bytes() == b"line %d\n" % index
 
 
 def _store(engine: wasmtime.Engine, stdin: str, stdout: str) -> wasmtime.Store:
@@ -93,18 +93,24 @@ def _python_loop(code: Path, source: str, count: int) -> None:
     linker = wasmtime.Linker(engine)
     linker.define_wasi()
     module = wasmtime.Module.deserialize_file(engine, str(code))
-    folder = _scratch()
-    Path(f"{folder}/stdin").write_bytes(b"")
-    for _ in range(count):
-        store = _store(engine, f"{folder}/stdin", f"{folder}/stdout")
-        store.set_fuel(100_000_000_000)
-        wasi = wasmtime.WasiConfig()
-        wasi.argv = ["python", "-c", source]
-        wasi.stdin_file = f"{folder}/stdin"
-        wasi.stdout_file = f"{folder}/stdout"
-        store.set_wasi(wasi)
-        try:
-            linker.instantiate(store, module).exports(store)["_start"](store)  # type: ignore[operator]
-        except wasmtime.ExitTrap as exit_:
-            assert exit_.code == 0
-        assert Path(f"{folder}/stdout").read_bytes()
+    with _scratch() as folder:
+        Path(f"{folder}/stdin").write_bytes(b"")
+        for _ in range(count):
+            _python_run(engine, linker, module, folder, source)
+
+
+def _python_run(
+    engine: wasmtime.Engine, linker: wasmtime.Linker, module: wasmtime.Module, folder: str, source: str
+) -> None:
+    store = _store(engine, f"{folder}/stdin", f"{folder}/stdout")
+    store.set_fuel(100_000_000_000)
+    wasi = wasmtime.WasiConfig()
+    wasi.argv = ["python", "-c", source]
+    wasi.stdin_file = f"{folder}/stdin"
+    wasi.stdout_file = f"{folder}/stdout"
+    store.set_wasi(wasi)
+    try:
+        linker.instantiate(store, module).exports(store)["_start"](store)  # type: ignore[operator]
+    except wasmtime.ExitTrap as exit_:
+        assert exit_.code == 0
+    assert Path(f"{folder}/stdout").read_bytes()

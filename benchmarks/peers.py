@@ -65,6 +65,8 @@ def pool_tasks(count: int) -> float:
         return count / (time.perf_counter() - started)
 
 
+TITLES = {"ray": "Ray's asynchronous tasks", "dask": "Dask's tasks", "pool": "ProcessPoolExecutor's futures"}
+
 PEERS: dict[str, Callable[[int], float]] = {"ray": ray_tasks, "dask": dask_tasks, "pool": pool_tasks}
 
 if __name__ == "__main__":

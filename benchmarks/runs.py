@@ -1,0 +1,73 @@
+"""One `leasegrid run` as a user starts it, in a state directory of its own, with its JSON report and what it cost."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LEASEGRID = Path(sys.executable).with_name("leasegrid")
+
+HEAD = """\
+apiVersion: leasegrid.dev/v1alpha1
+kind: Job
+metadata: {name: bench}
+spec:
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """`wall_seconds`: shell to shell. `run_seconds`: fabric and engine, by the report. Memory and CPU are the command's own process."""
+
+    wall_seconds: float
+    report: dict[str, Any]
+
+    @property
+    def run_seconds(self) -> float:
+        """From the run's start to its end, as the report has it."""
+        return float(self.report["figures"]["seconds"])
+
+    @property
+    def peak_memory(self) -> int:
+        """Bytes of the process that holds the coordinator."""
+        return int(self.report["figures"]["peakMemoryBytes"])
+
+    @property
+    def cpu_seconds(self) -> float:
+        """User and system time of the process that holds the coordinator."""
+        return float(self.report["figures"]["cpuSeconds"])
+
+
+class Home:
+    """A state directory that several runs share: the first one compiles, the others find the compiled code."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="leasegrid-bench-")
+        self.path = Path(self._folder.name)
+
+    def run(self, spec: str, *options: str) -> Run:
+        """Run a Job of this spec (YAML, indented by two). Raises CalledProcessError when it does not complete."""
+        file = self.path / "job.yaml"
+        file.write_text(HEAD + spec, encoding="utf-8")
+        started = time.perf_counter()
+        run = subprocess.run(
+            [LEASEGRID, "run", file, "--json", *options],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "XDG_STATE_HOME": str(self.path / "state")},
+            timeout=900,
+        )
+        wall = time.perf_counter() - started
+        if run.returncode:
+            raise RuntimeError(f"leasegrid run ended with {run.returncode}: {run.stderr.decode()[-2000:]}")
+        return Run(wall, json.loads(run.stdout)["jobs"][0])
+
+    def close(self) -> None:
+        """Remove the state directory."""
+        self._folder.cleanup()
