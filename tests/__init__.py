@@ -1,0 +1,1 @@
+"""Tests: unit (Python alone) and process (real processes)."""

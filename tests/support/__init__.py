@@ -1,0 +1,1 @@
+"""What tests share: small modules, runs as a user starts them, a killer, an independent listing."""
