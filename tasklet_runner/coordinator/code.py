@@ -1,8 +1,9 @@
 """Compiled code of a job, encrypted: one member compiles, all others get what it made.
 
-The key is random for each job (or kept beside the directory on one machine). Members encrypt with AES-256-GCM under it; the
-coordinator never decrypts and never runs native code, it only passes blobs on. The key goes to each member sealed to the key
-that the member showed when it proved itself: HPKE, RFC 9180, X25519 with HKDF-SHA256 and AES-256-GCM.
+The key is random for each job (or kept beside the directory on one machine). Members encrypt with AES-256-GCM under
+it; the coordinator never decrypts and never runs native code, it only passes blobs on. The key goes to each member
+sealed to the key that the member showed when it proved itself: HPKE, RFC 9180, X25519 with HKDF-SHA256 and
+AES-256-GCM.
 """
 
 import os
@@ -73,7 +74,7 @@ class CodeReceipt:
         self._size = size
 
     def add(self, blob: Blob) -> BlobFile | None:
-        """Take the next piece; the whole blob with the last one. Raises ProtocolError when pieces do not fit together."""
+        """Take the next piece; the whole blob with the last. Raises ProtocolError when they do not fit together."""
         if blob.offset != self._writer.size or blob.digest != self._digest or blob.size != self._size:
             self.abandon()
             raise ProtocolError("pieces of shared code out of order", remedy="the member is broken; replace it")

@@ -1,28 +1,151 @@
-"""The coordinator: executes a plan on a fabric. It is itself only a lease holder."""
+"""The coordinator: executes a plan on a fabric. It is itself only a lease holder.
 
+Everything that decides is synchronous and runs in one event loop. Tasks: one feeder per running stage, two per
+connection, three per lease, the store's writer, and a clock that ticks twenty times a second. None is per chunk.
+"""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tasklet_runner.coordinator.execution import Ending, Execution
 from tasklet_runner.coordinator.progress import Phase, Progress, RunReport, TimelinePoint
+from tasklet_runner.coordinator.reporting import Rate, ending
 from tasklet_runner.coordinator.surroundings import Surroundings
+from tasklet_runner.coordinator.timeline import Timeline
 from tasklet_runner.plan.types import Plan
+from tasklet_runner.wire.errors import InputError, LeaseGridError, StoreError, UnsupportedError
+
+_REASONS: tuple[tuple[type[LeaseGridError], str], ...] = (
+    (InputError, "InvalidInput"),
+    (StoreError, "StoreUnavailable"),
+    (UnsupportedError, "NoCapacity"),
+)
 
 
 class Coordinator:
-    """One run of one plan."""
+    """One run of one plan. For one event loop; make it inside the loop."""
 
     def __init__(self, plan: Plan, surroundings: Surroundings) -> None:
         self._plan = plan
         self._surroundings = surroundings
+        self._started = time.monotonic()
+        self._ended_at: float | None = None
+        self._stopping = asyncio.Event()
+        self._stop_reason = ""
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._timeline = Timeline()
+        self._rate = Rate()
+        self._execution = Execution(plan, surroundings, self._note)
+        self._workforce = self._execution.workforce
+        self._workforce.on_broken = self._break
 
     async def run(self) -> RunReport:
-        """Execute the plan; returns however it ends."""
-        raise NotImplementedError
+        """Execute the plan; returns however it ends. What the surroundings refuse becomes the report's reason and
+        message.
+        """
+        scratch = Path(tempfile.mkdtemp(prefix="coordinator-", dir=self._surroundings.scratch))
+        try:
+            result = await self._until_the_end(scratch)
+        finally:
+            # Also when this task is cancelled or a bug shows: nothing stays leased.
+            self._execution.stop()
+            await self._workforce.close("Finished" if self._execution.phase is Phase.COMPLETE else "Ended")
+            shutil.rmtree(scratch, ignore_errors=True)
+        self._note()
+        self._ended_at = time.monotonic()
+        return RunReport(
+            complete=result.complete,
+            reason=result.reason,
+            message=result.message,
+            progress=self.progress(),
+            failures=self._execution.failures(),
+            receipts=tuple(self._workforce.receipts),
+            timeline=self.timeline(),
+        )
 
     def progress(self) -> Progress:
         """A snapshot, cheap enough for ten a second."""
-        return Progress(phase=Phase.PREPARING, elapsed=0.0, stages=())
+        handles = self._execution.dispatcher.handles
+        return Progress(
+            phase=self._phase(),
+            elapsed=(self._ended_at or time.monotonic()) - self._started,
+            stages=self._execution.stages(),
+            workers=len(handles),
+            slots=sum(len(handle.slots) for handle in handles),
+            leases=sum(group.view is not None for group in self._workforce.groups.values()),
+            rate=self._rate.per_second(),
+            waiting_because=self._workforce.waiting_because,
+            notices=tuple(self._workforce.notices),
+        )
 
     def timeline(self) -> tuple[TimelinePoint, ...]:
         """The run's shape so far."""
-        return ()
+        return self._timeline.points()
 
     def stop(self, reason: str) -> None:
-        """End the run: dispatch nothing more, release all leases, report `reason`."""
+        """End the run: dispatch nothing more, release all leases; `run` then returns a report with this reason. Only
+        the first call counts.
+        """
+        if not self._stopping.is_set():
+            self._stop_reason = reason
+            self._execution.stop()
+            self._stopping.set()
+
+    def _phase(self) -> Phase:
+        """While nobody works, a run is acquiring, or waiting for capacity when the fabric said that there is none."""
+        phase = self._execution.phase
+        if phase is not Phase.RUNNING or self._execution.dispatcher.handles:
+            return phase
+        return Phase.WAITING_FOR_CAPACITY if self._workforce.waiting_because else Phase.ACQUIRING
+
+    async def _until_the_end(self, scratch: Path) -> Ending:
+        body = asyncio.create_task(self._execution.execute(scratch))
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            first: set[asyncio.Future[Any]] = {body, stopping, self._broken}
+            limit = self._plan.active_deadline_seconds or None
+            await asyncio.wait(first, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if body.done():
+                return body.result()
+            if self._broken.done():
+                self._broken.result()
+            return self._cut_short()
+        except LeaseGridError as error:
+            self._execution.phase = Phase.FAILED
+            return Ending(False, _reason(error), str(error))
+        finally:
+            body.cancel()
+            stopping.cancel()
+            await asyncio.wait({body, stopping})
+
+    def _cut_short(self) -> Ending:
+        so_far = f"{ending(self._execution.stages(), self._execution.failures())} so far"
+        if self._stopping.is_set():
+            self._execution.phase = Phase.STOPPED
+            return Ending(False, self._stop_reason, f"stopped; {so_far}")
+        self._execution.phase = Phase.FAILED
+        limit = self._plan.active_deadline_seconds
+        return Ending(False, "DeadlineExceeded", f"activeDeadlineSeconds ({limit}) are over; {so_far}")
+
+    def _break(self, error: BaseException) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+
+    def _note(self) -> None:
+        now = time.monotonic()
+        stages = self._execution.stages()
+        done = sum(stage.done for stage in stages)
+        leased = sum(group.leased for group in self._workforce.groups.values())
+        self._timeline.note(TimelinePoint(now - self._started, leased, sum(stage.running for stage in stages), done))
+        self._rate.note(now, done)
+
+
+def _reason(error: LeaseGridError) -> str:
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    return error.code

@@ -27,7 +27,7 @@ class Connection(Protocol):
         ...
 
     async def send(self, message: ToMember) -> None:
-        """Send one message; waits while the member does not read. Raises UnreachableError when the connection is gone."""
+        """Send one message; waits while the member does not read. Raises UnreachableError when it is gone."""
         ...
 
     def __aiter__(self) -> AsyncIterator[ToHolder]:
@@ -55,9 +55,10 @@ async def open_work_connection(member: LeasedMember, capability: str, holder: Ed
 class Surroundings:
     """The fabric, the job's store and the keys.
 
-    `scratch`: an existing directory of this run alone, for temporary files (packed inputs, sources); the coordinator removes
-    what it made there. `term`: the coordinator's generation, named in put grants. `holder` signs them too, so the store's door
-    must know its public half. `parent`: the lease under which worker leases stand, if any. `jitter` draws from 0 <= x < 1.
+    `scratch`: an existing directory of this run alone, for temporary files (packed inputs, sources); the coordinator
+    removes what it made there. `term`: the coordinator's generation, named in put grants. `holder` signs them too, so
+    the store's door must know its public half. `parent`: the lease under which worker leases stand, if any. `jitter`
+    draws from 0 <= x < 1.
     """
 
     fabric: Fabric

@@ -1,0 +1,185 @@
+"""The chunks of a running stage: counted, queued by what they require, taken in frames."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tasklet_runner.coordinator import sizing
+from tasklet_runner.coordinator.chunk import Chunk
+from tasklet_runner.coordinator.feeding import ChunkSource
+from tasklet_runner.coordinator.programs import ReadyProgram
+from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, StageProgress
+from tasklet_runner.plan.types import Requirements, Stage
+from tasklet_runner.wire.faults import Fault
+
+MAX_BACKLOG_CHUNKS = 8192
+MAX_BACKLOG_BYTES = 64 * 1024 * 1024
+"""The feed waits while so much is queued, so that memory does not grow with the job."""
+
+
+@dataclass(eq=False)
+class Lane:
+    """Chunks of one stage with one requirement. `outstanding` counts those that are generated and not committed;
+    `busy` the slots that run some; `mean` is a task's wall time in microseconds, 0 while unknown.
+    """
+
+    run: "StageRun"
+    requirements: Requirements
+    queue: deque[Chunk] = field(default_factory=deque)
+    outstanding: int = 0
+    busy: int = 0
+    mean: float = 0.0
+    largest_frame: int = 1
+
+    @property
+    def remaining(self) -> int:
+        """Chunks that still need a slot, -1 while the stage's input is being read."""
+        return self.outstanding if self.run.fed else -1
+
+    @property
+    def may_grow(self) -> bool:
+        """True while one more slot may work for this stage."""
+        return self.run.busy < self.run.stage.parallelism
+
+    def measure(self, wall_microseconds: int, count: int) -> None:
+        """Learn from tasks that ran."""
+        if count:
+            self.mean = sizing.mean_after(self.mean, wall_microseconds, count)
+
+    def take(self, slots: int) -> list[Chunk]:
+        """The chunks of the next frame; `slots` could take some of the queue."""
+        backlog = len(self.queue) if self.run.fed else sizing.MAX_FRAME_TASKS * 2 * slots
+        limit = sizing.frame_tasks(self.largest_frame, self.mean, backlog, slots)
+        taken: list[Chunk] = []
+        size = 0
+        while self.queue and len(taken) < limit and size < sizing.MAX_FRAME_BYTES:
+            # An archive travels alone: it is forgotten when its frame is done.
+            if self.queue[0].blob is not None and taken:
+                break
+            chunk = self.queue.popleft()
+            size += chunk.size
+            taken.append(chunk)
+            if chunk.blob is not None:
+                break
+        self.largest_frame = max(self.largest_frame, len(taken))
+        self.run.left(len(taken), size)
+        return taken
+
+    def put_back(self, chunk: Chunk) -> None:
+        """A chunk that did not run goes to the head of the queue."""
+        self.queue.appendleft(chunk)
+        self.run.backlog += 1
+        self.run.backlog_bytes += chunk.size
+
+
+@dataclass(eq=False)
+class StageRun:
+    """One stage while its wave runs. `number` names its program on connections. `fault` ends the whole stage.
+
+    Attempts are numbered from `first_attempt` in steps of `stride`, so that stages of one wave never name the same
+    attempt of the same index at a member: what a member holds is named by index and attempt alone.
+    """
+
+    stage: Stage
+    number: int
+    program: ReadyProgram
+    source: ChunkSource
+    first_attempt: int = 1
+    stride: int = 1
+    lanes: dict[Requirements, Lane] = field(default_factory=dict)
+    generated: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    cached: int = 0
+    skipped: int = 0
+    resumed: int = 0
+    fed: bool = False
+    fault: Fault | None = None
+    failures: list[ChunkFailure] = field(default_factory=list)
+    backlog: int = 0
+    backlog_bytes: int = 0
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def busy(self) -> int:
+        """Slots that work for this stage."""
+        return sum(lane.busy for lane in self.lanes.values())
+
+    @property
+    def total(self) -> int:
+        """How many chunks there are, -1 while unknown."""
+        return self.generated if self.fed else self.source.total
+
+    @property
+    def full(self) -> bool:
+        """True when the feed should wait."""
+        return self.backlog >= MAX_BACKLOG_CHUNKS or self.backlog_bytes >= MAX_BACKLOG_BYTES
+
+    @property
+    def failed_too_much(self) -> bool:
+        """True when the stage as a whole has failed."""
+        return self.fault is not None or self.failed > self.stage.max_failed_chunks
+
+    def lane_for(self, requirements: Requirements | None) -> Lane:
+        """The lane of chunks with these requirements; None: the stage's own."""
+        wanted = requirements or self.stage.lease.requirements
+        lane = self.lanes.get(wanted)
+        if lane is None:
+            lane = self.lanes[wanted] = Lane(self, wanted)
+        return lane
+
+    def enqueue(self, chunks: Iterable[Chunk]) -> None:
+        """New chunks wait in their lanes."""
+        for chunk in chunks:
+            lane = self.lane_for(chunk.requirements)
+            chunk.attempt = self.first_attempt - self.stride
+            lane.queue.append(chunk)
+            lane.outstanding += 1
+            self.backlog += 1
+            self.backlog_bytes += chunk.size
+
+    def left(self, count: int, size: int) -> None:
+        """Chunks left the queues for a frame."""
+        self.backlog -= count
+        self.backlog_bytes -= size
+        if not self.full:
+            self.room.set()
+
+    def note_failure(self, failure: ChunkFailure) -> None:
+        """Keep the first failures for the report."""
+        if len(self.failures) < MAX_FAILURES_KEPT:
+            self.failures.append(failure)
+
+    def end_with(self, fault: Fault) -> None:
+        """All chunks that are not done fail with this one fault."""
+        if self.fault is not None:
+            return
+        self.fault = fault
+        self.note_failure(ChunkFailure(stage=self.stage.name, index=-1, chunk_id="", attempts=1, fault=fault))
+        self.failed += max(self.total, self.generated, 1) - self.succeeded - self.failed
+        for lane in self.lanes.values():
+            lane.queue.clear()
+            lane.outstanding = 0
+        self.room.set()
+        self.finished.set()
+
+    def settle(self) -> None:
+        """Notice the end of the stage."""
+        if self.fed and self.succeeded + self.failed >= self.generated:
+            self.finished.set()
+
+    def progress(self) -> StageProgress:
+        """Counts for people."""
+        return StageProgress(
+            name=self.stage.name,
+            total=self.total,
+            succeeded=self.succeeded,
+            failed=self.failed,
+            retried=self.retried,
+            cached=self.cached,
+            skipped=self.skipped,
+            running=self.busy,
+        )

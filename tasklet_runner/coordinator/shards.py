@@ -1,0 +1,110 @@
+"""Groups of inputs by a stable hash: the same grouping on every machine and in every version (`plan.partition`)."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from tasklet_runner.coordinator.chunk import MAX_INLINE_INPUT_BYTES, Chunk
+from tasklet_runner.coordinator.inputs import FoundFile, Packing, unreadable
+from tasklet_runner.coordinator.sources import FileSystem, opened, pieces
+from tasklet_runner.plan.partition import partition
+from tasklet_runner.plan.types import Item, ItemsInput, LinesInput, Requirements
+
+_OPEN_FILES = 256
+"""So many shard files are open at once; with more shards, each line opens its own."""
+
+
+def item_shards(given: ItemsInput, packing: Packing) -> Iterator[Chunk]:
+    """A chunk per shard of items, one item a line; it requires what the most demanding of its items does."""
+    groups: list[list[Item]] = [[] for _ in range(given.shards)]
+    for item in given.items:
+        groups[partition(item.value.encode(), given.shards)].append(item)
+    for index, group in enumerate(groups):
+        chunk = packing.chunk(index, "".join(f"{item.value}\n" for item in group).encode())
+        chunk.requirements = most_demanding(item.requirements for item in group)
+        yield chunk
+
+
+def most_demanding(requirements: Iterable[Requirements | None]) -> Requirements | None:
+    """Requirements that satisfy all of these; None when there are none."""
+    given = [requirement for requirement in requirements if requirement is not None]
+    if not given:
+        return None
+    features = {feature for requirement in given for feature in requirement.cpu_features}
+    return Requirements(
+        max(requirement.slots for requirement in given),
+        max(requirement.memory for requirement in given),
+        tuple(sorted(features)),
+    )
+
+
+def line_shards(given: LinesInput, packing: Packing) -> Iterator[Chunk]:
+    """A chunk per shard of lines, in the text's order. The text is read once and spread over files, so memory stays
+    flat.
+    """
+    paths = [packing.scratch / f"{packing.prefix}-shard-{index}" for index in range(given.shards)]
+    _spread(given, paths)
+    for index, path in enumerate(paths):
+        yield _shard_chunk(path, index, packing)
+        path.unlink()
+
+
+def _spread(given: LinesInput, paths: list[Path]) -> None:
+    with ExitStack() as stack, opened(given.source, "the lines of") as file:
+        for path in paths:
+            path.touch()
+        shared = [stack.enter_context(path.open("ab")) for path in paths[:_OPEN_FILES]]
+        for line in file:
+            number = partition(line.rstrip(b"\r\n"), given.shards)
+            if number < len(shared):
+                shared[number].write(line)
+            else:
+                with paths[number].open("ab") as one:
+                    one.write(line)
+
+
+def _shard_chunk(path: Path, index: int, packing: Packing) -> Chunk:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= MAX_INLINE_INPUT_BYTES:
+            return packing.chunk(index, file.read())
+        archive = packing.archive(index)
+        archive.begin("stdin", size)
+        for data in pieces(file):
+            archive.write(data)
+    return packing.packed(index, archive)
+
+
+def file_shards(system: FileSystem, found: list[FoundFile], shards: int, packing: Packing) -> Iterator[Chunk]:
+    """A chunk per shard of files: all of them one after another on stdin, and each at its path in /in."""
+    groups: list[list[FoundFile]] = [[] for _ in range(shards)]
+    for file in found:
+        groups[partition(file.path.encode(), shards)].append(file)
+    for index, group in enumerate(groups):
+        yield _group_chunk(system, group, index, packing)
+
+
+def _group_chunk(system: FileSystem, group: list[FoundFile], index: int, packing: Packing) -> Chunk:
+    archive = packing.archive(index)
+    current = FoundFile("", "")
+    try:
+        sizes = {}
+        for current in group:
+            sizes[current.location] = system.size(current.location)
+        archive.begin("stdin", sum(sizes.values()))
+        for current in group:
+            _append(archive.write, system, current)
+        for current in group if packing.files else ():
+            archive.begin(f"in/{current.path}", sizes[current.location])
+            _append(archive.write, system, current)
+        return packing.packed(index, archive)
+    except (OSError, ValueError) as error:
+        archive.abandon()
+        return unreadable(index, current, error)
+
+
+def _append(write: Callable[[bytes], None], system: FileSystem, file: FoundFile) -> None:
+    with system.open(file.location, "rb") as stream:
+        for data in pieces(cast("BinaryIO", stream)):
+            write(data)
