@@ -28,6 +28,8 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _QUALIFIED = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
+_PUBLIC_KEY = re.compile(r"[A-Za-z0-9_-]{43}")
+
 
 def _checked_name(text: str) -> str:
     if not _LABEL.fullmatch(text):
@@ -49,9 +51,16 @@ def _checked_label_value(text: str) -> str:
     return text
 
 
+def _checked_key_text(text: str) -> str:
+    if not _PUBLIC_KEY.fullmatch(text):
+        raise ValueError("is no Ed25519 public key: write its 32 raw bytes in base64url, 43 characters without padding")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_checked_name)]
 Key = Annotated[str, AfterValidator(_checked_key)]
 LabelValue = Annotated[str, AfterValidator(_checked_label_value)]
+PublicKey = Annotated[str, AfterValidator(_checked_key_text)]
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict(), Field(ge=0, le=2**53)]

@@ -12,10 +12,10 @@ from leasegrid.api.common import (
     Model,
     ObjectMeta,
     Priority,
+    PublicKey,
     Reference,
     Seconds,
     SecondsOrZero,
-    Text,
     Whole,
 )
 from leasegrid.api.enums import OnEmpty
@@ -54,7 +54,7 @@ class LeaseSpec(Model):
     )
     holder_identity: str = Field(default="", max_length=253, description="Who holds it, for people.")
     purpose: str = Field(default="", max_length=253, description="What for, for people.")
-    holder_key: Text | None = Field(
+    holder_key: PublicKey | None = Field(
         default=None, description="Ed25519 public key of the holder, 32 raw bytes in base64url."
     )
     parent_ref: Reference | None = Field(default=None, description="Lease with which this one is released.")

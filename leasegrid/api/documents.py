@@ -1,0 +1,138 @@
+"""YAML as Kubernetes reads it: many documents, no dates and no numbers to the base of sixty, a key once, with line
+numbers.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+
+Path = tuple[str | int, ...]
+"""Where a value stands in a document: keys and indexes from its top."""
+
+_Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+)")
+_TAGS_LEFT_OUT = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
+class _Loader(_Base):  # type: ignore[misc, valid-type]  # the C loader where PyYAML was built with it
+    """The safe loader without the surprises of YAML 1.1."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag not in _TAGS_LEFT_OUT]
+    for first, resolvers in _Base.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(_NUMBER.pattern + r"\Z"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?((\d+\.\d*|\.\d+)([eE][-+]?\d+)?|\d+[eE][-+]?\d+)\Z"),
+    list("-+0123456789."),
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A fault of the YAML itself. `line` and `column` from 1."""
+
+    line: int
+    column: int
+    path: Path
+    message: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document: its value, the line of its start, its place among the documents (from 1), and where its parts
+    stand.
+    """
+
+    number: int
+    line: int
+    value: object
+    node: yaml.Node
+    problems: tuple[Problem, ...]
+
+    def line_of(self, path: Path) -> int:
+        """The line of the innermost part of the path that is there."""
+        node, line = self.node, self.line
+        for step in path:
+            found = _step(node, step)
+            if found is None:
+                break
+            node, line = found
+        return line
+
+
+def read_documents(text: str) -> tuple[list[Document], list[Problem]]:
+    """All documents that can be read, and the fault of syntax at which reading stopped, if any."""
+    documents: list[Document] = []
+    try:
+        documents.extend(_documents(text))
+    except yaml.MarkedYAMLError as error:
+        return _before(text, error), [_syntax(error)]
+    except (yaml.YAMLError, RecursionError) as error:
+        return [], [Problem(1, 1, (), f"is no YAML that can be read: {error}")]
+    return documents, []
+
+
+def _before(text: str, error: yaml.MarkedYAMLError) -> list[Document]:
+    """The documents that end before the fault, so that their own faults are reported too."""
+    mark = error.problem_mark or error.context_mark
+    lines = text.splitlines(keepends=True)[: mark.line if mark else 0]
+    starts = [number for number, line in enumerate(lines) if line.startswith("---")]
+    try:
+        return list(_documents("".join(lines[: starts[-1]]))) if starts else []
+    except yaml.YAMLError:
+        return []
+
+
+def _documents(text: str) -> Iterator[Document]:
+    loader = _Loader(text)
+    try:
+        number = 0
+        while loader.check_node():
+            node = loader.get_node()
+            number += 1
+            problems = tuple(_repeated(node, (), set()))
+            value = loader.construct_document(node)
+            if value is not None:
+                yield Document(number, node.start_mark.line + 1, value, node, problems)
+    finally:
+        loader.dispose()
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return Problem(line, column, (), f"YAML cannot be read at line {line}, column {column}: {error.problem}")
+
+
+def _repeated(node: yaml.Node, path: Path, seen: set[int]) -> Iterator[Problem]:
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated(item, (*path, index), seen)
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            line = key.start_mark.line + 1
+            if str(key.value) in first:
+                message = f"stands twice, first in line {first[str(key.value)]}: keep one of them"
+                yield Problem(line, key.start_mark.column + 1, here, message)
+            first.setdefault(str(key.value), line)
+            yield from _repeated(value, here, seen)
+
+
+def _step(node: yaml.Node, step: str | int) -> tuple[yaml.Node, int] | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step].start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == step:
+                return value, key.start_mark.line + 1
+    return None
