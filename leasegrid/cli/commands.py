@@ -61,16 +61,17 @@ def leases(as_json: bool) -> int:
     return show_leases(as_json=as_json)
 
 
-@click.command(short_help="Write the kept outputs of a finished JOB into DIR.")
+@click.command(short_help="Write the kept outputs of JOB into DIR.")
 @click.argument("job", metavar="[NAMESPACE/]JOB")
 @click.argument("directory", type=_PATH, metavar="DIR")
+@click.option("--release", is_flag=True, help="Release the store of an interrupted job too: it cannot go on then.")
 @verbose_option
-def results(job: str, directory: Path) -> int:
-    """Write the kept outputs of a finished JOB into DIR, then release its store."""
+def results(job: str, directory: Path, release: bool) -> int:
+    """Write the kept outputs of JOB into DIR. The store of a finished job is released then."""
     from leasegrid.cli.exporting import export_kept
 
     namespace, _, name = job.rpartition("/")
-    return export_kept(namespace or "default", name, directory)
+    return export_kept(namespace or "default", name, directory, release=release)
 
 
 @click.command()

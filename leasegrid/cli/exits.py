@@ -27,7 +27,7 @@ _BY_REASON = {
     "InvalidInput": ExitCode.ENVIRONMENT,
 }
 
-_ENVIRONMENT = (errors.StoreError, errors.InputError, errors.StateDirectoryError)
+_ENVIRONMENT = (errors.StoreError, errors.InputError, errors.ResultsError, errors.StateDirectoryError)
 
 
 def code_of_report(complete: bool, reason: str) -> ExitCode:

@@ -26,6 +26,7 @@ LATE_SECONDS = 5.0
 
 class KeptLease(msgspec.Struct, frozen=True, kw_only=True):
     """A lease that has not ended. Sizes in bytes, times in UNIX seconds; `process`: the run that uses it, or 0.
+    `directory`: where its bytes are, relative to the state directory; empty for members.
 
     `expires` None: kept until its job is run again and finishes.
     """
@@ -41,6 +42,7 @@ class KeptLease(msgspec.Struct, frozen=True, kw_only=True):
     acquired: float
     expires: float | None
     process: int = 0
+    directory: str = ""
 
 
 class StateDirectory:
@@ -129,6 +131,7 @@ class StateDirectory:
             acquired=row.acquired,
             expires=row.expires,
             process=serving_process(path) if row.directory else 0,
+            directory=row.directory,
         )
 
     def _reap(self, row: LeaseRow, now: float) -> Receipt | None:

@@ -17,6 +17,8 @@ from typing import Self, TypeVar
 from tasklet_runner.plan.types import CacheSettings
 from tasklet_runner.wire.errors import StoreError
 
+DATABASE = "cache.db"
+
 _BUSY_SECONDS = 30.0
 _EVICTED_AT_ONCE = 500
 _TOUCHED_AT_ONCE = 1000
@@ -151,7 +153,7 @@ class ResultCache:
 
 
 def _connect(directory: Path) -> sqlite3.Connection:
-    return sqlite3.connect(directory / "cache.db", isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
+    return sqlite3.connect(directory / DATABASE, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
 
 
 def _checksum(key: str, value: bytes) -> bytes:

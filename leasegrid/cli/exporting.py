@@ -1,0 +1,133 @@
+"""Outputs on their way to the user: as files of a results directory, or inline where they are small."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from leasegrid.cli import words
+from leasegrid.cli.endings import Exported, Output
+from leasegrid.cli.stores import FINISHED, PLAN
+from leasegrid.local.state import StateDirectory
+from leasegrid.local.volumes import Volume
+from tasklet_runner.plan.types import Layout, Plan
+from tasklet_runner.store.disk import DiskStore
+from tasklet_runner.store.inspection import committed_chunks
+from tasklet_runner.store.protocol import JobStore, all_commits
+from tasklet_runner.store.results import export_results
+from tasklet_runner.wire.errors import ResultsError, StateDirectoryError
+
+INLINE_BYTES = 16 * 1024 * 1024
+"""Outputs of a job without a store are passed through memory to stdout; more than this belongs into files."""
+
+
+def check_directory(directory: Path) -> None:
+    """Make the results directory, before anything runs: a long job should not find at its end that it cannot be written.
+
+    Raises ResultsError.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(
+            f"the results directory {directory} cannot be made: {error.strerror}", remedy="name another with --results"
+        ) from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ResultsError(f"the results directory {directory} cannot be written", remedy="check its rights")
+
+
+async def export_outputs(store: JobStore, plan: Plan, directory: Path) -> Exported:
+    """Write the outputs of the first stage into the directory, those of each later one into a directory of its name.
+
+    Raises ResultsError, StoreError.
+    """
+    first, *later = plan.stages
+    reports = [await export_results(store, first.name, directory, plan.output.layout)]
+    for stage in later:
+        # A later stage of a job has one chunk: its files need no number to be told apart.
+        reports.append(await export_results(store, stage.name, directory / stage.name, Layout.BY_PATH))
+        numbered = directory / stage.name / "0.stdout"
+        if numbered.exists():
+            numbered.replace(numbered.with_name("stdout"))
+    return Exported(
+        str(directory), sum(report.files for report in reports), sum(report.byte_count for report in reports)
+    )
+
+
+async def inline_outputs(store: JobStore, plan: Plan) -> tuple[Output, ...]:
+    """The stdout of each chunk of the last stage: all of a job without a store, else the one of a single chunk.
+
+    Raises ResultsError when they are more than may pass through memory; StoreError.
+    """
+    stage = plan.stages[-1].name
+    if plan.output.store != "None" and len(await store.commits(stage, 0, 2)) != 1:
+        return ()
+    outputs: list[Output] = []
+    total = 0
+    async for record in all_commits(store, stage):
+        if record.fault is not None:
+            continue
+        key = record.key()
+        total += (await store.stat(key)).size
+        if total > INLINE_BYTES:
+            if plan.output.store != "None":
+                return ()
+            raise ResultsError(
+                f"the outputs are more than {words.size(INLINE_BYTES)}, too much to be returned inline",
+                remedy="use --results DIR, or spec.output.store: Block",
+            )
+        outputs.append(Output(record.index, await store.read(key)))
+    return tuple(outputs)
+
+
+def export_kept(namespace: str, name: str, directory: Path, *, release: bool) -> int:
+    """`leasegrid results`: write the outputs of a job that the state directory keeps; returns the exit status.
+
+    The store of a finished job is released then; that of an interrupted one, which can go on, only with `release`.
+    """
+    check_directory(directory)
+    state = StateDirectory.default()
+    try:
+        state.reap(time.time())
+        volume = _held(state, namespace, name)
+        try:
+            exported, finished = asyncio.run(_export(volume, directory))
+        except BaseException:
+            volume.release()
+            raise
+        if finished or release:
+            state.delete(volume, "Fetched")
+        else:
+            volume.release()
+    finally:
+        state.close()
+    stays = "released" if finished or release else "kept: the job was interrupted, and its next run goes on from there"
+    click.echo(f"{name}: {words.count(exported.files, 'file')}, {words.size(exported.bytes)} in {directory}")
+    click.echo(f"  its store is {stays}")
+    return 0
+
+
+def _held(state: StateDirectory, namespace: str, name: str) -> Volume:
+    kept = [lease for lease in state.kept(time.time()) if lease.directory == f"jobs/{namespace}/{name}"]
+    if not kept or not committed_chunks(state.root / kept[0].directory / "store"):
+        raise StateDirectoryError(
+            f"no outputs of a job {namespace}/{name} are kept in {state.root}",
+            remedy="leasegrid leases lists what is kept",
+        )
+    return state.hold_job(namespace, name)
+
+
+async def _export(volume: Volume, directory: Path) -> tuple[Exported, bool]:
+    # A quota bounds what is written, and nothing is.
+    store = DiskStore.open(volume.store, uid="export", quota_bytes=0, term=volume.term)
+    try:
+        written = await store.get_value(PLAN)
+        if written is None:
+            raise StateDirectoryError(f"the store in {volume.store} has no plan", remedy="run the job again")
+        exported = await export_outputs(store, msgspec.json.decode(written, type=Plan), directory)
+        return exported, await store.get_value(FINISHED) is not None
+    finally:
+        await store.close()
