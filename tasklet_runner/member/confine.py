@@ -34,7 +34,8 @@ def close_all_but(keep: Iterable[int]) -> None:
     """Close every descriptor that was inherited, but these."""
     first = 0
     for descriptor in sorted(keep):
-        os.closerange(first, descriptor)
+        if descriptor > first:  # an empty range at 0 would close everything
+            os.closerange(first, descriptor)
         first = descriptor + 1
     os.closerange(first, 1 << 20)
 

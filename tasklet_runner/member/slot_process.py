@@ -5,8 +5,10 @@ import os
 import resource
 import signal
 import socket
+import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,9 +53,13 @@ def become_slot(wiring: SlotWiring, parent: int) -> NoReturn:
         _confine(wiring, parent)
         SlotProcess(wiring).serve()
         status = 0
-    except OSError:
+    except OSError as error:
+        sys.stderr.write(f"tasklet-runner: slot {wiring.number} cannot go on: {error}\n")
         status = EXIT_SCRATCH_FAILED
+    except BaseException:  # noqa: BLE001 - the edge of this process: what is not foreseen is told, and ends it
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         # Never through the interpreter's own end: it would run what the parent has registered for its own.
         os._exit(status)
 

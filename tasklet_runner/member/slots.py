@@ -99,8 +99,7 @@ class Slot:
 
     async def start(self) -> None:
         """Fork the process and wait until it stands. Raises LeaseGridError when it does not."""
-        loop = asyncio.get_running_loop()
-        self._standing = loop.create_future()
+        self._standing = asyncio.get_running_loop().create_future()
         await self._fork()
         try:
             await asyncio.wait_for(asyncio.shield(self._standing), STANDING_SECONDS)
@@ -262,10 +261,22 @@ class Slot:
         self.progress.clear()
         self._judge(status, running[1] if running else None)
         await self._report(self._judged)
+        if not self._stood():
+            return
+        self._standing = asyncio.get_running_loop().create_future()
         await self._fork()
         for number, program in self._home.programs.items():
             self._send_program(number, program)
         self._pass_on()
+
+    def _stood(self) -> bool:
+        """False for a process that ended before its first word: another one would do the same."""
+        if self._standing is None or self._standing.done():
+            return True
+        self._standing.set_exception(LeaseGridError(f"slot {self.number} ended before it stood"))
+        self._standing.exception()  # seen, even when nobody waits for this one
+        self._home.on_scratch_failed()
+        return False
 
     async def _reap(self) -> int:
         descriptor = os.pidfd_open(self._pid)
