@@ -62,7 +62,8 @@ async def serve(
     door = _Door(store, key, clock)
     application = web.Application()
     application.router.add_put(OBJECTS_PATH + "{key:.+}", door.put)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    # Lingering reads the rest of a refused upload, so that its sender gets to read the refusal.
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, lingering_time=2.0)
     await runner.setup()
     try:
         await web.UnixSite(runner, str(path)).start()
