@@ -1,0 +1,61 @@
+"""What a run promises, on scripted members with a real store."""
+
+import asyncio
+from pathlib import Path
+
+from tasklet_runner.coordinator.progress import Phase
+from tasklet_runner.plan.types import CountInput, Item, ItemsInput, StageInput
+from tests.support.runs import plan, rig, stage
+from tests.support.scripted_member import Script
+
+
+def items(*values: str) -> ItemsInput:
+    return ItemsInput(items=tuple(Item(value=value) for value in values))
+
+
+def test_every_item_becomes_a_chunk_with_its_own_output(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path) as one:
+            report = await one.run(plan(stage(items("a", "b", "c"))))
+            assert (report.complete, report.reason) == (True, "Finished")
+            assert await one.outputs() == [b"a", b"b", b"c"]
+
+    asyncio.run(scenario())
+
+
+def test_after_a_run_nothing_is_leased_and_the_receipt_names_the_members(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path) as one:
+            report = await one.run(plan(stage(CountInput(count=5000))))
+            assert one.fabric.held == 0
+            assert report.receipts[0].members == ("member-0", "member-1")
+            assert report.progress.phase is Phase.COMPLETE
+            assert report.progress.stages[0].succeeded == 5000
+            assert report.timeline[-1].leased == 0
+            assert await one.store.get_value("finished") is not None
+            assert list((tmp_path / "scratch").iterdir()) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_gather_gets_all_outputs_in_index_order(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path) as one:
+            first = stage(items(*(f"{number:03}," for number in range(300))))
+            last = stage(StageInput(stages=("main",), gather=True), name="aggregate", depends_on=("main",))
+            report = await one.run(plan(first, last))
+            assert report.complete
+            assert await one.outputs("aggregate") == [b"".join(f"{number:03},".encode() for number in range(300))]
+
+    asyncio.run(scenario())
+
+
+def test_each_module_is_compiled_by_one_member_and_given_to_the_others(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, Script(seconds_per_frame=0.02), members=4) as one:
+            await one.run(plan(stage(CountInput(count=40))))
+            prepares = [prepare for member in one.members for prepare in member.prepares]
+            assert [prepare.share for prepare in prepares].count(True) == 1
+            assert len({prepare.code for prepare in prepares if not prepare.share}) == 1
+
+    asyncio.run(scenario())
