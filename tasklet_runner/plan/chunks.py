@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 import msgspec
 
@@ -70,16 +71,10 @@ def compress_indexes(indexes: Iterable[int], limit: int = INDEX_TEXT_BYTES) -> s
 
 def _cut(runs: list[tuple[int, int]], total: int, limit: int) -> str:
     room = limit - len(_rest_text(total))
-    kept: list[str] = []
-    length = counted = 0
-    for first, last in runs:
-        text = _run_text(first, last)
-        length += len(text) + 1
-        if length > room:
-            break
-        kept.append(text)
-        counted += last - first + 1
-    return (",".join(kept) + _rest_text(total - counted)).lstrip()
+    texts = [_run_text(first, last) for first, last in runs]
+    fitting = sum(end <= room for end in accumulate(len(text) + 1 for text in texts))
+    counted = sum(last - first + 1 for first, last in runs[:fitting])
+    return (",".join(texts[:fitting]) + _rest_text(total - counted)).lstrip()
 
 
 def _rest_text(count: int) -> str:
