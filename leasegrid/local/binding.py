@@ -74,7 +74,8 @@ class Binder:
             report = await member.client.state()
         except LeaseGridError:
             # Until it says something itself, or its process ends, it counts as one that is still coming up.
-            member.state, member.since = MemberState.WARMING, _now()
+            if member.state is not MemberState.WARMING:
+                member.state, member.since = MemberState.WARMING, _now()
             self._roster.file(member)
             return False
         word = Hint(member=member.name, incarnation=report.incarnation, epoch=report.epoch, state=report.state)
@@ -122,13 +123,16 @@ class Binder:
         try:
             reply = await member.client.release(self._signer.release(lease_uid, held.grant))
         except RefusedError as error:
-            return self._let_go(Freed(member, unverified=str(error)))
+            return self._let_go(held, Freed(member, unverified=str(error)))
         except LeaseGridError as error:
             gone = self._roster.find(member.name) is not member
-            return self._let_go(Freed(member, unverified="" if gone else str(error)))
-        return self._let_go(Freed(member, reply))
+            return self._let_go(held, Freed(member, unverified="" if gone else str(error)))
+        return self._let_go(held, Freed(member, reply))
 
-    def _let_go(self, freed: Freed) -> Freed:
+    def _let_go(self, held: Held, freed: Freed) -> Freed:
+        if freed.member.epoch != held.grant.epoch:
+            # Its hint was quicker than this reply, and it is bound anew already.
+            return freed
         freed.member.lease = ""
         if freed.member.state is MemberState.CLAIMED:
             freed.member.state, freed.member.since = MemberState.RESETTING, _now()

@@ -1,6 +1,8 @@
 """Claims: gathers who wants members and who is ready, lets the admission rule decide, binds what it grants."""
 
 import asyncio
+import math
+from collections.abc import Coroutine
 
 from leasegrid.api.enums import OnEmpty
 from leasegrid.local.leases import LeaseRecord
@@ -11,9 +13,6 @@ from leasegrid.rules.claims import Claim, Grant, Refusal, Supply
 from leasegrid.rules.reasons import AdmissionReason, ConditionType
 from tasklet_runner.plan.types import Requirements
 from tasklet_runner.wire.errors import CapacityExceededError, LeaseGridError, PoolEmptyError, UnsupportedError
-
-FOREVER_SECONDS = 1e9
-"""A lease that has had its members once waits for others for as long as it lives."""
 
 _ERRORS: dict[AdmissionReason, type[LeaseGridError]] = {
     AdmissionReason.POOL_EMPTY: PoolEmptyError,
@@ -70,6 +69,11 @@ class Claims:
             for _ in range(take.count)
             if (member := self._parts.roster.take(take.pool, needs, record.uid)) is not None
         ]
+        if not record.held and not record.settled.done():
+            # Its time begins with its first member, not in the queue.
+            record.acquired = now = self._parts.clock.now()
+            record.deadline = min(now + record.request.ttl_seconds, record.last_deadline)
+            self._parts.deadlines.set(record.uid, record.deadline)
         record.binding = len(members)
         record.bound.clear()
         self._spawn(self._bind(record, members))
@@ -122,7 +126,7 @@ class Claims:
             if condition.type is ConditionType.DEGRADED and pool.failures.count
         ]
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -141,18 +145,21 @@ def needs_of(record: LeaseRecord) -> Requirements:
 
 def _claim(record: LeaseRecord) -> Claim:
     request, held = record.request, len(record.held)
-    waiting = not record.settled.done()
+    first = not record.settled.done()
+    # A lease that has lost all its members waits for one like a newcomer, for as long as it lives.
+    waiting = first or not held
     return Claim(
         uid=record.uid,
         # A gang that is bound in part asks for the rest; one that was complete once grows member by member.
         count=record.missing if waiting else record.wanted,
-        minimum=max(1, request.min_count - held) if waiting else 1,
+        minimum=max(1, request.min_count - held) if first else 1,
+        admitted=not waiting,
         bound=0 if waiting else held,
         arrived=record.arrived,
         pools=record.pools,
         needs=needs_of(record),
         elastic=request.elastic,
         priority=request.priority,
-        on_empty=OnEmpty(request.on_empty) if waiting and request.on_empty != OnEmpty.PROVISION else OnEmpty.QUEUE,
-        queue_timeout_seconds=request.queue_timeout_seconds if waiting else FOREVER_SECONDS,
+        on_empty=OnEmpty.QUEUE if record.provisioned or not first else OnEmpty(request.on_empty),
+        queue_timeout_seconds=request.queue_timeout_seconds if first else math.inf,
     )

@@ -1,10 +1,11 @@
 """Where members say what became of them: a unix datagram socket in the runtime directory.
 
-A hint is only a hint, but on one machine nobody can write to the socket except this user's own processes, and the
-member itself arbitrates every bind; so a hint of `ready` is enough to try one.
+A hint is only a hint: a kernel queues ten datagrams (`net.unix.max_dgram_qlen`) and members lose what does not fit, so
+the keeper asks members that have been silent for a while.
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -13,36 +14,32 @@ import msgspec
 
 from tasklet_runner.wire.member import Hint
 
+MAX_HINT_BYTES = 4096
 
-class HintListener(asyncio.DatagramProtocol):
-    """Calls back for each hint that can be read; anything else is dropped, as `/v1/state` decides anyway."""
 
-    def __init__(self, on_hint: Callable[[Hint], None]) -> None:
+class HintListener:
+    """Calls back for each hint that can be read; anything else is dropped. Needs a running event loop."""
+
+    def __init__(self, path: Path, on_hint: Callable[[Hint], None]) -> None:
         self._on_hint = on_hint
-        self._transport: asyncio.BaseTransport | None = None
-
-    @classmethod
-    async def open(cls, path: Path, on_hint: Callable[[Hint], None]) -> "HintListener":
-        """Listen at this path, which must not exist yet."""
-        loop = asyncio.get_running_loop()
-        _, listener = await loop.create_datagram_endpoint(
-            lambda: cls(on_hint), local_addr=str(path), family=socket.AF_UNIX
-        )
-        return listener
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by asyncio."""
-        self._transport = transport
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        """Called by asyncio for each datagram."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            hint = msgspec.json.decode(data, type=Hint)
-        except msgspec.MsgspecError:
-            return
-        self._on_hint(hint)
+            self._socket.bind(str(path))
+        except OSError:
+            self._socket.close()
+            raise
+        asyncio.get_running_loop().add_reader(self._socket, self._drain)
 
     def close(self) -> None:
         """Stop listening; a second call does nothing."""
-        if self._transport is not None:
-            self._transport.close()
+        if self._socket.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+
+    def _drain(self) -> None:
+        # All that is queued at once, as the queue is short and full senders lose their hints.
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data = self._socket.recv(MAX_HINT_BYTES)
+                with contextlib.suppress(msgspec.MsgspecError):
+                    self._on_hint(msgspec.json.decode(data, type=Hint))

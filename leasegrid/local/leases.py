@@ -27,7 +27,8 @@ class Held:
 class LeaseRecord:
     """One lease. Times are UNIX seconds of the fabric's steady clock.
 
-    `arrived` is monotonic; `pools` may serve it, the first preferred. `settled` resolves when the first acquisition has
+    `arrived` is monotonic; `pools` may serve it, the first preferred. `provisioned`: members are made for it, so it
+    waits for them whatever its `on_empty`. `settled` resolves when the first acquisition has
     succeeded or failed. `binding`: members that are being bound now; `bound` is set when there are none. `used` names
     every member that ever belonged to it.
     """
@@ -36,6 +37,7 @@ class LeaseRecord:
     request: LeaseRequest
     arrived: float
     pools: tuple[str, ...]
+    provisioned: bool
     acquired: float
     deadline: float
     wanted: int

@@ -1,8 +1,9 @@
 """What the parts of the fabric share: one value instead of globals."""
 
+import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -33,6 +34,13 @@ class Parts:
     changed: Callable[[], None]
     table: LeaseTable = field(default_factory=LeaseTable)
     deadlines: DeadlineHeap = field(default_factory=DeadlineHeap)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def background(self, work: Coroutine[None, None, None]) -> None:
+        """Do it beside; the fabric waits for it when it closes."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def write_down(self, record: LeaseRecord) -> None:
         """The lease as it is now, into the books."""

@@ -6,7 +6,6 @@ members of the others are retired to make room for it.
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 from leasegrid.local.claims import wants
 from leasegrid.local.parts import Parts
@@ -164,8 +163,3 @@ class Provisioner:
 
 def _give(room: Room, shape: Shape) -> None:
     room.take(shape, -1)
-
-
-def describe(pools: Sequence[Pool]) -> tuple[str, ...]:
-    """What is wrong with pools, in words."""
-    return tuple(f"{pool.name}: {pool.failures.message}" for pool in pools if pool.failures.count)

@@ -1,5 +1,6 @@
 """Who there is: the member processes of this run, by name and by pool, and which of them can be bound."""
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -41,7 +42,8 @@ class Shape:
 class Member:
     """One member process. `lease`: the lease that it is bound to, or being bound to.
 
-    `since`: when it entered its state, monotonic seconds. `retiring`: told to end, its process is still there.
+    `since`: when it entered its state, monotonic seconds. `retiring`: told to end, but still there; `gone` is
+    set when it is not.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Member:
     claims: int = 0
     lease: str = ""
     retiring: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
     client: MemberClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +94,7 @@ class MemberPoint(tuple[float, int, int]):
 
 
 class Roster:
-    """The table of members. Nothing here waits."""
+    """The table of members. Nothing here waits. `warmed`: pools that have had a ready member."""
 
     def __init__(self, started: float) -> None:
         self._started = started
@@ -99,6 +102,7 @@ class Roster:
         self._ready: dict[str, ReadyIndex] = {}
         self._numbers = 0
         self.timeline: list[MemberPoint] = []
+        self.warmed: set[str] = set()
 
     def next_number(self) -> int:
         """A number that no member of this run had before."""
@@ -114,6 +118,7 @@ class Roster:
         member = self._members.pop(name, None)
         if member is not None:
             self.file(member)
+            member.gone.set()
         return member
 
     def find(self, name: str) -> Member | None:
@@ -148,6 +153,7 @@ class Roster:
             index.remove(member.name)
         elif member.name not in index:
             index.add(Offer(member.name, member.shape.requirements, member.since))
+            self.warmed.add(member.pool)
 
     def counts(self) -> dict[str, int]:
         """Live members by state."""

@@ -1,0 +1,146 @@
+"""The fabric's one loop: deadlines, admission at once, pool plans at most ten times a second.
+
+Level-triggered: hints and exits only say that something may be different; every pass looks at everything.
+"""
+
+import asyncio
+
+from leasegrid.local.claims import Claims
+from leasegrid.local.endings import Endings
+from leasegrid.local.leases import LeaseRecord
+from leasegrid.local.parts import Parts
+from leasegrid.local.provisioning import Provisioner
+from leasegrid.local.roster import Member, take_hint
+from leasegrid.local.zygote import ZygoteEvent
+from tasklet_runner.wire.member import Hint, MemberState
+
+PLAN_SECONDS = 0.1
+"""Plans of pools are at least so far apart."""
+
+SILENCE_SECONDS = 0.3
+"""A member that warms up or resets and has said nothing for so long is asked."""
+
+MAX_REST_SECONDS = 1.0
+"""The loop looks at everything at least so often, whatever was lost."""
+
+
+class Keeper:
+    """Runs until closed. `woken` is what every part calls when something has changed."""
+
+    def __init__(self, parts: Parts, claims: Claims, provisioner: Provisioner, endings: Endings) -> None:
+        self._parts = parts
+        self._claims = claims
+        self._provisioner = provisioner
+        self._endings = endings
+        self._planned_at = -PLAN_SECONDS
+        self._plan_due = True
+        self._look_at = 0.0
+        self._asked: dict[str, float] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def run(self, event: asyncio.Event) -> None:
+        """Keep until cancelled; `event` wakes."""
+        while True:
+            event.clear()
+            rest = self.pass_once()
+            try:
+                async with asyncio.timeout(rest):
+                    await event.wait()
+            except TimeoutError:
+                continue
+            finally:
+                self._plan_due = True
+
+    def pass_once(self) -> float:
+        """One look at everything; returns in how many seconds the next is due."""
+        now = asyncio.get_running_loop().time()
+        for uid in self._parts.deadlines.due(self._parts.clock.now()):
+            self._endings.begin(self._parts.table.find(uid), "Expired")
+        timeout_at = self._claims.run()
+        plan_in = self._plan(now)
+        self._ask_silent(now)
+        self._parts.roster.note(now)
+        rests = [MAX_REST_SECONDS, plan_in]
+        if timeout_at is not None:
+            rests.append(timeout_at - now)
+        if (deadline := self._parts.deadlines.next()) is not None:
+            rests.append(deadline - self._parts.clock.now())
+        return max(0.0, min(rests))
+
+    def hinted(self, hint: Hint) -> None:
+        """A member said something."""
+        member = self._parts.roster.find(hint.member)
+        if member is None:
+            return
+        before = member.state
+        if take_hint(member, hint, asyncio.get_running_loop().time()):
+            self._parts.roster.file(member)
+            self._free_if_ended(member, before)
+            self._parts.changed()
+
+    def heard(self, event: ZygoteEvent) -> None:
+        """The zygote said something."""
+        member = self._parts.roster.find(event.spawned or event.failed or event.exited)
+        if member is None:
+            return
+        if event.spawned:
+            member.pid = event.pid
+        else:
+            self.lost(member, event.cause or f"its process ended with status {event.status}")
+        self._parts.changed()
+
+    def lost(self, member: Member, cause: str) -> None:
+        """A member's process is gone: its lease loses it, its pool fills the place."""
+        if member.state is MemberState.WARMING and not member.retiring:
+            words = self._parts.zygote.last_words()
+            self._provisioner.failed(member, f"{member.name}: {cause}{': ' if words else ''}{words}")
+        self._parts.roster.remove(member.name)
+        self._parts.background(member.client.close())
+        record = self._record_of(member)
+        if record is not None and record.held.pop(member.name, None) is not None:
+            self._parts.write_down(record)
+            record.touch()
+
+    async def close(self) -> None:
+        """Ask nobody any more."""
+        for task in list(self._asking):
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+
+    def _record_of(self, member: Member) -> LeaseRecord | None:
+        return next((record for record in self._parts.table.live() if record.uid == member.lease), None)
+
+    def _free_if_ended(self, member: Member, before: MemberState) -> None:
+        """A member that reset itself under a lease (a fault of its own) has left it."""
+        if before is not MemberState.CLAIMED or member.state is MemberState.CLAIMED:
+            return
+        record = self._record_of(member)
+        if record is not None and record.held.pop(member.name, None) is not None:
+            member.lease = ""
+            self._parts.roster.file(member)
+            self._parts.write_down(record)
+            record.touch()
+
+    def _plan(self, now: float) -> float:
+        if now >= self._look_at or self._plan_due:
+            due_in = self._planned_at + PLAN_SECONDS - now
+            if due_in > 0:
+                return due_in
+            self._planned_at, self._plan_due = now, False
+            look_again = self._provisioner.run()
+            self._look_at = now + (look_again if look_again is not None else MAX_REST_SECONDS)
+        return max(0.0, self._look_at - now)
+
+    def _ask_silent(self, now: float) -> None:
+        for member in self._parts.roster.all():
+            coming = member.state in (MemberState.WARMING, MemberState.RESETTING) and bool(member.pid)
+            last = max(member.since, self._asked.get(member.name, 0.0))
+            if coming and now - last > SILENCE_SECONDS:
+                self._asked[member.name] = now
+                task = asyncio.create_task(self._ask(member))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, member: Member) -> None:
+        if await self._parts.binder.ask(member):
+            self._parts.changed()
