@@ -31,7 +31,7 @@ class SpawnOrder(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     listen: str
     fabric_key: str
-    scratch: Path
+    scratch: str
     slots: int = 1
     memory: int = 1 << 30
     tmpfs: int = 256 << 20
@@ -138,7 +138,7 @@ class _Zygote:
         os.close(descriptor)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         # One that was killed could not do it.
-        remove_tree(order.scratch)
+        remove_tree(Path(order.scratch))
         if status < 0 and order.listen.startswith("unix://"):
             Path(order.listen.removeprefix("unix://")).unlink(missing_ok=True)
         self._say({"exited": order.name, "pid": pid, "status": status})
@@ -172,7 +172,7 @@ def _settings(order: SpawnOrder, life_fd: int) -> MemberSettings:
         name=order.name,
         listen=order.listen,
         fabric_key=order.fabric_key,
-        scratch=order.scratch,
+        scratch=Path(order.scratch),
         slots=order.slots,
         memory=order.memory,
         tmpfs=order.tmpfs,
