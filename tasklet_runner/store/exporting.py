@@ -67,7 +67,7 @@ class ResultsDirectory:
         try:
             yield
         except OSError as error:
-            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+            full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
             raise ResultsError(
                 f"cannot write results into {self._directory}: {error}",
                 remedy="free space there or choose a larger disk"

@@ -140,31 +140,35 @@ def test_a_corrupt_object_is_not_exported(tmp_path: Path) -> None:
 
 
 _EXPORT = """
-import asyncio, pathlib, sys, tempfile
+import asyncio, pathlib, sys
 from tasklet_runner.plan.types import Layout
 from tasklet_runner.store.results import export_results
-from tests.support.stores import commit, opened, output
+from tests.support.stores import opened
 from tasklet_runner.wire.errors import ResultsError
 target = pathlib.Path(sys.argv[1]) / "results"
 
-async def main(directory):
-    async with opened(pathlib.Path(directory)) as store:
-        for index in range(8):
-            await store.write([output(index, b"x" * 1_500_000)], [commit(index)])
+async def main():
+    async with opened(pathlib.Path(STORE)) as store:
         try:
             await export_results(store, "main", target, Layout.BY_INDEX)
         except ResultsError as error:
             print(error)
-    assert all(path.stat().st_size == 1_500_000 for path in target.rglob("*") if path.is_file())
+    files = [path for path in target.rglob("*") if path.is_file()]
+    assert all(path.stat().st_size == 1_000_000 * int(path.parent.name) for path in files)
+    assert 1 < len(files) < 7
 
-with tempfile.TemporaryDirectory(dir=STORE) as directory:
-    asyncio.run(main(directory))
+asyncio.run(main())
 """
 
 
 @pytest.mark.unhappy("the results directory's disk is full")
 def test_a_full_results_disk_says_so_and_leaves_only_whole_files(tmp_path: Path) -> None:
-    limited = f"STORE = {str(tmp_path)!r}\n{_EXPORT}"
-    printed = run_on_small_disk(limited, tmp_path / "disk", megabytes=4)
+    async def write() -> None:
+        async with opened(tmp_path / "store") as store:
+            for index in range(7):
+                await store.write([output(index, b"x" * 1_000_000 * index)], [commit(index)])
+
+    asyncio.run(write())
+    printed = run_on_small_disk(f"STORE = {str(tmp_path / 'store')!r}\n{_EXPORT}", tmp_path / "disk", megabytes=4)
     assert "cannot write results into" in printed
     assert "larger disk" in printed
