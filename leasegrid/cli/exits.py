@@ -30,10 +30,13 @@ _BY_REASON = {
 _ENVIRONMENT = (errors.StoreError, errors.InputError, errors.ResultsError, errors.StateDirectoryError)
 
 
-def code_of_report(complete: bool, reason: str) -> ExitCode:
-    """The status of a run that ended with a report: what is not about capacity or surroundings is about chunks."""
+def code_of_report(complete: bool, reason: str, trouble: str = "") -> ExitCode:
+    """The status of a run that ended with a report: what is not about capacity or surroundings is about chunks.
+
+    `trouble`: why outputs could not be handed over.
+    """
     if complete:
-        return ExitCode.OK
+        return ExitCode.ENVIRONMENT if trouble else ExitCode.OK
     return _BY_REASON.get(reason, ExitCode.CHUNKS_FAILED)
 
 

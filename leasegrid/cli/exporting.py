@@ -1,7 +1,6 @@
 """Outputs on their way to the user: as files of a results directory, or inline where they are small."""
 
 import asyncio
-import os
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import msgspec
 
 from leasegrid.cli import words
 from leasegrid.cli.endings import Exported, Output
+from leasegrid.cli.places import check_directory
 from leasegrid.cli.stores import FINISHED, PLAN
 from leasegrid.local.state import StateDirectory
 from leasegrid.local.volumes import Volume
@@ -22,21 +22,6 @@ from tasklet_runner.wire.errors import ResultsError, StateDirectoryError
 
 INLINE_BYTES = 16 * 1024 * 1024
 """Outputs of a job without a store are passed through memory to stdout; more than this belongs into files."""
-
-
-def check_directory(directory: Path) -> None:
-    """Make the results directory, before anything runs: a long job should not find at its end that it cannot be written.
-
-    Raises ResultsError.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultsError(
-            f"the results directory {directory} cannot be made: {error.strerror}", remedy="name another with --results"
-        ) from error
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise ResultsError(f"the results directory {directory} cannot be written", remedy="check its rights")
 
 
 async def export_outputs(store: JobStore, plan: Plan, directory: Path) -> Exported:

@@ -12,8 +12,8 @@ from tasklet_runner.plan.types import LinesInput, Plan, Source
 def origin(plan: Plan) -> bytes:
     """A digest of the plan and of the state of every local file and directory that it names.
 
-    A file counts as unchanged while size, time of change and inode are the same, as for `make`; an input that globs name is
-    known to its chunk by content.
+    A file counts as unchanged while size, time of change and inode are the same, as for `make`; an input
+    that globs name is known to its chunk by content.
     """
     digest = hashlib.sha256(msgspec.json.encode(plan))
     for source in _sources(plan):

@@ -3,9 +3,12 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
+
+from leasegrid.cli import words
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -33,6 +36,7 @@ class Stops:
 
     def __init__(self, on_first: Callable[[str], None], on_second: Callable[[], None]) -> None:
         self.received = 0
+        self._received_at = 0.0
         self._on_first = on_first
         self._on_second = on_second
 
@@ -47,10 +51,15 @@ class Stops:
         """The exit status of a run that was stopped; 0 when it was not."""
         return 128 + self.received if self.received else 0
 
+    def farewell(self) -> str:
+        """How long it took to end in order."""
+        return f"everything is released, {words.duration(time.monotonic() - self._received_at)} after the signal"
+
     def _take(self, number: int) -> None:
         if self.received:
             self._on_second()
             # Whatever hangs does not matter any more: the members are gone, and the kernel closes the rest.
             os._exit(128 + number)
         self.received = number
+        self._received_at = time.monotonic()
         self._on_first("Ctrl-C" if number == signal.SIGINT else "SIGTERM")

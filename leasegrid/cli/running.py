@@ -1,0 +1,35 @@
+"""`leasegrid run` up to the point where anything lives: reads, judges, starts the zygote, imports the rest."""
+
+import asyncio
+from pathlib import Path
+
+from leasegrid.cli.documents import read_documents
+from leasegrid.cli.exits import ExitCode
+from leasegrid.cli.places import check_directory, check_file
+from leasegrid.cli.preparing import not_on_one_machine, prepare
+from leasegrid.cli.requests import RunRequest
+from leasegrid.cli.signals import raise_on_signals
+from leasegrid.cli.validating import say_faults
+from tasklet_runner.wire.errors import UnsupportedError
+
+
+def run_files(request: RunRequest) -> int:
+    """Run the files of the request; returns the exit status. What is wrong with them is said before anything starts."""
+    raise_on_signals()
+    prepared = prepare(read_documents(request.files))
+    if prepared.faults:
+        say_faults(prepared)
+        return ExitCode.USAGE
+    if wrong := not_on_one_machine(prepared):
+        raise UnsupportedError("; ".join(wrong), remedy="leave them out, or use a cluster")
+    if request.results is not None:
+        check_directory(request.results)
+    if request.timeline not in (None, "-"):
+        check_file(Path(str(request.timeline)))
+    # Only now, when all is well, and before the imports that follow: both processes import at the same time.
+    from leasegrid.cli import early
+
+    with early.started() as launched:
+        from leasegrid.cli.sessions import Session
+
+        return asyncio.run(Session(request, prepared, launched).run())
