@@ -170,8 +170,8 @@ def succeeded(lane: Lane, chunk: Chunk, outcome: Outcome) -> Done:
 
 
 def stored(held: Held, files: Iterable[str]) -> Done:
-    """A chunk whose outputs its member put into the store; `files` are those of /out."""
-    names = ("stdout", *(f"out/{name}" for name in files))
+    """A chunk whose outputs its member put into the store; `files` are suffixes of objects."""
+    names = ("stdout", *(name for name in files if name != "stdout"))
     return Done(held.lane, held.chunk, _record(held.lane, held.chunk, held.outcome, names))
 
 

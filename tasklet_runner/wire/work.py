@@ -150,7 +150,7 @@ class Grant(_Message, frozen=True):
 
 
 class Stored(_Message, frozen=True):
-    """The held output is in the store; or, with a fault, it is not."""
+    """The held output is in the store, as objects `<key_prefix>/<file>`; or, with a fault, it is not."""
 
     index: int
     attempt: int
