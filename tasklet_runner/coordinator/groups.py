@@ -6,14 +6,14 @@ A group outlives its lease: when the lease ends and work remains, it takes anoth
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from tasklet_runner.coordinator.capabilities import capabilities_by_member
+from tasklet_runner.coordinator.connections import Connections, MemberEvents
 from tasklet_runner.coordinator.handles import Handle
 from tasklet_runner.coordinator.surroundings import Surroundings
-from tasklet_runner.fabric.protocol import LeasedMember, LeaseRequest, LeaseView, Receipt
+from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
 from tasklet_runner.plan.renewal import Renewal, RenewalAction
 from tasklet_runner.plan.types import LeaseTerms, Requirements
 from tasklet_runner.wire.errors import (
@@ -24,7 +24,6 @@ from tasklet_runner.wire.errors import (
     UnsupportedError,
 )
 from tasklet_runner.wire.signed import public_text
-from tasklet_runner.wire.work import Renew, ToHolder
 
 FIRST_PAUSE_SECONDS = 0.1
 MAX_PAUSE_SECONDS = 2.0
@@ -45,17 +44,8 @@ class GroupKey:
         return cls(terms, requirements)
 
 
-class GroupEvents(Protocol):
-    """What the engine hears of a group."""
-
-    def joined(self, handle: Handle) -> None:
-        """A member can be given work."""
-
-    def received(self, handle: Handle, message: ToHolder) -> None:
-        """A member said something. Raises ProtocolError when it does not fit."""
-
-    def left(self, handle: Handle, reason: str, *, died: bool) -> None:
-        """A member is gone; `died`: without being drained or given back."""
+class GroupEvents(MemberEvents, Protocol):
+    """What is heard of a group and its members."""
 
     def impossible(self, group: "LeaseGroup", error: LeaseGridError) -> None:
         """No pool could ever satisfy this group."""
@@ -63,16 +53,12 @@ class GroupEvents(Protocol):
     def noticed(self, text: str) -> None:
         """Something that a person may want to know."""
 
-    def broken(self, error: BaseException) -> None:
-        """The group cannot go on."""
-
 
 class LeaseGroup:
     """One elastic lease at a time. `label` says for what, for people; `minimum` members are taken at once or none."""
 
     def __init__(self, key: GroupKey, surroundings: Surroundings, events: GroupEvents, label: tuple[str, str]) -> None:
         self.key = key
-        self.handles: dict[str, Handle] = {}
         self.view: LeaseView | None = None
         self.waiting_because = ""
         self.impossible: LeaseGridError | None = None
@@ -87,14 +73,17 @@ class LeaseGroup:
         self._changed = asyncio.Event()
         self._give_back: set[str] = set()
         self._lost: dict[str, str] = {}
-        self._unusable: set[tuple[str, str, int]] = set()
-        self._capabilities: dict[str, str] = {}
-        self._openings: dict[str, asyncio.Task[None]] = {}
+        self._connections = Connections(self, surroundings, events, self._report)
         self._pending: asyncio.Future[LeaseView] | None = None
         self._renewal: Renewal | None = None
         self._past: list[LeaseView] = []
         self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
         self._supervisor.add_done_callback(self._supervisor_ended)
+
+    @property
+    def handles(self) -> dict[str, Handle]:
+        """The members that are connected, by name."""
+        return self._connections.handles
 
     @property
     def leased(self) -> int:
@@ -113,10 +102,12 @@ class LeaseGroup:
         self._wanted = count
         if count > 0:
             self._want_some.set()
+        else:
+            self._want_some.clear()
         excess = self._surplus(count)
         for handle in excess:
             self._give_back.add(handle.member.name)
-            self._drop(handle, "given back", died=False)
+            self._connections.drop(handle, "given back", died=False)
         if excess or (count_changed and self.view is not None):
             self._changed.set()
 
@@ -124,9 +115,8 @@ class LeaseGroup:
         """A member is of no further use: the fabric is told, and replaces it."""
         if handle.closed:
             return
-        self._lost[handle.member.name] = reason
-        self._changed.set()
-        self._drop(handle, reason, died=died)
+        self._report(handle.member.name, reason)
+        self._connections.drop(handle, reason, died=died)
 
     async def close(self, reason: str) -> None:
         """Release everything; also a lease that is only just being acquired."""
@@ -134,14 +124,13 @@ class LeaseGroup:
         self._supervisor.cancel()
         await asyncio.wait({self._supervisor})
         await self._await_pending()
-        for handle in list(self.handles.values()):
-            self._drop(handle, reason, died=False)
-        openings = list(self._openings.values())
-        for opening in openings:
-            opening.cancel()
+        self._connections.drop_all(reason)
         await self._release_all(reason)
-        if openings:
-            await asyncio.wait(openings)
+        await self._connections.close()
+
+    def _report(self, member: str, reason: str) -> None:
+        self._lost[member] = reason
+        self._changed.set()
 
     def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -170,8 +159,7 @@ class LeaseGroup:
                 self._events.impossible(self, self.impossible)
 
     def _lease_ended(self, why: str) -> None:
-        for handle in list(self.handles.values()):
-            self._drop(handle, why, died=False)
+        self._connections.drop_all(why)
         view, self.view = self.view, None
         if view is not None:
             self._past.append(view)
@@ -232,71 +220,7 @@ class LeaseGroup:
                 now, view.expires_in, self.key.terms.renew_at_percent, self._surroundings.jitter()
             )
         self.waiting_because = view.waiting_because
-        self._capabilities = capabilities_by_member(view.capabilities)
-        self._follow(view.members)
-
-    def _follow(self, members: Iterable[LeasedMember]) -> None:
-        listed = {member.name: member for member in members}
-        for name, handle in list(self.handles.items()):
-            member = listed.get(name)
-            if member is None or _identity(member) != _identity(handle.member):
-                self._drop(handle, "the fabric took the member away", died=True)
-            else:
-                self._deliver(handle)
-        for name, member in listed.items():
-            if name not in self.handles and name not in self._openings and _identity(member) not in self._unusable:
-                task = asyncio.get_running_loop().create_task(self._serve(member))
-                self._openings[name] = task
-
-    def _deliver(self, handle: Handle) -> None:
-        capability = self._capabilities.get(handle.member.name, "")
-        if capability and capability != handle.capability:
-            handle.capability = capability
-            handle.post(Renew(capability))
-
-    async def _serve(self, member: LeasedMember) -> None:
-        """The life of one connection."""
-        try:
-            handle = await self._open(member)
-        except LeaseGridError as error:
-            self._unusable.add(_identity(member))
-            self._lost[member.name] = str(error)
-            self._changed.set()
-            return
-        finally:
-            self._openings.pop(member.name, None)
-        self.handles[member.name] = handle
-        handle.task = asyncio.current_task()
-        sender = asyncio.get_running_loop().create_task(handle.send_posted())
-        reason = "it closed the connection"
-        try:
-            self._events.joined(handle)
-            async for message in handle.connection:
-                self._events.received(handle, message)
-                if handle.closed:
-                    break
-        except LeaseGridError as error:
-            reason = str(error)
-        finally:
-            sender.cancel()
-            await asyncio.wait({sender})
-            self.end(handle, reason, died=not handle.draining)
-            await handle.connection.close()
-
-    async def _open(self, member: LeasedMember) -> Handle:
-        capability = self._capabilities.get(member.name, "")
-        connection = await self._surroundings.connect(member, capability, self._surroundings.holder)
-        return Handle(member, self, connection, capability)
-
-    def _drop(self, handle: Handle, reason: str, *, died: bool) -> None:
-        if handle.closed:
-            return
-        handle.closed = True
-        self._unusable.add(_identity(handle.member))
-        self.handles.pop(handle.member.name, None)
-        self._events.left(handle, reason, died=died)
-        if handle.task is not None and handle.task is not asyncio.current_task():
-            handle.task.cancel()
+        self._connections.follow(view.members, capabilities_by_member(view.capabilities))
 
     async def _watch(self) -> None:
         while self.view is not None:
@@ -375,10 +299,6 @@ class LeaseGroup:
                 self.receipts.append(await self._surroundings.fabric.release(view.uid, reason))
         except (LeaseGridError, TimeoutError) as error:
             self._events.noticed(f"the lease {view.name} was not released and ends at its deadline: {error}")
-
-
-def _identity(member: LeasedMember) -> tuple[str, str, int]:
-    return member.name, member.incarnation, member.epoch
 
 
 def _first(group: BaseExceptionGroup[UnsupportedError]) -> LeaseGridError:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -49,10 +50,10 @@ def echo(task: Task) -> Outcome:
 
 @dataclass
 class Script:
-    """How members behave: what a task comes to, how long a frame takes, what `Prepare` is answered with."""
+    """How members behave: what a task comes to, how long a task takes, what `Prepare` is answered with."""
 
     run: Callable[[Task], Outcome] = echo
-    seconds_per_frame: float = 0.0
+    seconds_per_task: float = 0.0
     prepare_fault: Fault | None = None
     put: Callable[[Grant], Stored] = field(default=lambda grant: Stored(grant.index, grant.attempt))
 
@@ -182,12 +183,16 @@ class ScriptedMember:
 
     async def _run(self, socket: web.WebSocketResponse, message: Run) -> None:
         async with self._slot_locks[message.slot]:
-            if self.script.seconds_per_frame:
-                await asyncio.sleep(self.script.seconds_per_frame)
+            if self.script.seconds_per_task:
+                await asyncio.sleep(self.script.seconds_per_task * len(message.tasks))
             results = tuple(self._result(task) for task in message.tasks)
             if not self._dead:
                 await socket.send_bytes(encode(Results(message.slot, message.frame, results, True)))
 
     def _result(self, task: Task) -> Result:
         self.ran.append((task.index, task.attempt))
-        return Result(task.index, task.attempt, self.script.run(task))
+        outcome = self.script.run(task)
+        if self.script.seconds_per_task:
+            wall = int(self.script.seconds_per_task * 1_000_000)
+            outcome = msgspec.structs.replace(outcome, wall_microseconds=wall)
+        return Result(task.index, task.attempt, outcome)

@@ -52,7 +52,7 @@ def test_a_gather_gets_all_outputs_in_index_order(tmp_path: Path) -> None:
 
 def test_each_module_is_compiled_by_one_member_and_given_to_the_others(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with rig(tmp_path, Script(seconds_per_frame=0.02), members=4) as one:
+        async with rig(tmp_path, Script(seconds_per_task=0.02), members=4) as one:
             await one.run(plan(stage(CountInput(count=40))))
             prepares = [prepare for member in one.members for prepare in member.prepares]
             assert [prepare.share for prepare in prepares].count(True) == 1
