@@ -8,6 +8,8 @@ WASI_MODULE = "wasi_snapshot_preview1"
 
 _CORE_MODULE = b"\0asm\x01\0\0\0"
 
+_COMMAND = "build it as a command, with a main function"
+
 _OTHER_FORMATS = (
     (b"\0asm\x0d\0\x01\0", "a WebAssembly component", "build a core module for WASI preview 1 (wasm32-wasip1)"),
     (b"\0asm", "a WebAssembly module of an unknown version", "build it with a current tool chain"),
@@ -40,10 +42,8 @@ def missing_parts(engine: wasmtime.Engine, module: wasmtime.Module) -> Fault | N
     try:
         linker.instantiate_pre(module)
     except wasmtime.WasmtimeError as error:
-        return bad_module(
-            f"its imports do not fit WASI preview 1: {' '.join(str(error).split())}", "build it for wasm32-wasip1"
-        )
-    return _missing_start(module)
+        return bad_module(f"its imports do not fit WASI preview 1: {_one_line(error)}", "build it for wasm32-wasip1")
+    return _missing_export(module)
 
 
 def bad_module(problem: str, remedy: str) -> Fault:
@@ -51,19 +51,24 @@ def bad_module(problem: str, remedy: str) -> Fault:
     return Fault(kind=FaultKind.BAD_MODULE, message=f"the module is not usable: {problem}", remedy=remedy)
 
 
-def _missing_start(module: wasmtime.Module) -> Fault | None:
+def _missing_export(module: wasmtime.Module) -> Fault | None:
     exports = {export.name: export.type for export in module.exports}
+    if module.imports and not isinstance(exports.get("memory"), wasmtime.MemoryType):
+        return bad_module("it exports no memory named `memory`, which WASI functions read and write", _COMMAND)
     start = exports.get("_start")
     if isinstance(start, wasmtime.FuncType) and not start.params and not start.results:
         return None
-    remedy = "build it as a command, with a main function"
     if "_initialize" in exports:
-        return bad_module("it is a WASI reactor (it exports `_initialize`, not `_start`)", remedy)
+        return bad_module("it is a WASI reactor (it exports `_initialize`, not `_start`)", _COMMAND)
     if "_start" in exports:
-        return bad_module("its export `_start` is not a function without parameters and results", remedy)
-    return bad_module(f"it exports no `_start`, only {_some(list(exports)) or 'nothing'}", remedy)
+        return bad_module("its export `_start` is not a function without parameters and results", _COMMAND)
+    return bad_module(f"it exports no `_start`, only {_some(list(exports)) or 'nothing'}", _COMMAND)
 
 
 def _some(names: list[str]) -> str:
     shown = ", ".join(f"`{name[:100]}`" for name in names[:10])
     return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+
+
+def _one_line(error: wasmtime.WasmtimeError) -> str:
+    return " ".join(str(error).split())

@@ -7,6 +7,7 @@ of `"input"`. The reply is one line `{"id": the same, "output": text}`, with `"o
 
 import base64
 import binascii
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -39,11 +40,14 @@ class LoopRunner:
         self._module, self._memory = load_module(self._engine, code_fd)
         self._limits = program.limits
         self._scratch = Scratch(places.scratch, places.held, output_files=False)
-        self._command = Command.of(program, self._scratch.stdout.path, self._scratch.stderr.path)
-        _refuse_chunk_names(self._command)
-        self._command.settings.preopens = shared_preopens(program, places)
         self._interpreter: Interpreter | None = None
         self._stderr_mark = 0
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self._command = Command.of(program, self._scratch.stdout.path, self._scratch.stderr.path)
+            _refuse_chunk_names(self._command)
+            self._command.settings.preopens = shared_preopens(program, places)
+            undo.pop_all()
 
     def run(self, task: Task) -> Outcome:
         """Ask the interpreter for one chunk."""
@@ -79,7 +83,9 @@ class LoopRunner:
         if answer.timed_out:
             return Outcome(fault=timed_out(self._limits, stderr))
         if answer.too_large:
-            return Outcome(fault=output_too_large(self._limits, "a reply that is longer", stderr))
+            return Outcome(
+                fault=output_too_large(self._limits, f"a reply longer than {self._limits.max_output} bytes", stderr)
+            )
         ending = interpreter.ending or Ending(0)
         fault = fault_of(ending, stderr, self._limits, self._memory)
         fault = fault or _bad_reply("ended without a reply", stderr)

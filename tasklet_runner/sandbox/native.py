@@ -151,7 +151,8 @@ class RunBounds:
 
 @dataclass(slots=True)
 class Ending:
-    """How a run ended: it returned (`error` is None), exited (ExitTrap), trapped (Trap) or never started.
+    """How a run ended: it returned (`error` is None), exited (ExitTrap), trapped (Trap), or a WASI function refused
+    what it was called with (another WasmtimeError); `started` is False when there was no instance to run.
 
     `memory`: the size in bytes to which the exported memory had grown, known only when `_start` failed.
     """
@@ -159,6 +160,7 @@ class Ending:
     fuel_left: int
     error: wasmtime.WasmtimeError | wasmtime.Trap | None = None
     memory: int = 0
+    started: bool = True
 
 
 class LinkedModule:
@@ -192,7 +194,7 @@ class LinkedModule:
         try:
             error = _instantiate(self._prelinked_address, context, self._instance, self._trap_address)
             if error or self._trap.value:
-                return Ending(bounds.fuel, self._failure(error))
+                return Ending(bounds.fuel, self._failure(error), started=False)
             _export(context, self._instance, b"_start", 6, self._item)
             error = _call(context, self._function, None, 0, None, 0, self._trap_address)
             _get_fuel(context, self._fuel_address)

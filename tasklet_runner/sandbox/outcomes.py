@@ -64,7 +64,7 @@ def _failure(ending: Ending, stderr: bytes, limits: Limits, memory: MemoryBounds
         return _exit_code(error.code, stderr, used)
     if isinstance(error, wasmtime.Trap):
         return _trapped(error, stderr, used)
-    return _not_started(str(error), stderr)
+    return _refused_call(str(error), stderr, used) if ending.started else _not_started(str(error), stderr)
 
 
 def out_of_fuel(limits: Limits, stderr: bytes) -> Fault:
@@ -89,11 +89,12 @@ def timed_out(limits: Limits, stderr: bytes) -> Fault:
 
 
 def output_too_large(limits: Limits, found: str, stderr: bytes = b"", fuel_used: int = -1) -> Fault:
-    """The output, as `found` says it in words, is more than the limit allows."""
+    """The output, as `found` says it in words, is more than is taken."""
     return Fault(
         kind=FaultKind.OUTPUT_TOO_LARGE,
-        message=f"the tasklet wrote {found}; the limit is {limits.max_output} bytes for stdout and files together",
-        remedy="raise spec.tasklet.maxOutput, or write less",
+        message=f"the tasklet wrote {found}",
+        remedy=f"write less, or raise spec.tasklet.maxOutput above {limits.max_output} (stdout and files together) "
+        "where bytes are the limit",
         fuel_used=fuel_used,
         stderr=text_of(stderr),
     )
@@ -186,6 +187,18 @@ _TRAP_REMEDIES: dict[TrapCode | None, str] = {
     TrapCode.UNREACHABLE: "the program aborted itself (a panic, an assertion or a failed allocation): see its stderr "
     "and, if it may have lacked memory, raise spec.tasklet.memory",
 }
+
+
+def _refused_call(message: str, stderr: bytes, used: int) -> Fault:
+    return Fault(
+        kind=FaultKind.TRAPPED,
+        message=f"the tasklet called a WASI function with values that it does not take: {_cause(message)}",
+        remedy="a fault in the program: the backtrace says where it happened",
+        trap="WASI_CALL",
+        fuel_used=used,
+        stderr=text_of(stderr),
+        backtrace=tuple(line.strip() for line in message.splitlines() if "!" in line)[:BACKTRACE_FRAMES],
+    )
 
 
 def _not_started(message: str, stderr: bytes) -> Fault:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import ExitStack
 from typing import Protocol
 
 import msgspec
@@ -77,8 +78,11 @@ class FreshRunner:
         self._limits = program.limits
         self._places = places
         self._scratch = Scratch(places.scratch, places.held, output_files=program.output_files)
-        self._command = Command.of(program, self._scratch.stdout.path, self._scratch.stderr.path)
-        self._preopens = shared_preopens(program, places)
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self._command = Command.of(program, self._scratch.stdout.path, self._scratch.stderr.path)
+            self._preopens = shared_preopens(program, places)
+            undo.pop_all()
         if program.output_files:
             self._preopens += ((bytes(self._scratch.output_directory), b"/out", True),)
         self._command.settings.preopens = self._preopens

@@ -150,7 +150,8 @@ class Scratch:
 
     def _excess(self, listing: Listing, limits: Limits) -> Fault | None:
         total = self.stdout.size() + listing.byte_count
-        found = listing.refused or (f"{total} bytes" if total > limits.max_output else "")
+        bytes_found = f"{total} bytes where {limits.max_output} are allowed" if total > limits.max_output else ""
+        found = listing.refused or bytes_found
         return output_too_large(limits, found, self.stderr_tail()) if found else None
 
     def _hold(self, task: Task, names: tuple[str, ...]) -> None:

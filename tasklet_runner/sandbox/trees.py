@@ -4,6 +4,7 @@ A tasklet names files relative to a directory it holds open, so it can nest dire
 long and than Python may recurse, and it can leave symlinks. Nothing runs in the tree any more when these are called.
 """
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ def list_tree(root: Path) -> Listing:
     pending = [""]
     while pending:
         directory = pending.pop()
-        with os.scandir(root / directory) as found:
+        with os.scandir(f"{root}/{directory}") as found:
             for entry in found:
                 name = f"{directory}/{entry.name}" if directory else entry.name
                 entries += 1
@@ -54,32 +55,42 @@ def list_tree(root: Path) -> Listing:
 
 def empty_tree(root: Path) -> None:
     """Remove everything below `root`, which stays. Needs no long path and no recursion at any depth."""
+    top = str(root)
     serial = 0
-    while directories := _remove_files(root):
+    while directories := _remove_files(top):
         for directory in directories:
             for nested in _remove_files(directory):
                 # Lifted to the top, under a name that nothing there has, it is removed in a later round.
-                while (lifted := root / f"lifted-{serial}").exists():
+                while os.path.lexists(lifted := f"{top}/lifted-{serial}"):
                     serial += 1
-                nested.rename(lifted)
-            directory.rmdir()
+                os.rename(nested, lifted)
+            os.rmdir(directory)
 
 
 def remove_tree(root: Path) -> None:
     """Remove `root` with everything below it; nothing there is no error."""
-    if root.is_dir() and not root.is_symlink():
+    try:
+        os.unlink(root)
+    except IsADirectoryError:
         empty_tree(root)
-        root.rmdir()
-    else:
-        root.unlink(missing_ok=True)
+        os.rmdir(root)
+    except FileNotFoundError:
+        return
 
 
-def _remove_files(directory: Path) -> list[Path]:
+def _remove_files(directory: str) -> list[str]:
+    """Remove all but directories that are not empty; those are returned."""
     directories = []
     with os.scandir(directory) as found:
-        for entry in list(found):
-            if entry.is_dir(follow_symlinks=False):
-                directories.append(Path(entry.path))
-            else:
-                os.unlink(entry.path)
+        entries = list(found)
+    for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.path)
+            continue
+        try:
+            os.rmdir(entry.path)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            directories.append(entry.path)
     return directories
