@@ -12,7 +12,7 @@ from tasklet_runner.member.zygote import run_zygote
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code of the process: 0, 2 for wrong usage, 4 for an environment that cannot be used."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     if options.command == "zygote":
         return run_zygote(options.control_fd, options.life_fd, options.runtime_dir)
     return run_member(
@@ -55,6 +55,15 @@ def _add_member(member: argparse.ArgumentParser) -> None:
     member.add_argument("--notify", default="", help="where hints go: unix:///path or http(s)://…")
     member.add_argument("--control-fd", type=int, default=-1, help="when this pipe closes, end (once unleased)")
     member.add_argument("--reuse", choices=("Reset", "Replace"), default="Reset", help="after a lease")
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    # A key in base64url may begin with `-`, and argparse would take it for an option.
+    words = list(arguments)
+    if "--fabric-key" in words[:-1]:
+        at = words.index("--fabric-key")
+        words[at : at + 2] = [f"--fabric-key={words[at + 1]}"]
+    return words
 
 
 def _positive(text: str) -> int:

@@ -83,7 +83,7 @@ class WorkConnection:
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
             )
             connection = cls(session, socket, member)
-            await connection._prove(capability, holder_key)
+            await connection._prove_or_close(capability, holder_key)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             await session.close()
             raise UnreachableError(
@@ -126,6 +126,13 @@ class WorkConnection:
     async def _messages(self) -> AsyncIterator[ToHolder]:
         while (message := await self.receive()) is not None:
             yield message
+
+    async def _prove_or_close(self, capability: str, holder_key: Ed25519PrivateKey) -> None:
+        try:
+            await self._prove(capability, holder_key)
+        except BaseException:
+            await self.close()
+            raise
 
     async def _prove(self, capability: str, holder_key: Ed25519PrivateKey) -> None:
         hello = await self._answer()

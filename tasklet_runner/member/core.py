@@ -56,7 +56,7 @@ class MemberCore:
     @property
     def serving(self) -> bool:
         """True while a lease may run tasks here."""
-        return self.states.state is MemberState.CLAIMED and not self.states.draining
+        return self.states.state is MemberState.CLAIMED and self._leaving is None
 
     async def warm(self) -> None:
         """Make scratch and slots ready. Raises LeaseGridError or OSError when that cannot be done."""
@@ -126,16 +126,14 @@ class MemberCore:
 
     def drain(self) -> None:
         """Take no more work; end when running tasks have ended, at the latest after a grace."""
-        if self.states.draining:
-            return
-        if self.states.drain():
+        if self.states.end_when_free():
             self._moved()
-        elif self.states.state is MemberState.CLAIMED:
+        elif self.states.state is MemberState.CLAIMED and self._leaving is None:
             self._leaving = asyncio.create_task(self._leave("the member was told to end"))
 
     def orphan(self) -> None:
         """The fabric's process is gone: end at once if unleased, else when the lease ends."""
-        if self.states.drain():
+        if self.states.end_when_free():
             self._moved()
 
     async def close(self) -> None:
@@ -216,7 +214,7 @@ class MemberCore:
         except (LeaseGridError, OSError) as error:
             unclean = f"the reset could not be proven clean: {error}"
         reply = ReleaseReply(member=self.settings.name, epoch=epoch, counters=counters, scratch_bytes=scratch_bytes)
-        self._last_release = reply
+        self._last_release, self._leaving = reply, None
         wiped.set_result(reply)
         if not unclean and not self.states.ends_after_reset:
             unclean = await self._stand_again()

@@ -81,7 +81,7 @@ class MemberStates:
         self.epoch = 0
         self.claim: Claim | None = None
         self.reason = ""
-        self.draining = False
+        self._last_lease = False
         self._tainted = False
 
     def warmed(self) -> None:
@@ -168,9 +168,9 @@ class MemberStates:
         """The monotonic instant at which `tick` should be asked next; None while unclaimed."""
         return None if self.claim is None else self.claim.ends_at
 
-    def drain(self) -> bool:
+    def end_when_free(self) -> bool:
         """Take no lease any more. True when the member may end at once, as nobody holds it."""
-        self.draining = True
+        self._last_lease = True
         if self.state in (MemberState.CLAIMED, MemberState.RESETTING):
             return False
         self.state, self.reason = MemberState.TERMINATED, End.DRAINED.value
@@ -188,7 +188,7 @@ class MemberStates:
     @property
     def ends_after_reset(self) -> bool:
         """True when this process is not used for another lease."""
-        return self.identity.replace_after_use or self._tainted or self.draining
+        return self.identity.replace_after_use or self._tainted or self._last_lease
 
     def reset_finished(self, unclean: str = "") -> MemberState:
         """After a reset. `unclean` says what could not be proven gone: such a member takes no lease again."""

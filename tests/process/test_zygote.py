@@ -1,0 +1,144 @@
+"""The zygote forks members, tells of their ends, and leaves nothing behind when the fabric's process is gone."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tasklet_runner.client.members import MemberClient
+from tasklet_runner.wire.signed import public_text
+from tests.support.members import MemberRig
+
+PATIENCE_SECONDS = 20
+
+
+class ZygoteRig:
+    """A zygote with both ends of its control socket and life pipe."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "run"
+        self.root.mkdir()
+        self.fabric = Ed25519PrivateKey.generate()
+        self.control, theirs = socket.socketpair()
+        self.control.settimeout(PATIENCE_SECONDS)
+        life, self.life = os.pipe()
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tasklet_runner", "zygote", "--control-fd", str(theirs.fileno())),
+                *("--life-fd", str(life), "--runtime-dir", str(self.root)),
+            ],
+            pass_fds=(theirs.fileno(), life),
+            start_new_session=True,
+        )
+        theirs.close()
+        os.close(life)
+        self._lines = self.control.makefile("r")
+
+    def spawn(self, name: str, **changes: object) -> None:
+        order = {
+            "name": name,
+            "listen": f"unix://{self.root}/{name}.sock",
+            "fabric_key": public_text(self.fabric),
+            "scratch": f"{self.root}/{name}",
+        }
+        self.control.sendall(json.dumps({"spawn": order | changes}).encode() + b"\n")
+
+    def reply(self) -> dict[str, object]:
+        return dict(json.loads(self._lines.readline()))
+
+    def end_life(self) -> None:
+        if self.life >= 0:
+            os.close(self.life)
+            self.life = -1
+
+    def close(self) -> None:
+        self.end_life()
+        try:
+            self.process.wait(PATIENCE_SECONDS)
+        finally:
+            self.process.kill()
+            self._lines.close()
+            self.control.close()
+
+
+@pytest.fixture
+def zygote(tmp_path: Path) -> Iterator[ZygoteRig]:
+    rig = ZygoteRig(tmp_path)
+    yield rig
+    rig.close()
+
+
+def rig_of(zygote: ZygoteRig, name: str) -> tuple[MemberRig, MemberClient]:
+    rig = MemberRig(zygote.root, name=name, fabric=zygote.fabric)
+    return rig, MemberClient(f"unix://{zygote.root}/{name}.sock")
+
+
+@pytest.mark.smoke
+def test_members_are_forked_and_when_the_fabric_is_gone_idle_ones_end_and_nothing_is_left(zygote: ZygoteRig) -> None:
+    async def story() -> None:
+        for name in ("a", "b"):
+            zygote.spawn(name)
+            reply = zygote.reply()
+            assert reply["spawned"] == name
+            rig, client = rig_of(zygote, name)
+            await rig.ready(client)
+            await client.close()
+        zygote.end_life()
+        assert await asyncio.to_thread(zygote.process.wait, PATIENCE_SECONDS) == 0
+        assert not zygote.root.exists()
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("the fabric's process is killed while a member is leased")
+def test_a_leased_member_outlives_the_fabric_until_its_deadline(zygote: ZygoteRig) -> None:
+    async def story() -> None:
+        zygote.spawn("a")
+        zygote.reply()
+        rig, client = rig_of(zygote, "a")
+        await rig.claimed(client, 4)
+        zygote.end_life()
+        await asyncio.sleep(1)
+        assert (await client.state()).lease_uid
+        await client.close()
+        assert await asyncio.to_thread(zygote.process.wait, PATIENCE_SECONDS) == 0
+        assert not zygote.root.exists()
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("a member is killed")
+def test_a_killed_member_is_told_and_its_scratch_and_socket_are_removed(zygote: ZygoteRig) -> None:
+    async def story() -> None:
+        zygote.spawn("a")
+        pid = zygote.reply()["pid"]
+        assert isinstance(pid, int)
+        rig, client = rig_of(zygote, "a")
+        await rig.ready(client)
+        await client.close()
+        os.kill(pid, signal.SIGKILL)
+        assert zygote.reply() == {"exited": "a", "pid": pid, "status": -signal.SIGKILL}
+        assert not list(zygote.root.iterdir())
+
+    asyncio.run(story())
+
+
+def test_a_member_that_cannot_listen_is_told_with_exit_code_4(zygote: ZygoteRig) -> None:
+    zygote.spawn("a", listen=f"unix://{zygote.root}/no/such/directory.sock")
+    pid = zygote.reply()["pid"]
+    assert zygote.reply() == {"exited": "a", "pid": pid, "status": 4}
+
+
+def test_an_order_that_cannot_be_read_fails_and_the_zygote_goes_on(zygote: ZygoteRig) -> None:
+    zygote.control.sendall(b'{"spawn": 1}\n')
+    assert "cannot be read" in str(zygote.reply()["cause"])
+    zygote.spawn("a")
+    assert zygote.reply()["spawned"] == "a"
