@@ -5,6 +5,8 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from tasklet_runner.coordinator.chunk import Chunk
 from tasklet_runner.coordinator.commits import CommitWriter, Done
 from tasklet_runner.coordinator.handles import Frame, Handle, Held
@@ -80,11 +82,8 @@ class ResultTaker:
             return
         if message.fault is None:
             self._writer.add(stored(held, message.files))
-        elif message.fault.kind in ELSEWHERE:
-            # The store's own failure comes back through the coordinator's writes; here it is the member's way that
-            # failed.
-            self._transient(held.lane, held.chunk, _disconnected(message.fault))
         else:
+            # Whether the store, the way or the member's disk failed cannot be told apart here, so every kind is tried again.
             self._transient(held.lane, held.chunk, message.fault)
 
     def fail(self, lane: Lane, chunk: Chunk, fault: Fault, outcome: Outcome | None = None) -> None:
@@ -137,9 +136,10 @@ class ResultTaker:
 
     def _transient(self, lane: Lane, chunk: Chunk, fault: Fault) -> None:
         chunk.failures += 1
-        decision = decide(fault, chunk.failures, chunk.deaths, lane.run.stage.retry, self._surroundings.jitter())
+        counted = msgspec.structs.replace(fault, kind=FaultKind.DISCONNECTED)
+        decision = decide(counted, chunk.failures, chunk.deaths, lane.run.stage.retry, self._surroundings.jitter())
         if not decision.retry:
-            self.fail(lane, chunk, decision.fault)
+            self.fail(lane, chunk, msgspec.structs.replace(decision.fault, kind=fault.kind))
             return
         lane.run.retried += 1
         self.retries.push(time.monotonic() + decision.delay_milliseconds / 1000, lane, chunk)
@@ -187,7 +187,3 @@ def _record(lane: Lane, chunk: Chunk, outcome: Outcome, names: tuple[str, ...] =
         outcome.wall_microseconds,
         chunk.path,
     )
-
-
-def _disconnected(fault: Fault) -> Fault:
-    return Fault(kind=FaultKind.DISCONNECTED, message=fault.message, remedy=fault.remedy)

@@ -20,6 +20,9 @@ from tasklet_runner.wire.programs import Language
 from tests.support.memory_fabric import MemoryFabric
 from tests.support.scripted_member import Script, ScriptedMember
 
+Meanwhile = Callable[[Coordinator], Awaitable[None]]
+"""Something that goes on beside a run."""
+
 TASKLET = TaskletPlan(name="echo", language=Language.WASM, source=Source(inline="module"))
 
 
@@ -48,7 +51,7 @@ class Rig:
     report: RunReport | None = None
     commits: dict[str, list[CommitRecord]] = field(default_factory=dict)
 
-    async def run(self, given: Plan, meanwhile: Callable[[Coordinator], Awaitable[None]] | None = None) -> RunReport:
+    async def run(self, given: Plan, meanwhile: Meanwhile | None = None) -> RunReport:
         """Run the plan to its end, with something else beside it, and read what the store then holds."""
         coordinator = Coordinator(given, self.surroundings)
         beside = asyncio.create_task(_run_beside(meanwhile, coordinator))
@@ -70,7 +73,7 @@ class Rig:
         return [await self.store.read(one.key()) for one in self.commits[stage_name] if one.fault is None]
 
 
-async def _run_beside(meanwhile: Callable[[Coordinator], Awaitable[None]] | None, coordinator: Coordinator) -> None:
+async def _run_beside(meanwhile: Meanwhile | None, coordinator: Coordinator) -> None:
     if meanwhile is not None:
         await meanwhile(coordinator)
 
