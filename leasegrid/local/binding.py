@@ -11,6 +11,8 @@ from tasklet_runner.fabric.protocol import LeasedMember
 from tasklet_runner.wire.errors import LeaseGridError, RefusedError, UnreachableError
 from tasklet_runner.wire.member import BindReply, Hint, MemberState, ReleaseReply
 
+CONFIRM_SECONDS = 0.05
+
 
 @dataclass(frozen=True)
 class Freed:
@@ -38,9 +40,8 @@ class Binder:
         bound = [held for held in answers if held is not None]
         for held in bound:
             record.hold(held)
-        # A bind is provisional for five seconds: the confirmations need not keep the holder waiting.
-        for held in bound:
-            task = asyncio.create_task(self._confirm(record.uid, held))
+        if bound:
+            task = asyncio.create_task(self._confirm_soon(record.uid, bound))
             self._confirmations.add(task)
             task.add_done_callback(self._confirmations.discard)
         return len(bound)
@@ -61,7 +62,7 @@ class Binder:
         member.retiring = True
         self._roster.file(member)
         try:
-            await member.client.retire(self._signer.retire(member.grant))
+            await member.reach().retire(self._signer.retire(member.grant))
         except LeaseGridError:
             member.retiring = False
             await self.ask(member)
@@ -71,7 +72,7 @@ class Binder:
     async def ask(self, member: Member) -> bool:
         """Read the member's own word about its state into the roster; False when it does not answer."""
         try:
-            report = await member.client.state()
+            report = await member.reach().state()
         except LeaseGridError:
             # Until it says something itself, or its process ends, it counts as one that is still coming up.
             if member.state is not MemberState.WARMING:
@@ -93,7 +94,7 @@ class Binder:
         grant = member.next_grant
         statement = self._signer.bind(record.uid, record.request.holder_key, grant, record.deadline)
         try:
-            reply = await member.client.bind(statement)
+            reply = await member.reach().bind(statement)
         except LeaseGridError:
             member.lease = ""
             await self.ask(member)
@@ -104,11 +105,16 @@ class Binder:
         member.claims += 1
         return Held(member, _leased(member, reply), grant)
 
+    async def _confirm_soon(self, lease_uid: str, bound: Sequence[Held]) -> None:
+        # A bind is provisional for five seconds: its confirmation need not stand in the holder's way.
+        await asyncio.sleep(CONFIRM_SECONDS)
+        await asyncio.gather(*(self._confirm(lease_uid, held) for held in bound))
+
     async def _confirm(self, lease_uid: str, held: Held) -> None:
         statement = self._signer.confirm(lease_uid, held.grant)
         for _ in range(2):
             try:
-                await held.member.client.confirm(statement)
+                await held.member.reach().confirm(statement)
             except UnreachableError:
                 continue
             except RefusedError:
@@ -121,7 +127,7 @@ class Binder:
         if self._roster.find(member.name) is not member:
             return Freed(member)
         try:
-            reply = await member.client.release(self._signer.release(lease_uid, held.grant))
+            reply = await member.reach().release(self._signer.release(lease_uid, held.grant))
         except RefusedError as error:
             return self._let_go(held, Freed(member, unverified=str(error)))
         except LeaseGridError as error:

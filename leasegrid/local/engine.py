@@ -80,8 +80,7 @@ class Engine:
         if endings:
             await asyncio.wait(endings, timeout=RELEASE_SECONDS)
         await self._stop_keeping()
-        for member in self.parts.roster.all():
-            await member.client.close()
+        await asyncio.gather(*(member.hang_up() for member in self.parts.roster.all()))
         killed = await self.parts.zygote.close(END_SECONDS)
         self.remains = (*self.remains, *killed)
         self.parts.runtime.remove()

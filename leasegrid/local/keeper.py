@@ -4,6 +4,7 @@ Level-triggered: hints and exits only say that something may be different; every
 """
 
 import asyncio
+import math
 
 from leasegrid.local.claims import Claims
 from leasegrid.local.endings import Endings
@@ -20,6 +21,9 @@ PLAN_SECONDS = 0.1
 SILENCE_SECONDS = 0.3
 """A member that warms up or resets and has said nothing for so long is asked."""
 
+IDLE_SECONDS = 30.0
+"""An idle member is asked so often, which also keeps its connection open."""
+
 MAX_REST_SECONDS = 1.0
 """The loop looks at everything at least so often, whatever was lost."""
 
@@ -35,7 +39,7 @@ class Keeper:
         self._planned_at = -PLAN_SECONDS
         self._plan_due = True
         self._look_at = 0.0
-        self._asked: dict[str, float] = {}
+        self._asked: dict[int, float] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
     async def run(self, event: asyncio.Event) -> None:
@@ -95,7 +99,8 @@ class Keeper:
             words = self._parts.zygote.last_words()
             self._provisioner.failed(member, f"{member.name}: {cause}{': ' if words else ''}{words}")
         self._parts.roster.remove(member.name)
-        self._parts.background(member.client.close())
+        self._asked.pop(member.number, None)
+        self._parts.background(member.hang_up())
         record = self._record_of(member)
         if record is not None and record.held.pop(member.name, None) is not None:
             self._parts.write_down(record)
@@ -133,10 +138,9 @@ class Keeper:
 
     def _ask_silent(self, now: float) -> None:
         for member in self._parts.roster.all():
-            coming = member.state in (MemberState.WARMING, MemberState.RESETTING) and bool(member.pid)
-            last = max(member.since, self._asked.get(member.name, 0.0))
-            if coming and now - last > SILENCE_SECONDS:
-                self._asked[member.name] = now
+            asked = self._asked.get(member.number, 0.0)
+            if member.pid and now - max(member.since, asked) > _patience(member, asked):
+                self._asked[member.number] = now
                 task = asyncio.create_task(self._ask(member))
                 self._asking.add(task)
                 task.add_done_callback(self._asking.discard)
@@ -144,3 +148,12 @@ class Keeper:
     async def _ask(self, member: Member) -> None:
         if await self._parts.binder.ask(member):
             self._parts.changed()
+
+
+def _patience(member: Member, asked: float) -> float:
+    """How long a member may be silent before it is asked; an idle one is asked soon after it is ready, too, so that
+    the connection stands when it is bound.
+    """
+    if member.state in (MemberState.WARMING, MemberState.RESETTING):
+        return SILENCE_SECONDS
+    return (IDLE_SECONDS if asked else SILENCE_SECONDS) if member.free else math.inf

@@ -138,7 +138,7 @@ class Pools:
         if (slots, memory) != (spec.resources.slots, spec.resources.memory):
             self.warnings.append(
                 f"the pool {name} asks for members of {spec.resources.slots} slots and "
-                f"{spec.resources.memory // MEBI} MiB; this machine gives them {slots} and {memory // MEBI} MiB"
+                f"{spec.resources.memory // MEBI} MiB; this machine gives them {slots} slots and {memory // MEBI} MiB"
             )
         reuse = (Reuse.RESET if spec.reused else Reuse.REPLACE).value
         shape = self._shape(slots, memory, min(spec.resources.cpu, room.slots * 1000), reuse)

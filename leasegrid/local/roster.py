@@ -8,6 +8,7 @@ from leasegrid.rules.choosing import Offer, ReadyIndex
 from leasegrid.rules.pool_state import PoolMember
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.plan.types import Requirements
+from tasklet_runner.wire.errors import UnreachableError
 from tasklet_runner.wire.member import Hint, MemberState
 from tasklet_runner.wire.statements import MemberGrant
 
@@ -60,10 +61,20 @@ class Member:
     lease: str = ""
     retiring: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
-    client: MemberClient = field(init=False)
+    _client: MemberClient = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = MemberClient(self.endpoint, timeout_seconds=MEMBER_TIMEOUT_SECONDS)
+        self._client = MemberClient(self.endpoint, timeout_seconds=MEMBER_TIMEOUT_SECONDS)
+
+    def reach(self) -> MemberClient:
+        """Its door; raises UnreachableError when its process is gone, as a call would open a connection anew."""
+        if self.gone.is_set():
+            raise UnreachableError(f"the member {self.name} has ended", remedy="take another")
+        return self._client
+
+    async def hang_up(self) -> None:
+        """Close the connection to it."""
+        await self._client.close()
 
     @property
     def free(self) -> bool:
