@@ -1,6 +1,7 @@
 """The entry point of `leasegrid`: the group of commands, and the one edge at which errors become lines and statuses."""
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -48,8 +49,9 @@ def execute(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 128 + 2
+    except (click.Abort, KeyboardInterrupt) as error:
+        click.echo("leasegrid: stopped before anything ran; nothing is left", err=True)
+        return int(getattr(error, "status", 128 + signal.SIGINT))
     except BrokenPipeError:
         return _nobody_listens()
     except Exception as error:  # noqa: BLE001 - the edge of the process: whatever comes here must become a line and a status
@@ -60,7 +62,7 @@ def _nobody_listens() -> int:
     """The reader of our output has gone (`leasegrid … | head`): end as a program that SIGPIPE ended would."""
     # The interpreter flushes stdout at exit and would complain about the same pipe again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + 13
+    return 128 + signal.SIGPIPE
 
 
 def _told(error: Exception, *, verbose: bool) -> int:

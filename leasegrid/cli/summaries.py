@@ -48,6 +48,8 @@ def _heading(ending: Ending) -> Line:
 
 def _counts(stage: StageProgress, *, alone: bool) -> Line:
     label = "chunks" if alone else stage.name
+    if stage.total < 0 and not stage.done:
+        return Line(f"  {label}: not begun")
     done = f"{words.count(stage.succeeded)} of {words.count(max(stage.total, 0))} succeeded"
     return Line(f"  {label}: {', '.join([done, *speech.exceptions(stage)])}")
 

@@ -107,7 +107,7 @@ def _table(ending: Ending) -> Table:
     receipts = ending.report.receipts
     behind = endings.left_behind(receipts)
     rows = [
-        ("how it ended", f"{ending.report.reason} {ending.report.message}".strip()),
+        ("how it ended", ": ".join(filter(None, (ending.report.reason, ending.report.message)))),
         ("time", words.duration(ending.seconds)),
         ("chunks", words.count(counts.total)),
         ("succeeded", words.count(counts.succeeded)),
