@@ -1,5 +1,7 @@
 """What a run is given and what comes back of it."""
 
+import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,3 +137,28 @@ def test_durable_without_a_place_is_unsupported(open_runner: Callable[..., Runne
     with pytest.raises(FaultError) as caught:
         open_runner(modules.ECHO, durable=True)
     assert caught.value.fault.kind is FaultKind.UNSUPPORTED
+
+
+def archive(places: Places, name: str, members: dict[str, bytes]) -> None:
+    places.blobs.mkdir(exist_ok=True)
+    with tarfile.open(places.blobs / name, "w") as writer:
+        for member, data in members.items():
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            writer.addfile(info, io.BytesIO(data))
+
+
+def test_an_input_archive_gives_stdin_and_the_files_of_in(open_runner: Callable[..., Runner], places: Places) -> None:
+    archive(places, "ab", {"stdin": b"from stdin", "in/d/a.c": b"from a file, "})
+    runner = open_runner(modules.COPY_INPUT_FILE)
+    for _ in range(2):
+        assert runner.run(Task(0, 1, "x", input_blob="ab")).stdout == b"from a file, from stdin"
+
+
+def test_an_input_archive_that_is_damaged_is_a_fault_of_the_chunk(
+    open_runner: Callable[..., Runner], places: Places
+) -> None:
+    archive(places, "ab", {"../stdin": b"x"})
+    fault = open_runner(modules.ECHO).run(Task(0, 1, "x", input_blob="ab")).fault
+    assert fault is not None
+    assert fault.kind is FaultKind.IO_ERROR
