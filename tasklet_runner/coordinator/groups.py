@@ -12,6 +12,7 @@ from typing import Protocol
 from tasklet_runner.coordinator.capabilities import capabilities_by_member
 from tasklet_runner.coordinator.connections import Connections, MemberEvents
 from tasklet_runner.coordinator.handles import Handle
+from tasklet_runner.coordinator.sizing import surplus
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
 from tasklet_runner.plan.renewal import Renewal, RenewalAction
@@ -137,11 +138,10 @@ class LeaseGroup:
             self._events.broken(error)
 
     def _surplus(self, count: int) -> list[Handle]:
-        held = len(self.handles)
-        if held <= count:
+        if len(self.handles) <= count:
             return []
         idle = [handle for handle in self.handles.values() if handle.idle]
-        return idle[: min(held - count, len(idle))]
+        return idle[: surplus(len(self.handles), count, len(idle))]
 
     async def _supervise(self) -> None:
         while self.impossible is None:

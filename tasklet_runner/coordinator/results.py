@@ -83,7 +83,7 @@ class ResultTaker:
         if message.fault is None:
             self._writer.add(stored(held, message.files))
         else:
-            # Whether the store, the way or the member's disk failed cannot be told apart here, so every kind is tried again.
+            # Whether store, way or disk failed cannot be told apart here, so every kind is tried again.
             self._transient(held.lane, held.chunk, message.fault)
 
     def fail(self, lane: Lane, chunk: Chunk, fault: Fault, outcome: Outcome | None = None) -> None:
