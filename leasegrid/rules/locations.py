@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from itertools import takewhile
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WILDCARD = re.compile(r"[*?\[]")
@@ -45,13 +46,8 @@ def _fixed_part(base: str, glob: str) -> str:
 def _common(parts: list[str]) -> str:
     if len(set(parts)) == 1:
         return parts[0]
-    split = [part.split("/") for part in parts]
-    same = 0
-    for steps in zip(*split, strict=False):
-        if len(set(steps)) > 1:
-            break
-        same += 1
-    return "/".join(split[0][:same]) or "/"
+    columns = zip(*(part.split("/") for part in parts), strict=False)
+    return "/".join(steps[0] for steps in takewhile(lambda steps: len(set(steps)) == 1, columns)) or "/"
 
 
 def stem(location: str) -> str:

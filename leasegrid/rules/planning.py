@@ -44,7 +44,15 @@ def requirements_of(needs: MemberRequirements | None) -> plan.Requirements:
 
 def _stages(spec: JobSpec, base: str) -> tuple[plan.Stage, ...]:
     main = _main_stage(spec, base)
-    return (main,) if spec.aggregate is None else (main, _aggregate_stage(spec, main, base))
+    if spec.aggregate is None:
+        return (main,)
+    reads = plan_tasklet(
+        spec.aggregate.tasklet,
+        base,
+        input_files=main.tasklet.output_files,
+        output_files=writes_files(spec.aggregate.tasklet),
+    )
+    return (main, _aggregate_stage(spec, reads))
 
 
 def _main_stage(spec: JobSpec, base: str) -> plan.Stage:
@@ -69,13 +77,10 @@ def _main_stage(spec: JobSpec, base: str) -> plan.Stage:
     )
 
 
-def _aggregate_stage(spec: JobSpec, main: plan.Stage, base: str) -> plan.Stage:
-    if spec.aggregate is None:
-        raise ValueError("the job has no aggregate")
-    tasklet = spec.aggregate.tasklet
+def _aggregate_stage(spec: JobSpec, tasklet: plan.TaskletPlan) -> plan.Stage:
     return plan.Stage(
         name=AGGREGATE_STAGE,
-        tasklet=plan_tasklet(tasklet, base, input_files=main.tasklet.output_files, output_files=writes_files(tasklet)),
+        tasklet=tasklet,
         input=plan.StageInput(stages=(MAIN_STAGE,), gather=True),
         depends_on=(MAIN_STAGE,),
         retry=_retry(spec),

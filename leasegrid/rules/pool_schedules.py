@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from leasegrid.api.pool import Schedule
@@ -30,10 +30,10 @@ def _window(schedule: Schedule, wall_time: float) -> tuple[bool, float]:
     # Imported here, as it is slow to load and few pools have schedules.
     from croniter import croniter  # type: ignore[import-untyped]
 
-    # Starts are whole minutes: one second later is after a start that is now.
-    after = datetime.fromtimestamp(int(wall_time) + 1, UTC).astimezone(ZoneInfo(schedule.time_zone))
-    started = float(croniter(schedule.start, after).get_prev(float))
-    starts = float(croniter(schedule.start, after).get_next(float))
+    zone, second = ZoneInfo(schedule.time_zone), int(wall_time)
+    # Both look strictly before and after, and starts are whole minutes: a start that is now is a past one.
+    started = float(croniter(schedule.start, datetime.fromtimestamp(second + 1, zone)).get_prev(float))
+    starts = float(croniter(schedule.start, datetime.fromtimestamp(second, zone)).get_next(float))
     ends = started + schedule.duration_seconds
     holds = wall_time < ends
     return holds, (min(ends, starts) if holds else starts) - wall_time
