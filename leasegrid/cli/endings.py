@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from tasklet_runner.coordinator.progress import RunReport, StageProgress
 from tasklet_runner.fabric.protocol import Receipt
 
+INTERRUPTED = "Interrupted"
+"""The reason of a run that a signal ended."""
+
 
 @dataclass(frozen=True)
 class Exported:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from leasegrid.cli.endings import Ending, Kept
+from leasegrid.cli.endings import INTERRUPTED, Ending, Kept
 from leasegrid.cli.exporting import export_outputs, inline_outputs
 from leasegrid.cli.requests import RunRequest
 from leasegrid.cli.stores import Caches, JobStoreHold, drop_store, keep_store, open_job_store
@@ -22,7 +22,6 @@ from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import LeaseGridError
 
-INTERRUPTED = "Interrupted"
 _RESUMABLE = frozenset({INTERRUPTED, "StoreUnavailable"})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leasegrid.cli import endings, speech, words
-from leasegrid.cli.endings import Ending
+from leasegrid.cli.endings import INTERRUPTED, Ending
 from tasklet_runner.coordinator.progress import ChunkFailure, StageProgress
 from tasklet_runner.fabric.protocol import Receipt
 
@@ -59,7 +59,7 @@ def _failures(ending: Ending) -> Iterator[Line]:
     for failure in known[:FAILURES_SHOWN]:
         yield from failure_lines(failure)
     rest = endings.total(ending.report.progress.stages).failed - min(len(known), FAILURES_SHOWN)
-    if known and rest > 0:
+    if known and rest > 0 and all(failure.index >= 0 for failure in known):
         yield Line(f"  and {words.count(rest, 'more failed chunk')} (--json lists up to {len(known)} of them)", "bad")
 
 
@@ -67,7 +67,8 @@ def failure_lines(failure: ChunkFailure) -> Iterator[Line]:
     """What one failed chunk ended with, and what a person needs to mend it."""
     fault = failure.fault
     tries = "" if failure.attempts <= 1 else f" after {failure.attempts} attempts"
-    yield Line(f"  {failure.stage} chunk {failure.index}{tries}: {fault.reason}: {fault.message}", "bad")
+    which = f"chunk {failure.index}" if failure.index >= 0 else "every chunk"
+    yield Line(f"  {failure.stage} {which}{tries}: {fault.reason}: {fault.message}", "bad")
     if fault.remedy:
         yield Line(f"    what to do: {fault.remedy}")
     yield from _excerpt("backtrace", list(fault.backtrace), first=True, limit=_BACKTRACE_LINES)
@@ -95,6 +96,8 @@ def _whereabouts(ending: Ending, now: float) -> Iterator[Line]:
         yield Line(f"  results: {ending.exported.directory} ({what})")
     if ending.trouble:
         yield Line(f"  results: {ending.trouble}", "bad")
+    if ending.kept is None and ending.report.reason == INTERRUPTED:
+        yield Line("  kept: nothing, as no chunk was done")
     if ending.kept is not None:
         span = _until(ending.kept.until, now)
         yield Line(f"  kept: {words.size(ending.kept.bytes)} in {ending.kept.directory}{span}")
@@ -107,8 +110,8 @@ def _until(until: float, now: float) -> str:
 
 def _next_step(ending: Ending) -> str:
     job = ending.name if ending.namespace == "default" else f"{ending.namespace}/{ending.name}"
-    if ending.report.reason == "Interrupted":
-        return f"what is done stays done; take what there is with: leasegrid results {job} DIR"
+    if ending.report.reason == INTERRUPTED:
+        return f"the next run goes on from there; to take what there is: leasegrid results {job} DIR"
     return f"take them with: leasegrid results {job} DIR"
 
 

@@ -32,7 +32,8 @@ def say_faults(prepared: Prepared) -> None:
 def described(prepared: Prepared) -> Iterator[str]:
     """What a run of the files would make and do, a line each."""
     for pool in prepared.pools:
-        yield f"InstancePool {_name(pool.metadata.namespace, pool.metadata.name)}: {pool.spec.target_size} members warm"
+        name = _name(pool.metadata.namespace, pool.metadata.name)
+        yield f"InstancePool {name}: {words.count(pool.spec.target_size, 'member')} warm"
     for lease in prepared.leases:
         members = words.count(lease.spec.count, "member")
         yield f"Lease {_name(lease.metadata.namespace, lease.metadata.name)}: {members}"
