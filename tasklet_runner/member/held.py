@@ -38,7 +38,7 @@ class HeldOutputs:
     async def _put_all(self, grant: Grant) -> Stored:
         place = self._place(grant.index, grant.attempt)
         try:
-            listing = list_tree(place)
+            listing = list_tree(place, bounded=False)  # the slot has bounded it; here `out/` stands before each name
             # `stdout` first: it is the object that every commit record names first.
             names = sorted(listing.files, key=lambda name: (name != "stdout", name))
             for name in names:
