@@ -45,6 +45,7 @@ class Execution:
         self._surroundings = surroundings
         self._on_tick = on_tick
         self._stopped = False
+        self._arrived = asyncio.Event()
         self._runs: dict[str, StageRun] = {}
         self._skipped: dict[str, StageProgress] = {}
         self._wave: list[StageRun] = []
@@ -86,7 +87,7 @@ class Execution:
 
     async def _run_wave(self, opener: StageOpener, position: int) -> None:
         names = tuple(name for name in self._plan.waves[position] if not self._skip(name))
-        self._wave = opener.open_wave(names)
+        self._wave = opener.open_wave(names, self._arrived)
         self._later = {
             GroupKey(stage.lease, stage.lease.requirements)
             for wave in self._plan.waves[position + 1 :]
@@ -172,7 +173,16 @@ class Execution:
             self.dispatcher.paused = self._stopped or self._writer.congested
             self.dispatcher.pump()
             self._on_tick()
-            await asyncio.sleep(TICK_SECONDS)
+            await self._wait_for_tick()
+
+    async def _wait_for_tick(self) -> None:
+        """New chunks need not wait: members are acquired and slots filled at once."""
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(TICK_SECONDS):
+                await self._arrived.wait()
+        except TimeoutError:
+            return
 
     async def _written(self, batch: list[Done]) -> None:
         for name, cache in self._caches.items():

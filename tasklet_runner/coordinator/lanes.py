@@ -79,6 +79,7 @@ class StageRun:
 
     Attempts are numbered from `first_attempt` in steps of `stride`, so that stages of one wave never name the same
     attempt of the same index at a member: what a member holds is named by index and attempt alone.
+    `arrived` is set with new chunks.
     """
 
     stage: Stage
@@ -101,6 +102,7 @@ class StageRun:
     backlog: int = 0
     backlog_bytes: int = 0
     room: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -140,6 +142,7 @@ class StageRun:
             lane.outstanding += 1
             self.backlog += 1
             self.backlog_bytes += chunk.size
+        self.arrived.set()
 
     def left(self, count: int, size: int) -> None:
         """Chunks left the queues for a frame."""

@@ -36,18 +36,26 @@ class StageOpener:
                 packing = self._packing(number, stage)
                 self._sources[stage.name] = await asyncio.to_thread(open_source, stage.input, packing)
 
-    def open_wave(self, names: tuple[str, ...]) -> list[StageRun]:
-        """The runs of the stages of one wave."""
-        return [self._run(name, place, len(names)) for place, name in enumerate(names)]
+    def open_wave(self, names: tuple[str, ...], arrived: asyncio.Event) -> list[StageRun]:
+        """The runs of the stages of one wave; they set `arrived` when there are new chunks."""
+        return [self._run(name, place, len(names), arrived) for place, name in enumerate(names)]
 
-    def _run(self, name: str, place: int, stride: int) -> StageRun:
+    def _run(self, name: str, place: int, stride: int, arrived: asyncio.Event) -> StageRun:
         stage = self._plan.stage(name)
         number = self._plan.stages.index(stage)
         if isinstance(stage.input, StageInput):
             source = open_upstream(stage.input, self._store, self._packing(number, stage))
         else:
             source = self._sources.pop(name)
-        return StageRun(stage, number, self._programs[name], source, first_attempt=place + 1, stride=stride)
+        return StageRun(
+            stage,
+            number,
+            self._programs[name],
+            source,
+            first_attempt=place + 1,
+            stride=stride,
+            arrived=arrived,
+        )
 
     def _packing(self, number: int, stage: Stage) -> Packing:
         return Packing(self._scratch, f"input-{number}", files=stage.tasklet.input_files)
