@@ -57,6 +57,7 @@ class HolderConnection:
         self._socket = socket
         self._serial = next(_serials)
         self._closed = False
+        self._ending = False
         self._code_key: bytes | None = None
         self._blobs: dict[str, BlobReceipt | None] = {}
         self._programs: dict[int, int] = {}
@@ -103,7 +104,9 @@ class HolderConnection:
             await self._socket.close()
 
     async def end(self, reason: str) -> None:
-        """The lease has ended: say so, and close. Never waits for a holder that does not read."""
+        """The lease has ended: stop what it asked for, say so, close. Never waits for a holder that does not read."""
+        self._ending = True
+        await self._stop_tasks()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._say_end(reason), 0.2)
         self._closed = True
@@ -111,6 +114,13 @@ class HolderConnection:
     async def drain(self, reason: str) -> None:
         """Say that the member is about to go."""
         await self.say(Draining(reason))
+
+    async def _stop_tasks(self) -> None:
+        # Awaited, as each may have a child process, and the reset proves that none is left.
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _say_end(self, reason: str) -> None:
         await self.say(Ended(reason))
@@ -144,6 +154,8 @@ class HolderConnection:
             self._leave()
 
     async def _act(self, message: frames.FromHolder, data: bytes) -> None:
+        if self._ending:
+            return
         if isinstance(message, frames.Run):
             await self._run(message, data)
             return
