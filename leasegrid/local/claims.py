@@ -31,7 +31,11 @@ class Claims:
 
     def run(self) -> float | None:
         """One pass; returns the monotonic instant at which a waiting lease times out, None for none."""
-        records = {record.uid: record for record in self._parts.table.live() if wants(record) and not record.binding}
+        records = {
+            record.uid: record
+            for record in self._parts.table.live()
+            if wants(record) and not record.binding and not self._gives_way(record)
+        }
         if not records:
             return None
         claims = [_claim(record) for record in records.values()]
@@ -48,6 +52,13 @@ class Claims:
         """Wait until no bind is under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _gives_way(self, record: LeaseRecord) -> bool:
+        """Growth takes no member whose room a newcomer waits for: what becomes idle is retired to make it."""
+        pools = self._parts.pools.by_name
+        mine = [pools[name] for name in record.pools]
+        starved = any(pool.starved for pool in pools.values() if pool not in mine)
+        return starved and record.settled.done() and all(pool.shares_room for pool in mine)
 
     def _supplies(self) -> list[Supply]:
         return [

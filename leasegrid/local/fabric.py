@@ -218,7 +218,7 @@ class LocalFabric:
         return (pool.name,), first or pool.spec.target_size == 0 or request.on_empty == "Provision"
 
     def _fail(self, record: LeaseRecord) -> None:
-        self._running.parts.table.forget_request(record)
+        self._running.parts.table.forget(record)
         self._running.endings.begin(record, record.ended or "Failed")
 
     def _live(self, uid: str) -> LeaseRecord:

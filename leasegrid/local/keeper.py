@@ -62,9 +62,8 @@ class Keeper:
             self._endings.begin(self._parts.table.find(uid), "Expired")
         timeout_at = self._claims.run()
         plan_in = self._plan(now)
-        self._ask_silent(now)
+        rests = [self._ask_silent(now), plan_in]
         self._parts.roster.note(now)
-        rests = [MAX_REST_SECONDS, plan_in]
         if timeout_at is not None:
             rests.append(timeout_at - now)
         if (deadline := self._parts.deadlines.next()) is not None:
@@ -136,14 +135,20 @@ class Keeper:
             self._look_at = now + (look_again if look_again is not None else MAX_REST_SECONDS)
         return max(0.0, self._look_at - now)
 
-    def _ask_silent(self, now: float) -> None:
+    def _ask_silent(self, now: float) -> float:
+        """Ask members that were silent for too long; returns in how many seconds the next one will have been."""
+        due_in = MAX_REST_SECONDS
         for member in self._parts.roster.all():
             asked = self._asked.get(member.number, 0.0)
-            if member.pid and now - max(member.since, asked) > _patience(member, asked):
+            left = max(member.since, asked) + _patience(member, asked) - now
+            if member.pid and left <= 0:
                 self._asked[member.number] = now
                 task = asyncio.create_task(self._ask(member))
                 self._asking.add(task)
                 task.add_done_callback(self._asking.discard)
+            elif member.pid:
+                due_in = min(due_in, left)
+        return due_in
 
     async def _ask(self, member: Member) -> None:
         if await self._parts.binder.ask(member):

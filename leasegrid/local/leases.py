@@ -135,8 +135,9 @@ class LeaseTable:
         self._by_uid[record.uid] = record
         self._by_request[record.request.request_id] = record
 
-    def forget_request(self, record: LeaseRecord) -> None:
-        """An acquisition that failed: the same request may be tried again."""
+    def forget(self, record: LeaseRecord) -> None:
+        """An acquisition that failed: nobody knows its uid, and the same request may be tried again."""
+        self._by_uid.pop(record.uid, None)
         if self._by_request.get(record.request.request_id) is record:
             del self._by_request[record.request.request_id]
 

@@ -31,13 +31,15 @@ LOCAL_REFILL = Refill(max_per_second=1000, burst=1000)
 class Pool:
     """A pool as it is kept. `shares_room`: its members come out of the machine's common room.
 
-    `bucket`, `failures` and `conditions` are what the sizing rule said last.
+    `starved`: a newcomer waits for a member that the room does not hold yet. `bucket`, `failures` and `conditions` are
+    what the sizing rule said last.
     """
 
     name: str
     spec: InstancePoolSpec
     shape: Shape
     shares_room: bool = False
+    starved: bool = False
     bucket: Bucket | None = None
     failures: FailureHistory = NO_FAILURES
     conditions: tuple[PoolCondition, ...] = ()

@@ -8,6 +8,7 @@ import asyncio
 import time
 
 from leasegrid.local.claims import wants
+from leasegrid.local.leases import LeaseRecord
 from leasegrid.local.parts import Parts
 from leasegrid.local.pools import MEBI, Pool, Room
 from leasegrid.local.roster import Member, Shape
@@ -37,9 +38,11 @@ class Provisioner:
         waiting = self._waiting()
         room = self._room_left()
         looks = []
-        for pool in sorted(self._parts.pools.by_name.values(), key=lambda pool: waiting.get(pool.name, (0, 1e99))[1]):
-            decision = self._decide(pool, waiting.get(pool.name, (0, 0.0))[0])
-            self._create(pool, decision.create, room, wanted=pool.name in waiting)
+        for pool in sorted(self._parts.pools.by_name.values(), key=lambda pool: _turn(waiting.get(pool.name, []))):
+            lacking = sum(record.missing - record.binding for record in waiting.get(pool.name, []))
+            decision = self._decide(pool, lacking)
+            newcomers = any(not record.settled.done() for record in waiting.get(pool.name, []))
+            self._create(pool, decision.create, room, newcomers=newcomers)
             self._retire(pool, decision)
             looks.append(decision.look_again_in)
         return min((look for look in looks if look is not None), default=None)
@@ -54,14 +57,12 @@ class Provisioner:
         """Wait until no retirement is under way."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _waiting(self) -> dict[str, tuple[int, float]]:
-        """Of each pool that leases wait for: how many members they lack, and since when the first waits."""
-        found: dict[str, tuple[int, float]] = {}
+    def _waiting(self) -> dict[str, list[LeaseRecord]]:
+        """The leases that lack members, by the pool that makes members for them."""
+        found: dict[str, list[LeaseRecord]] = {}
         for record in self._parts.table.live():
-            lacking = record.missing - record.binding
-            if wants(record) and lacking > 0:
-                count, since = found.get(record.pools[0], (0, record.arrived))
-                found[record.pools[0]] = (count + lacking, min(since, record.arrived))
+            if wants(record) and record.missing > record.binding:
+                found.setdefault(record.pools[0], []).append(record)
         return found
 
     def _room_left(self) -> Room:
@@ -86,14 +87,15 @@ class Provisioner:
         pool.bucket, pool.failures, pool.conditions = decision.bucket, decision.failures, decision.conditions
         return decision
 
-    def _create(self, pool: Pool, wanted_count: int, room: Room, *, wanted: bool) -> None:
+    def _create(self, pool: Pool, wanted_count: int, room: Room, *, newcomers: bool) -> None:
         if not pool.shares_room:
             self._fork(pool, wanted_count)
             return
         count = min(wanted_count, room.fits(pool.shape))
         self._fork(pool, count)
         room.take(pool.shape, count)
-        if wanted and count < wanted_count:
+        pool.starved = newcomers and count < wanted_count
+        if pool.starved:
             self._make_room(pool, wanted_count - count, room)
 
     def _make_room(self, pool: Pool, lacking: int, room: Room) -> None:
@@ -163,3 +165,11 @@ class Provisioner:
 
 def _give(room: Room, shape: Shape) -> None:
     room.take(shape, -1)
+
+
+def _turn(waiting: list[LeaseRecord]) -> tuple[int, float]:
+    """When a pool may take of the room: first those that newcomers wait for, then those that leases grow from."""
+    newcomers = [record.arrived for record in waiting if not record.settled.done()]
+    if newcomers:
+        return (0, min(newcomers))
+    return (1, min(record.arrived for record in waiting)) if waiting else (2, 0.0)

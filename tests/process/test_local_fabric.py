@@ -146,6 +146,24 @@ def test_a_larger_requirement_retires_idle_members_and_gets_one_of_its_shape(tmp
     asyncio.run(story())
 
 
+def test_a_larger_requirement_goes_before_the_growth_of_a_lease_that_has_members(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with local_fabric(tmp_path) as fabric:
+            small = await fabric.acquire(request("small", count=9, elastic=True))
+            while len(small.members) < 2:
+                small = await fabric.watch(small.uid, small.version)
+            large = asyncio.create_task(fabric.acquire(request("large", slots=2)))
+            await asyncio.sleep(0.3)
+            assert not large.done()
+            await fabric.resize(small.uid, 9, tuple(member.name for member in small.members))
+            assert (await large).members[0].slots == 2
+            await fabric.release((await large).uid)
+            while len(small.members) < 2:
+                small = await fabric.watch(small.uid, small.version)
+
+    asyncio.run(story())
+
+
 @pytest.mark.unhappy("too small a machine: what was asked, what there is, what to do")
 def test_what_the_machine_can_never_have_is_refused_in_words(tmp_path: Path) -> None:
     async def story() -> None:
