@@ -31,6 +31,12 @@ _Loader.add_implicit_resolver(
     list("-+0123456789."),
 )
 
+MAX_DEPTH = 64
+"""Deeper nesting is refused: the C parser recurses and would end the process."""
+
+MAX_VALUES = 1_000_000
+"""More values, aliases expanded, are refused: a few lines of aliases can stand for more than memory holds."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -72,7 +78,7 @@ def read_documents(text: str) -> tuple[list[Document], list[Problem]]:
         documents.extend(_documents(text))
     except yaml.MarkedYAMLError as error:
         return _before(text, error), [_syntax(error)]
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         return [], [Problem(1, 1, (), f"is no YAML that can be read: {error}")]
     return documents, []
 
@@ -89,18 +95,50 @@ def _before(text: str, error: yaml.MarkedYAMLError) -> list[Document]:
 
 
 def _documents(text: str) -> Iterator[Document]:
+    _refuse_depth(text)
     loader = _Loader(text)
     try:
         number = 0
         while loader.check_node():
             node = loader.get_node()
             number += 1
+            _refuse_size(node)
             problems = tuple(_repeated(node, (), set()))
             value = loader.construct_document(node)
             if value is not None:
                 yield Document(number, node.start_mark.line + 1, value, node, problems)
     finally:
         loader.dispose()
+
+
+def _refuse_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            problem = f"nested deeper than {MAX_DEPTH} levels"
+            mark = event.start_mark
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)  # type: ignore[arg-type]  # the C parser's Mark
+
+
+def _refuse_size(node: yaml.Node) -> None:
+    if _expanded(node, {}) > MAX_VALUES:
+        problem = f"more than {MAX_VALUES} values, or an alias within itself"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+
+def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for; one that contains itself, for too many."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = MAX_VALUES + 1
+        parts = node.value if isinstance(node, yaml.SequenceNode) else (part for pair in node.value for part in pair)
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> Problem:

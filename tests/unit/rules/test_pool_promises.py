@@ -85,11 +85,13 @@ def test_applied_again_and_again_it_settles_and_then_decides_nothing(
 
 
 @given(pools(), sights())
-def test_with_room_to_spare_the_second_run_makes_nothing(spec: InstancePoolSpec, observed: Observed) -> None:
+def test_with_room_to_spare_the_second_run_only_replaces_whom_it_renews(
+    spec: InstancePoolSpec, observed: Observed
+) -> None:
     roomy = spec.model_copy(update={"max_size": 100})
     second = decide(roomy, applied(observed, decide(roomy, observed), 0))
 
-    assert second.create == 0
+    assert second.create <= len(second.retire)
 
 
 @given(pools(), sights())
