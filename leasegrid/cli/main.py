@@ -11,6 +11,7 @@ import click
 
 from leasegrid.cli.commands import completion, leases, results, run, validate, version
 from leasegrid.cli.options import Session, verbose_option
+from leasegrid.cli.signals import StoppedError
 
 _EPILOG = """\b
 Exit status:
@@ -49,9 +50,9 @@ def execute(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt) as error:
+    except (click.Abort, KeyboardInterrupt, StoppedError) as error:
         click.echo("leasegrid: stopped before anything ran; nothing is left", err=True)
-        return int(getattr(error, "status", 128 + signal.SIGINT))
+        return error.status if isinstance(error, StoppedError) else 128 + signal.SIGINT
     except BrokenPipeError:
         return _nobody_listens()
     except Exception as error:  # noqa: BLE001 - the edge of the process: whatever comes here must become a line and a status

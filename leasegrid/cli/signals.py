@@ -13,8 +13,11 @@ from leasegrid.cli import words
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class StoppedError(KeyboardInterrupt):
-    """A signal came before there was an event loop to handle it; not an Exception, so that nothing swallows it."""
+class StoppedError(BaseException):
+    """A signal came before there was an event loop to handle it.
+
+    Not an Exception, so that nothing swallows it; not a KeyboardInterrupt either, which click turns into one without number.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.strsignal(number))

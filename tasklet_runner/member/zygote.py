@@ -78,7 +78,9 @@ class _Zygote:
     def serve(self) -> None:
         while self._members or not self._ending:
             for key, _ in self._selector.select():
-                self._ready(key.fd)
+                # One of a batch may have ended the watching of another: life pipe and control end together.
+                if key.fd in self._selector.get_map():
+                    self._ready(key.fd)
 
     def _ready(self, descriptor: int) -> None:
         if descriptor == self._life_fd:
