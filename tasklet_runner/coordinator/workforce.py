@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from tasklet_runner.coordinator.dispatch import Dispatcher
 from tasklet_runner.coordinator.groups import GroupKey, LeaseGroup
 from tasklet_runner.coordinator.handles import Handle
@@ -160,7 +162,9 @@ class Workforce:
         if message.fault.kind is FaultKind.IO_ERROR:
             handle.group.end(handle, message.fault.message, died=True)
         elif run is not None:
-            run.end_with(message.fault)
+            # A member knows the program by its hash; people know it by where it came from.
+            where = run.stage.tasklet.source.uri or f"the inline source of {run.stage.name}"
+            run.end_with(msgspec.structs.replace(message.fault, message=f"{where}: {message.fault.message}"))
 
     def _key_for(self, lane: Lane) -> GroupKey | None:
         """The group that gets members for a lane; None: those of the stage's own group can run it, or it is not known

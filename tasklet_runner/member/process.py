@@ -11,12 +11,12 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from tasklet_runner.member.confine import make_undumpable
 from tasklet_runner.member.core import MemberCore
 from tasklet_runner.member.door import make_app
 from tasklet_runner.member.hints import notifier_for
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.member.states import Identity
+from tasklet_runner.sandbox.confine import make_undumpable
 from tasklet_runner.sandbox.engine import cpu_features
 from tasklet_runner.sandbox.trees import remove_tree
 from tasklet_runner.wire.errors import LeaseGridError, StateDirectoryError

@@ -17,9 +17,9 @@ from typing import NoReturn
 import msgspec
 import wasmtime
 
-from tasklet_runner.member.confine import close_all_but, die_with_parent, make_dumpable
 from tasklet_runner.member.progress import Counting, Progress
 from tasklet_runner.member.slot_wire import EXIT_SCRATCH_FAILED, FROM_SLOT, TO_SLOT, SlotAnswer, SlotProgram, Verb
+from tasklet_runner.sandbox.confine import close_all_but, die_with_parent, make_dumpable
 from tasklet_runner.sandbox.engine import PULSE_SECONDS, new_engine
 from tasklet_runner.sandbox.running import Places, Runner
 from tasklet_runner.wire.errors import FaultError

@@ -1,7 +1,6 @@
 """Compiling in a bounded child process: the only bound that holds against a module made to exhaust the compiler."""
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import resource
@@ -15,6 +14,7 @@ from typing import Never, Self
 import msgspec
 import wasmtime
 
+from tasklet_runner.sandbox import confine
 from tasklet_runner.sandbox.checking import bad_module, foreign_format, missing_parts
 from tasklet_runner.sandbox.engine import new_compiling_engine
 from tasklet_runner.sandbox.native import serialize
@@ -23,7 +23,6 @@ from tasklet_runner.wire.errors import FaultError
 from tasklet_runner.wire.faults import Fault, FaultKind
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-_PR_SET_PDEATHSIG = 1
 _MAX_FAULT_BYTES = 65536
 
 
@@ -155,18 +154,12 @@ def _be_the_child(parent: int, wasm_path: Path, bounds: CompileBounds, code: int
 
 
 def _detach(parent: int, code: int, words: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(2)
+    confine.die_with_parent(parent)
     signal.set_wakeup_fd(-1)  # an event loop's: a signal to the child is not for it
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGXCPU, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    kept = {0, 1, 2, code, words}
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in kept:
-            with contextlib.suppress(OSError):
-                os.close(int(name))
+    confine.close_all_but({0, 1, 2, code, words})
     silent = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):  # a Rust abort writes to stderr; the fault says it better
         os.dup2(silent, standard)

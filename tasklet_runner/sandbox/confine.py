@@ -1,4 +1,4 @@
-"""What a member asks of the kernel about its processes (Linux)."""
+"""What the processes of a member ask of the kernel (Linux)."""
 
 import ctypes
 import os
