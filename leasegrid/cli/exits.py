@@ -25,6 +25,9 @@ _BY_REASON = {
     "Unsupported": ExitCode.NO_CAPACITY,
     "StoreUnavailable": ExitCode.ENVIRONMENT,
     "InvalidInput": ExitCode.ENVIRONMENT,
+    errors.InputError.code: ExitCode.ENVIRONMENT,
+    errors.StateDirectoryError.code: ExitCode.ENVIRONMENT,
+    errors.StoreError.code: ExitCode.ENVIRONMENT,
 }
 
 _ENVIRONMENT = (errors.StoreError, errors.InputError, errors.ResultsError, errors.StateDirectoryError)
@@ -38,6 +41,11 @@ def code_of_report(complete: bool, reason: str, trouble: str = "") -> ExitCode:
     if complete:
         return ExitCode.ENVIRONMENT if trouble else ExitCode.OK
     return _BY_REASON.get(reason, ExitCode.CHUNKS_FAILED)
+
+
+def may_go_on(reason: str) -> bool:
+    """True when the next run of the same job can go on where this one ended: what stopped it was not the job itself."""
+    return _BY_REASON.get(reason) in {ExitCode.ENVIRONMENT, ExitCode.INTERRUPTED}
 
 
 def code_of_error(error: errors.LeaseGridError | OSError) -> ExitCode:

@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid.cli.endings import INTERRUPTED, Ending, Kept
+from leasegrid.cli.exits import may_go_on
 from leasegrid.cli.exporting import export_outputs, inline_outputs
 from leasegrid.cli.requests import RunRequest
 from leasegrid.cli.stores import Caches, JobStoreHold, drop_store, keep_store, open_job_store
@@ -21,8 +22,6 @@ from tasklet_runner.coordinator.progress import RunReport
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import LeaseGridError
-
-_RESUMABLE = frozenset({INTERRUPTED, "StoreUnavailable"})
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class JobRun:
         return running.result()
 
     async def _hand_over(self, ending: Ending, hold: JobStoreHold) -> Ending:
-        resumable = ending.report.reason in _RESUMABLE
+        resumable = may_go_on(ending.report.reason)
         if not resumable:
             ending = await self._fetched(ending, hold)
         if ending.exported is not None and not ending.trouble:

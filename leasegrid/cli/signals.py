@@ -16,7 +16,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StoppedError(BaseException):
     """A signal came before there was an event loop to handle it.
 
-    Not an Exception, so that nothing swallows it; not a KeyboardInterrupt either, which click turns into one without number.
+    Not an Exception, so that nothing swallows it; not a KeyboardInterrupt either, which click would replace.
     """
 
     def __init__(self, number: int) -> None:

@@ -19,6 +19,7 @@ from tasklet_runner.plan.types import CacheSettings, Plan
 from tasklet_runner.store.cache import ResultCache
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.server import StoreServer, serve
+from tasklet_runner.wire.errors import StateDirectoryError, StoreError
 
 FINISHED = "finished"
 """The coordinator's record that a job has ended: its name starts anew."""
@@ -119,31 +120,39 @@ async def drop_store(state: StateDirectory, hold: JobStoreHold) -> None:
 
 @dataclass
 class Caches:
-    """The caches of one job, each a Block lease that outlives it."""
+    """The caches of one job, each a Block lease that outlives it. Several stages may use one."""
 
     state: StateDirectory
-    _held: list[tuple[Volume, ResultCache, CacheSettings]] = field(default_factory=list)
+    _volumes: dict[str, tuple[Volume, CacheSettings]] = field(default_factory=dict)
+    _opened: list[ResultCache] = field(default_factory=list)
 
     async def open(self, settings: CacheSettings) -> ResultCache:
-        """Open a cache by its name; raises StateDirectoryError when another run has it."""
-        volume = self.state.hold_cache(settings.name)
+        """Open a cache by its name. Raises StoreError: another run has it, or its disk fails."""
         try:
-            cache = await ResultCache.open(volume.store, settings)
-            self._enter(volume, settings)
-        except BaseException:
-            volume.release()
-            raise
-        self._held.append((volume, cache, settings))
+            volume = self._volume(settings)
+        except StateDirectoryError as error:
+            # To its user a cache is a store: without it the job is slower, and must not fail.
+            raise StoreError(error.cause, remedy=error.remedy) from error
+        cache = await ResultCache.open(volume.store, settings)
+        self._opened.append(cache)
         return cache
 
     async def close(self) -> None:
         """Close all; each is kept for its `retainSeconds` from now on."""
-        while self._held:
-            volume, cache, settings = self._held.pop()
-            with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
+            for volume, _ in self._volumes.values():
                 stack.callback(volume.release)
+            for cache in self._opened:
                 await cache.close()
+            for volume, settings in self._volumes.values():
                 self._enter(volume, settings)
+        self._volumes.clear()
+
+    def _volume(self, settings: CacheSettings) -> Volume:
+        if settings.name not in self._volumes:
+            self._volumes[settings.name] = (self.state.hold_cache(settings.name), settings)
+            self._enter(*self._volumes[settings.name])
+        return self._volumes[settings.name][0]
 
     def _enter(self, volume: Volume, settings: CacheSettings) -> None:
         now = time.time()

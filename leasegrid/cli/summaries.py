@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from leasegrid.cli import endings, speech, words
 from leasegrid.cli.endings import INTERRUPTED, Ending
+from leasegrid.cli.exits import may_go_on
 from tasklet_runner.coordinator.progress import ChunkFailure, StageProgress
 from tasklet_runner.fabric.protocol import Receipt
 
@@ -110,7 +111,7 @@ def _until(until: float, now: float) -> str:
 
 def _next_step(ending: Ending) -> str:
     job = ending.name if ending.namespace == "default" else f"{ending.namespace}/{ending.name}"
-    if ending.report.reason == INTERRUPTED:
+    if may_go_on(ending.report.reason):
         return f"the next run goes on from there; to take what there is: leasegrid results {job} DIR"
     return f"take them with: leasegrid results {job} DIR"
 
