@@ -1,7 +1,7 @@
-"""The peers' side of the table: the same trivial task by Ray, Dask and ProcessPoolExecutor, each in a process of its own.
+"""The peers' side of the table: a trivial task by Ray, Dask and ProcessPoolExecutor, each in a process of its own.
 
-Their task is a native Python function without a sandbox, a limit or a stored output: they are asked for less. Setting up their
-cluster is not timed; 500 tasks warm it. Run as `python -m benchmarks.peers NAME COUNT`: prints tasks per second.
+Their task is a native Python function without a sandbox, a limit or a stored output: they are asked for less. Setting
+up their cluster is not timed; 500 tasks warm it. Run as `python -m benchmarks.peers NAME COUNT`: prints tasks a second.
 """
 
 import subprocess

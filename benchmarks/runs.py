@@ -22,7 +22,7 @@ spec:
 
 @dataclass(frozen=True)
 class Run:
-    """`wall_seconds`: shell to shell. `run_seconds`: fabric and engine, by the report. Memory and CPU are the command's own process."""
+    """One run. `wall_seconds`: shell to shell; memory and CPU are those of the command's own process."""
 
     wall_seconds: float
     report: dict[str, Any]
@@ -58,8 +58,7 @@ class Home:
         run = subprocess.run(
             [LEASEGRID, "run", file, "--json", *options],
             check=False,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env={**os.environ, "XDG_STATE_HOME": str(self.path / "state")},
             timeout=900,
         )
