@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from leasegrid.cli.interrupts import held_back
 from leasegrid.local.launching import Launched, launch
 from leasegrid.local.zygote import session_processes
 
@@ -20,11 +21,15 @@ def started() -> Iterator[Launched]:
     The fabric ends them in order; what is done here is for a command that ends before the fabric has taken over.
     Raises StateDirectoryError, UnreachableError.
     """
-    launched = launch()
+    launched: Launched | None = None
     try:
+        with held_back():
+            launched = launch()
         yield launched
     finally:
-        abandon(launched)
+        if launched is not None:
+            with held_back():
+                abandon(launched)
 
 
 def abandon(launched: Launched) -> None:

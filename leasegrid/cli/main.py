@@ -10,8 +10,8 @@ from typing import NoReturn
 import click
 
 from leasegrid.cli.commands import completion, leases, results, run, validate, version
+from leasegrid.cli.interrupts import StoppedError
 from leasegrid.cli.options import Session, verbose_option
-from leasegrid.cli.signals import StoppedError
 
 _EPILOG = """\b
 Exit status:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from leasegrid.cli.documents import read_documents
 from leasegrid.cli.exits import ExitCode
+from leasegrid.cli.interrupts import raise_on_signals
 from leasegrid.cli.places import check_directory, check_file
 from leasegrid.cli.preparing import not_on_one_machine, prepare
 from leasegrid.cli.requests import RunRequest
-from leasegrid.cli.signals import raise_on_signals
 from leasegrid.cli.validating import say_faults
 from tasklet_runner.wire.errors import UnsupportedError
 

@@ -1,37 +1,13 @@
-"""SIGINT and SIGTERM: the first ends the run in order, the second at once."""
+"""SIGINT and SIGTERM while the event loop runs: the first ends the run in order, the second at once."""
 
 import asyncio
 import os
 import signal
 import time
 from collections.abc import Callable
-from types import FrameType
-from typing import NoReturn
 
 from leasegrid.cli import words
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class StoppedError(BaseException):
-    """A signal came before there was an event loop to handle it.
-
-    Not an Exception, so that nothing swallows it; not a KeyboardInterrupt either, which click would replace.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.strsignal(number))
-        self.status = 128 + number
-
-
-def raise_on_signals() -> None:
-    """Until an event loop takes over, both signals end the command by an exception, and what was begun is undone."""
-    for number in _SIGNALS:
-        signal.signal(number, _raise)
-
-
-def _raise(number: int, _frame: FrameType | None) -> NoReturn:
-    raise StoppedError(number)
+from leasegrid.cli.interrupts import SIGNALS
 
 
 class Stops:
@@ -46,7 +22,7 @@ class Stops:
     def listen(self) -> None:
         """Handle both signals in the running event loop from now on."""
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        for number in SIGNALS:
             loop.add_signal_handler(number, self._take, number)
 
     @property

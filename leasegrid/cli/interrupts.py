@@ -1,0 +1,48 @@
+"""SIGINT and SIGTERM before there is an event loop to handle them."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Those that end a run."""
+
+
+class StoppedError(BaseException):
+    """A signal came before there was an event loop to handle it.
+
+    Not an Exception, so that nothing swallows it; not a KeyboardInterrupt either, which click would replace.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.strsignal(number))
+        self.status = 128 + number
+
+
+def raise_on_signals() -> None:
+    """Until an event loop takes over, both signals end the command by an exception, and what was begun is undone."""
+    for number in SIGNALS:
+        signal.signal(number, _raise)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """A signal that comes within the block raises at its end, so that what is being made or undone is so as a whole.
+
+    They are not masked instead: a process that is started within the block would inherit the mask.
+    """
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda found, _: received.append(found)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        raise StoppedError(received[0])
+
+
+def _raise(number: int, _frame: FrameType | None) -> NoReturn:
+    raise StoppedError(number)
