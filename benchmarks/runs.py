@@ -26,6 +26,7 @@ class Run:
 
     wall_seconds: float
     report: dict[str, Any]
+    process: dict[str, Any]
 
     @property
     def run_seconds(self) -> float:
@@ -35,12 +36,12 @@ class Run:
     @property
     def peak_memory(self) -> int:
         """Bytes of the process that holds the coordinator."""
-        return int(self.report["figures"]["peakMemoryBytes"])
+        return int(self.process["peakMemoryBytes"])
 
     @property
     def cpu_seconds(self) -> float:
         """User and system time of the process that holds the coordinator."""
-        return float(self.report["figures"]["cpuSeconds"])
+        return float(self.process["cpuSeconds"])
 
 
 class Home:
@@ -65,7 +66,8 @@ class Home:
         wall = time.perf_counter() - started
         if run.returncode:
             raise RuntimeError(f"leasegrid run ended with {run.returncode}: {run.stderr.decode()[-2000:]}")
-        return Run(wall, json.loads(run.stdout)["jobs"][0])
+        document = json.loads(run.stdout)
+        return Run(wall, document["jobs"][0], document["process"])
 
     def close(self) -> None:
         """Remove the state directory."""

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from leasegrid.cli import endings, shapes
@@ -11,11 +12,20 @@ from tasklet_runner.coordinator.progress import ChunkFailure, StageProgress
 from tasklet_runner.fabric.protocol import Receipt
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """What the command's own process has used, the coordinator in it: bytes at its peak, seconds of CPU."""
+
+    peak_memory: int = 0
+    cpu_seconds: float = 0.0
+
+
 def document(
-    jobs: Sequence[Ending], leases: Sequence[Receipt], warnings: Sequence[str], code: ExitCode
+    jobs: Sequence[Ending], leases: Sequence[Receipt], warnings: Sequence[str], code: ExitCode, footprint: Footprint
 ) -> dict[str, Any]:
-    """The whole document: jobs in order, receipts of the file's own leases, warnings, and the exit status."""
+    """The whole document: jobs in order, receipts of the file's own leases, warnings, footprint and exit status."""
     return {
+        "process": {"peakMemoryBytes": footprint.peak_memory, "cpuSeconds": round(footprint.cpu_seconds, 4)},
         "jobs": [_job(ending) for ending in jobs],
         "leases": [_receipt(receipt) for receipt in leases],
         "warnings": list(warnings),

@@ -1,6 +1,7 @@
 """What a run says: progress and lines for people on stderr, results alone on stdout."""
 
 import json
+import resource
 import sys
 import time
 from dataclasses import replace
@@ -67,7 +68,8 @@ class Teller:
                 click.echo(_styled(line))
         self._draw(ended)
         if self._request.as_json:
-            click.echo(json.dumps(reports.document(ended, receipts, self._warnings, ExitCode(code))))
+            document = reports.document(ended, receipts, self._warnings, ExitCode(code), _footprint())
+            click.echo(json.dumps(document))
 
     def _draw(self, ended: list[Ending]) -> None:
         points = shapes.joined((ending.started, ending.report.timeline) for ending in ended)
@@ -82,6 +84,11 @@ class Teller:
             text = render_page(picture, [_table(ending) for ending in ended]) if page else svg.render(picture)
             Path(where).write_text(text, encoding="utf-8")
             self.tell(f"timeline: {where}")
+
+
+def _footprint() -> reports.Footprint:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return reports.Footprint(used.ru_maxrss * 1024, used.ru_utime + used.ru_stime)
 
 
 def _styled(line: Line) -> str:

@@ -21,6 +21,7 @@ FAULT = Fault(
     stderr="one\ntwo\x1b[31m\n",
 )
 RECEIPT = Receipt(lease_uid="u1", reason="Finished", members=("m-0", "m-1"), released_in_milliseconds=12)
+FOOTPRINT = reports.Footprint(80_000_000, 0.5)
 
 
 def report(succeeded: int = 3, failed: int = 0, reason: str = "Finished", message: str = "") -> RunReport:
@@ -121,7 +122,9 @@ def test_readable_outputs(data: bytes, text: str | None) -> None:
 
 def test_the_document_is_json_with_counts_failures_receipt_and_figures() -> None:
     ending = Ending("default", "fractal", report(2, 1, "ChunksFailed"), outputs=(Output(0, b"a"), Output(1, b"\xff")))
-    document = json.loads(json.dumps(reports.document([ending], [RECEIPT], ["careful"], ExitCode.CHUNKS_FAILED)))
+    document = json.loads(
+        json.dumps(reports.document([ending], [RECEIPT], ["careful"], ExitCode.CHUNKS_FAILED, FOOTPRINT))
+    )
     job = document["jobs"][0]
 
     assert (document["exitCode"], document["warnings"]) == (1, ["careful"])
