@@ -33,16 +33,11 @@ SPEC = """\
 
 def member_processes(root: Path) -> list[psutil.Process]:
     """The members' main processes: children of the zygote, which is a child of the command."""
-    found = []
-    for process in processes_of(root):
-        try:
-            if "zygote" in " ".join(process.cmdline()) and "zygote" in " ".join(process.parent().cmdline()):
-                grandparent = process.parent().parent()
-                if grandparent is not None and "zygote" not in " ".join(grandparent.cmdline()):
-                    found.append(process)
-        except (psutil.Error, AttributeError):
-            continue
-    return found
+    try:
+        forked = [process for process in processes_of(root) if "zygote" in process.cmdline()]
+        return [process for process in forked if sum("zygote" in parent.cmdline() for parent in process.parents()) == 1]
+    except psutil.NoSuchProcess:
+        return []
 
 
 @pytest.mark.unhappy("SIGKILL of a random member every second during 2,000 chunks: each result right, exactly once")
