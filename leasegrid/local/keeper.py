@@ -39,6 +39,7 @@ class Keeper:
         self._planned_at = -PLAN_SECONDS
         self._plan_due = True
         self._look_at = 0.0
+        self._ask_at = 0.0
         self._asked: dict[int, float] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -62,7 +63,7 @@ class Keeper:
             self._endings.begin(self._parts.table.find(uid), "Expired")
         timeout_at = self._claims.run()
         plan_in = self._plan(now)
-        rests = [self._ask_silent(now), plan_in]
+        rests = [self._ask(now), plan_in]
         self._parts.roster.note(now)
         if timeout_at is not None:
             rests.append(timeout_at - now)
@@ -79,7 +80,9 @@ class Keeper:
         if take_hint(member, hint, asyncio.get_running_loop().time()):
             self._parts.roster.file(member)
             self._free_if_ended(member, before)
-            self._parts.changed()
+            if hint.state is not MemberState.CLAIMED:
+                # That it is claimed, whoever bound it knows; fifty such words must not cost fifty looks at everything.
+                self._parts.changed()
 
     def heard(self, event: ZygoteEvent) -> None:
         """The zygote said something."""
@@ -135,22 +138,28 @@ class Keeper:
             self._look_at = now + (look_again if look_again is not None else MAX_REST_SECONDS)
         return max(0.0, self._look_at - now)
 
+    def _ask(self, now: float) -> float:
+        """Ask silent members, like plans at most ten times a second; returns in how many seconds it is due again."""
+        if now >= self._ask_at:
+            self._ask_at = now + max(PLAN_SECONDS, self._ask_silent(now))
+        return self._ask_at - now
+
     def _ask_silent(self, now: float) -> float:
         """Ask members that were silent for too long; returns in how many seconds the next one will have been."""
-        due_in = MAX_REST_SECONDS
+        due_in = SILENCE_SECONDS
         for member in self._parts.roster.all():
             asked = self._asked.get(member.number, 0.0)
             left = max(member.since, asked) + _patience(member, asked) - now
             if member.pid and left <= 0:
                 self._asked[member.number] = now
-                task = asyncio.create_task(self._ask(member))
+                task = asyncio.create_task(self._ask_one(member))
                 self._asking.add(task)
                 task.add_done_callback(self._asking.discard)
             elif member.pid:
                 due_in = min(due_in, left)
         return due_in
 
-    async def _ask(self, member: Member) -> None:
+    async def _ask_one(self, member: Member) -> None:
         if await self._parts.binder.ask(member):
             self._parts.changed()
 

@@ -1,12 +1,12 @@
 """Calls to one member's HTTP door: statements out, typed replies back."""
 
+import asyncio
 from types import TracebackType
 from typing import Self, TypeVar
 
-import aiohttp
 import msgspec
 
-from tasklet_runner.client.transport import base_url, open_session
+from tasklet_runner.client.exchange import Address, Answer, ClosedUnansweredError, Connection
 from tasklet_runner.wire.errors import ProtocolError, RefusedError, UnreachableError
 from tasklet_runner.wire.member import BindReply, ErrorReply, ReleaseReply, RenewReply, SignedRequest, StateReport
 
@@ -18,7 +18,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class MemberClient:
-    """One member, reached at `unix:///path` or `http://host:port`; keeps its connection open between calls.
+    """One member, reached at `unix:///path` or `http://host:port`; keeps its connections open between calls.
 
     Every call raises UnreachableError when the member did not answer, RefusedError when it said no, and ProtocolError
     when its answer cannot be read.
@@ -26,9 +26,9 @@ class MemberClient:
 
     def __init__(self, endpoint: str, *, timeout_seconds: float = 10.0) -> None:
         self._endpoint = endpoint
-        self._base = base_url(endpoint)
+        self._address = Address.of(endpoint)
         self._timeout_seconds = timeout_seconds
-        self._session: aiohttp.ClientSession | None = None
+        self._idle: list[Connection] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,32 +66,46 @@ class MemberClient:
         await self._post("retire", statement, Accepted)
 
     async def close(self) -> None:
-        """Close the connection; the client may be used again."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        """Close the connections; the client may be used again."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(connection.close() for connection in idle))
 
     async def _post(self, verb: str, statement: str, kind: type[Reply]) -> Reply:
         return await self._call("POST", f"/v1/{verb}", msgspec.json.encode(SignedRequest(statement)), kind)
 
     async def _call(self, method: str, path: str, body: bytes, kind: type[Reply]) -> Reply:
-        if self._session is None:
-            self._session = open_session(self._endpoint, timeout_seconds=self._timeout_seconds)
+        request = self._address.request(method, path, body)
         try:
-            async with self._session.request(method, self._base + path, data=body or None) as response:
-                return _read(await response.read(), response.status, kind, self._endpoint)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            async with asyncio.timeout(self._timeout_seconds):
+                answer = await self._exchange(request)
+        except (OSError, TimeoutError) as error:
             raise UnreachableError(
                 f"the member at {self._endpoint} did not answer {path}: {str(error) or type(error).__name__}",
                 remedy="it may have ended; ask the fabric for another",
             ) from error
+        return _read(answer, kind, self._endpoint)
+
+    async def _exchange(self, request: bytes) -> Answer:
+        while self._idle:
+            try:
+                return await self._exchange_over(self._idle.pop(), request)
+            except ClosedUnansweredError:
+                # It was closed while it was idle. All calls are idempotent, so even one that was heard may be repeated.
+                continue
+        return await self._exchange_over(await Connection.open(self._address), request)
+
+    async def _exchange_over(self, connection: Connection, request: bytes) -> Answer:
+        answer = await connection.exchange(request)
+        if connection.usable:
+            self._idle.append(connection)
+        return answer
 
 
-def _read(body: bytes, status: int, kind: type[Reply], endpoint: str) -> Reply:
+def _read(answer: Answer, kind: type[Reply], endpoint: str) -> Reply:
     try:
-        if status == 200:
-            return msgspec.json.decode(body, type=kind)
-        refusal = msgspec.json.decode(body, type=ErrorReply)
+        if answer.status == 200:
+            return msgspec.json.decode(answer.body, type=kind)
+        refusal = msgspec.json.decode(answer.body, type=ErrorReply)
     except msgspec.MsgspecError as error:
-        raise ProtocolError(f"the answer of {endpoint} (status {status}) cannot be read: {error}") from error
+        raise ProtocolError(f"the answer of {endpoint} (status {answer.status}) cannot be read: {error}") from error
     raise RefusedError(refusal.code, refusal.cause, remedy=refusal.remedy)

@@ -11,8 +11,10 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from tasklet_runner.member.calls import Calls
 from tasklet_runner.member.core import MemberCore
 from tasklet_runner.member.door import make_app
+from tasklet_runner.member.entrance import Entrance
 from tasklet_runner.member.hints import notifier_for
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.member.states import Identity
@@ -81,9 +83,11 @@ def _listen_tcp(address: str) -> socket.socket:
 
 async def _serve(settings: MemberSettings, door: socket.socket) -> None:
     core = MemberCore(settings, _identity(settings), notifier_for(settings.notify))
-    runner = web.AppRunner(make_app(core), access_log=None, handle_signals=False, shutdown_timeout=0.5)
+    calls = Calls(core)
+    runner = web.AppRunner(make_app(core, calls), access_log=None, handle_signals=False, shutdown_timeout=0.5)
     await runner.setup()
-    await web.SockSite(runner, door).start()
+    entrance = Entrance(calls, _server_of(runner))
+    await entrance.open(door)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, core.drain)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -95,9 +99,16 @@ async def _serve(settings: MemberSettings, door: socket.socket) -> None:
         await _warm(core)
         await core.ended.wait()
     finally:
+        await entrance.close()
         await runner.cleanup()
         await core.close()
         remove_tree(settings.scratch)
+
+
+def _server_of(runner: web.AppRunner) -> web.Server:
+    if runner.server is None:
+        raise RuntimeError("the runner was not set up")
+    return runner.server
 
 
 async def _warm(core: MemberCore) -> None:

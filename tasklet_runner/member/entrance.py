@@ -1,0 +1,127 @@
+"""What stands in front of the HTTP server: the short way for the fabric's calls.
+
+Fifty members are bound in one batch by fifty requests at once, and a general HTTP server costs each of them more than
+the checking of a signature. So a plain call that arrives whole is answered here; with anything else (a WebSocket, an
+unusual head, half a request) the connection is handed over to aiohttp's server, for good and with every byte.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import cast
+
+from tasklet_runner.member.calls import CallAnswer, Calls
+
+FINISH_SECONDS = 0.5
+"""Answers that are under way when the member ends have so long."""
+
+_HEAD = re.compile(rb"(GET|POST) /v1/([a-z]+) HTTP/1\.1\r\n((?:[A-Za-z-]+:[\t -~]*\r\n)*)\r\n")
+_LENGTH = re.compile(rb"(?i)\AContent-Length: *(\d{1,6}) *\Z")
+_PLAIN_FIELDS = frozenset({b"host", b"content-type", b"content-length", b"accept", b"user-agent"})
+_POSTED = frozenset({"bind", "confirm", "renew", "retire", "release"})
+
+
+@dataclass(frozen=True)
+class PlainCall:
+    """One call: `state`, or a verb with its body."""
+
+    verb: str
+    body: bytes
+
+
+def plain_call(data: bytes) -> PlainCall | None:
+    """The one call that these bytes are; None when they are anything else or not whole."""
+    head = _HEAD.match(data)
+    if head is None:
+        return None
+    method, verb = head[1], head[2].decode("ascii")
+    fields = head[3].split(b"\r\n")[:-1]
+    body = data[head.end() :]
+    if any(field.partition(b":")[0].lower() not in _PLAIN_FIELDS for field in fields):
+        return None
+    lengths = [field for field in fields if field[:15].lower() == b"content-length:"]
+    if method == b"GET":
+        return PlainCall(verb, b"") if verb == "state" and not lengths and not body else None
+    length = _LENGTH.match(lengths[0]) if len(lengths) == 1 else None
+    return PlainCall(verb, body) if length and int(length[1]) == len(body) and verb in _POSTED else None
+
+
+class Entrance:
+    """Listens for a member. `make_server`: makes aiohttp's protocol for a connection that is handed over."""
+
+    def __init__(self, calls: Calls, make_server: Callable[[], asyncio.Protocol]) -> None:
+        self.calls = calls
+        self.make_server = make_server
+        self.visitors: set[_Visitor] = set()
+        self.answers: set[asyncio.Task[None]] = set()
+        self._listening: asyncio.Server | None = None
+
+    async def open(self, door: socket.socket) -> None:
+        """Take connections from now on."""
+        self._listening = await asyncio.get_running_loop().create_server(lambda: _Visitor(self), sock=door)
+
+    async def close(self) -> None:
+        """Take no more; finish what is being answered."""
+        if self._listening is not None:
+            self._listening.close()
+        if self.answers:
+            await asyncio.wait(self.answers, timeout=FINISH_SECONDS)
+        for visitor in list(self.visitors):
+            visitor.leave()
+
+
+class _Visitor(asyncio.Protocol):
+    """One connection, until it is closed or handed over."""
+
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._entrance.visitors.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._entrance.visitors.discard(self)
+
+    def leave(self) -> None:
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        call = plain_call(data)
+        if call is None:
+            self._hand_over(data)
+        elif call.verb == "state":
+            self._say(self._entrance.calls.state())
+        elif call.verb == "release":
+            self._answer_later(call)
+        else:
+            self._say(self._entrance.calls.at_once(call.verb, call.body))
+
+    def _answer_later(self, call: PlainCall) -> None:
+        # Nothing is read meanwhile: one connection, one call at a time.
+        self._transport.pause_reading()
+        task = asyncio.create_task(self._release(call))
+        self._entrance.answers.add(task)
+        task.add_done_callback(self._entrance.answers.discard)
+
+    async def _release(self, call: PlainCall) -> None:
+        answer = await self._entrance.calls.release(call.body)
+        if not self._transport.is_closing():
+            self._say(answer)
+            self._transport.resume_reading()
+
+    def _say(self, answer: CallAnswer) -> None:
+        head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
+        fields = f"Content-Type: application/json\r\nContent-Length: {len(answer.body)}\r\n\r\n"
+        self._transport.write((head + fields).encode("ascii") + answer.body)
+
+    def _hand_over(self, data: bytes) -> None:
+        self._entrance.visitors.discard(self)
+        server = self._entrance.make_server()
+        self._transport.set_protocol(server)
+        server.connection_made(self._transport)
+        server.data_received(data)
