@@ -1,25 +1,28 @@
 """What a run was made from, as one digest: a later run goes on from its chunks only when nothing of it has changed."""
 
+import glob
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from tasklet_runner.plan.types import LinesInput, Plan, Source
+from tasklet_runner.plan.types import FilesInput, LinesInput, Plan, Source
 
 
 def origin(plan: Plan) -> bytes:
     """A digest of the plan and of the state of every local file and directory that it names.
 
-    A file counts as unchanged while size, time of change and inode are the same, as for `make`; an input
-    that globs name is known to its chunk by content.
+    A file counts as unchanged while size, time of change and inode are the same, as for `make`.
     """
     digest = hashlib.sha256(msgspec.json.encode(plan))
     for source in _sources(plan):
         digest.update(source.uri.encode() + b"\0")
         for path in _files(source):
             digest.update(_state(path))
+    for pattern in _globs(plan):
+        for name in sorted(glob.iglob(pattern, recursive=True)):
+            digest.update(_state(Path(name)))
     return digest.hexdigest().encode()
 
 
@@ -29,6 +32,12 @@ def _sources(plan: Plan) -> Iterator[Source]:
         yield from (mount.source for mount in stage.tasklet.mounts)
         if isinstance(stage.input, LinesInput):
             yield stage.input.source
+
+
+def _globs(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        if isinstance(stage.input, FilesInput):
+            yield from (pattern for pattern in stage.input.globs if pattern.startswith("/"))
 
 
 def _files(source: Source) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.upstream import open_upstream
 from tasklet_runner.plan.types import Plan, Stage, StageInput
 from tasklet_runner.store.protocol import JobStore, all_commits
+from tasklet_runner.wire.errors import InputError
 
 
 class StageOpener:
@@ -69,13 +70,13 @@ class Feeder:
         self._store = store
         self._writer = writer
         self._results = results
-        self._done: set[int] = set()
+        self._done: dict[int, str] = {}
 
     async def feed(self, cache: StageCache | None) -> None:
         """Feed until the input ends. Raises InputError, StoreError."""
         await self._resume()
         while self._run.fault is None and (batch := await self._run.source.batch()):
-            fresh = [chunk for chunk in batch if chunk.index not in self._done]
+            fresh = [chunk for chunk in batch if not self._is_done(chunk)]
             self._run.generated += len(batch)
             await self._enqueue(fresh, cache)
             await self._wait_for_room()
@@ -85,12 +86,21 @@ class Feeder:
     async def _resume(self) -> None:
         """Chunks that an earlier run of this job has committed are done."""
         async for commit in all_commits(self._store, self._run.stage.name):
-            self._done.add(commit.index)
+            self._done[commit.index] = commit.chunk_id
             self._run.resumed += 1
             if commit.fault is None:
                 self._run.succeeded += 1
             else:
                 self._run.failed += 1
+
+    def _is_done(self, chunk: Chunk) -> bool:
+        done = self._done.pop(chunk.index, None)
+        if done is not None and done != chunk.chunk_id and chunk.fault is None:
+            raise InputError(
+                f"the input of chunk {chunk.index} of {self._run.stage.name} is not the one that an earlier run did",
+                remedy="remove what that run left (leasegrid results JOB DIR --release) and run the job anew",
+            )
+        return done is not None
 
     async def _enqueue(self, chunks: list[Chunk], cache: StageCache | None) -> None:
         found = {}

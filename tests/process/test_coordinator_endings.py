@@ -11,6 +11,7 @@ import pytest
 from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.coordinator.progress import Phase
 from tasklet_runner.coordinator.surroundings import Surroundings
+from tasklet_runner.plan.chunks import chunk_id
 from tasklet_runner.plan.types import CacheSettings, CountInput, Item, ItemsInput
 from tasklet_runner.store.cache import ResultCache
 from tasklet_runner.store.disk import DiskStore
@@ -175,12 +176,27 @@ def test_a_cache_that_cannot_be_opened_costs_only_time(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def done_before(index: int, data: bytes = b"") -> CommitRecord:
+    return CommitRecord("main", index, 1, chunk_id(index, data), objects=())
+
+
 def test_chunks_that_an_earlier_run_committed_are_not_run_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with rig(tmp_path) as one:
-            await one.store.write([], [CommitRecord("main", index, 1, str(index), objects=()) for index in range(90)])
+            await one.store.write([], [done_before(index) for index in range(90)])
             report = await one.run(plan(stage(CountInput(count=100))))
             assert report.progress.stages[0].succeeded == 100
             assert sum(len(member.ran) for member in one.members) == 10
+
+    asyncio.run(scenario())
+
+
+def test_an_input_that_changed_since_the_earlier_run_is_never_mixed_with_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path) as one:
+            await one.store.write([], [done_before(0, b"old")])
+            report = await one.run(plan(stage(ItemsInput(items=(Item(value="new"),)))))
+            assert (report.complete, report.reason) == (False, "InvalidInput")
+            assert "chunk 0" in report.message
 
     asyncio.run(scenario())
