@@ -99,7 +99,15 @@ class WorkConnection:
         await self.send_encoded(encode(message))
 
     async def send_encoded(self, data: bytes) -> None:
-        """Send a message that `wire.work.encode` made, for those that send one to many members."""
+        """Send a message that `wire.work.encode` made, for those that send one to many members.
+
+        Raises UnreachableError; ProtocolError for one that is too large, which would cost the connection.
+        """
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise ProtocolError(
+                f"a message of {len(data):,} bytes to {self._member.name}, where {MAX_MESSAGE_BYTES:,} are taken",
+                remedy="send large data as blobs, in pieces, and fewer tasks in a frame",
+            )
         try:
             await self._socket.send_bytes(data)
         except (aiohttp.ClientError, OSError) as error:

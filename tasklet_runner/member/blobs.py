@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from tasklet_runner.sandbox.archives import is_digest
 from tasklet_runner.wire.errors import RefusedError
 from tasklet_runner.wire.work import Blob
 
@@ -24,8 +25,8 @@ class BlobShelf:
         self._capacity = capacity
 
     def has(self, digest: str) -> bool:
-        """True when the whole blob is here."""
-        return self.path(digest).is_file()
+        """True when the whole blob is here; False for what is no digest, such as a path to somewhere else."""
+        return is_digest(digest) and self.path(digest).is_file()
 
     def path(self, digest: str) -> Path:
         """Where the blob stands or would stand."""
@@ -43,8 +44,8 @@ class BlobShelf:
 
     def forget(self, digest: str) -> None:
         """Delete a blob; one that is not here is no error."""
-        path = self.path(digest)
-        if _is_digest(digest) and path.is_file():
+        if self.has(digest):
+            path = self.path(digest)
             self.used -= path.stat().st_size
             path.unlink()
 
@@ -53,13 +54,13 @@ class BlobReceipt:
     """One blob on its way in. `owner` makes its temporary name unique."""
 
     def __init__(self, shelf: BlobShelf, first: Blob, owner: int) -> None:
-        if not _is_digest(first.digest) or first.size < 0 or first.offset != 0:
+        if not is_digest(first.digest) or first.size < 0 or first.offset != 0:
             raise RefusedError("BadRequest", "a blob must begin at offset 0, named by a SHA-256 in hex")
         shelf.reserve(first)
         self._shelf = shelf
         self._first = first
         self._path = shelf.directory / f".{owner}-{first.digest}"
-        self._file = self._path.open("wb")
+        self._file = self._path.open("wb", buffering=0)
         self._hash: _Digest = hashlib.sha256()
         self._written = 0
 
@@ -68,7 +69,7 @@ class BlobReceipt:
         if piece.offset != self._written or self._written + len(piece.data) > self._first.size:
             self.abandon()
             raise RefusedError("BadRequest", f"pieces of the blob {piece.digest} are out of order")
-        self._file.write(piece.data)
+        self._write(piece.data)
         self._hash.update(piece.data)
         self._written += len(piece.data)
         if self._written < self._first.size:
@@ -82,6 +83,19 @@ class BlobReceipt:
         self._path.unlink(missing_ok=True)
         self._shelf.used -= self._first.size
 
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self.abandon()
+            raise RefusedError(
+                "IoError",
+                f"the blob {self._first.digest} cannot be written to scratch: {error.strerror}",
+                remedy="give members a larger scratch (resources.memory of the pool) or send less at once",
+            ) from error
+
     def _finish(self) -> None:
         if self._hash.hexdigest() != self._first.digest:
             self.abandon()
@@ -90,7 +104,3 @@ class BlobReceipt:
         if self._shelf.has(self._first.digest):
             self._shelf.used -= self._first.size
         os.replace(self._path, self._shelf.path(self._first.digest))
-
-
-def _is_digest(text: str) -> bool:
-    return len(text) == 64 and all(letter in "0123456789abcdef" for letter in text)

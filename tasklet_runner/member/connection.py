@@ -97,8 +97,7 @@ class HolderConnection:
             if await self._prove():
                 await self._serve_opened()
         except (RefusedError, ProtocolError) as error:
-            code = error.reason if isinstance(error, RefusedError) else error.code
-            await self.say(Refused(code, error.cause, error.remedy))
+            await self._refuse(error)
         finally:
             self._closed = True
             await self._socket.close()
@@ -148,6 +147,9 @@ class HolderConnection:
                 if message.type is not WSMsgType.BINARY:
                     raise ProtocolError("only binary messages are understood", remedy="see wire.work")
                 await self._act(frames.decode(message.data), message.data)
+        except ProtocolError as error:
+            # Told here, before the connection counts as closed and nothing more is said.
+            await self._refuse(error)
         finally:
             self._closed = True
             self._core.connections.discard(self)
@@ -165,7 +167,11 @@ class HolderConnection:
         try:
             await act(message)
         except RefusedError as error:
-            await self.say(Refused(error.reason, error.cause, error.remedy))
+            await self._refuse(error)
+
+    async def _refuse(self, error: RefusedError | ProtocolError) -> None:
+        code = error.reason if isinstance(error, RefusedError) else error.code
+        await self.say(Refused(code, error.cause, error.remedy))
 
     def _leave(self) -> None:
         for task in self._tasks:

@@ -19,6 +19,7 @@ import wasmtime
 
 from tasklet_runner.member.progress import Counting, Progress
 from tasklet_runner.member.slot_wire import EXIT_SCRATCH_FAILED, FROM_SLOT, TO_SLOT, SlotAnswer, SlotProgram, Verb
+from tasklet_runner.sandbox.archives import is_digest
 from tasklet_runner.sandbox.confine import close_all_but, die_with_parent, make_dumpable
 from tasklet_runner.sandbox.engine import PULSE_SECONDS, new_engine
 from tasklet_runner.sandbox.running import Places, Runner
@@ -174,7 +175,7 @@ class SlotProcess:
 
     def _limit_files(self, max_output: int, tasks: tuple[Task, ...]) -> None:
         # One byte more than allowed, so that a cut file is seen to be too large; inputs are files of this process too.
-        blobs = (self._wiring.blobs / task.input_blob for task in tasks if task.input_blob)
+        blobs = (self._wiring.blobs / task.input_blob for task in tasks if is_digest(task.input_blob))
         largest = max(max_output, MAX_MESSAGE_BYTES, *(_size_of(path) for path in blobs), 0) + 1
         if largest != self._file_limit:
             self._file_limit = largest

@@ -117,6 +117,8 @@ class Slot:
         while self._queued_bytes > MAX_QUEUED_BYTES or len(self._pending) >= MAX_QUEUED_FRAMES:
             self._room.clear()
             await self._room.wait()
+        if frame.sink.closed:
+            return  # its lease ended while it waited here: it must not be found by the next one
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF or 1
         frame.sequence = self._sequence
         self._pending.append(frame)

@@ -11,6 +11,11 @@ from tasklet_runner.wire.errors import InputError
 _MAX_NAME_BYTES = 1024
 
 
+def is_digest(text: str) -> bool:
+    """True for a SHA-256 in lower-case hex: only such a name, never a path, is looked up among blobs."""
+    return len(text) == 64 and all(letter in "0123456789abcdef" for letter in text)
+
+
 def unpack(archive: Path, destination: Path, max_bytes: int, max_files: int) -> int:
     """Unpack regular files and directories below `destination`, which is made new; the bytes that were written.
 

@@ -1,9 +1,10 @@
 """A slot's own files: stdout and stderr of the run, /in and /out, and what becomes of them."""
 
+import errno
 import os
 from pathlib import Path, PurePosixPath
 
-from tasklet_runner.sandbox.archives import unpack
+from tasklet_runner.sandbox.archives import is_digest, unpack
 from tasklet_runner.sandbox.outcomes import output_too_large
 from tasklet_runner.sandbox.trees import Listing, empty_tree, list_tree, remove_tree
 from tasklet_runner.wire.errors import InputError
@@ -85,7 +86,7 @@ class Scratch:
         """
         remove_tree(self.input_directory)
         if task.input_blob:
-            return self._unpack(blobs / task.input_blob)
+            return self._unpack(_archive_of(task, blobs))
         self.input_directory.mkdir()
         if task.path:
             self._write_input(task)
@@ -94,7 +95,16 @@ class Scratch:
     def _unpack(self, archive: Path) -> Path:
         unpacked = self.root / "unpacked"
         remove_tree(unpacked)
-        unpack(archive, unpacked, MAX_INPUT_BYTES, MAX_INPUT_FILES)
+        try:
+            unpack(archive, unpacked, MAX_INPUT_BYTES, MAX_INPUT_FILES)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            # Of this input, not of the member's disk: every other member would fail in the same way.
+            raise InputError(
+                f"the input {archive.name} does not fit into scratch beside its archive",
+                remedy="give members more memory (resources.memory of the pool), or each chunk less",
+            ) from error
         inside = unpacked / "in"
         if inside.is_dir():
             inside.rename(self.input_directory)
@@ -164,3 +174,13 @@ class Scratch:
             target.parent.mkdir(parents=True, exist_ok=True)
             (self.output_directory / name).rename(target)
         self.stdout.move(place / "stdout")
+
+
+def _archive_of(task: Task, blobs: Path) -> Path:
+    archive = blobs / task.input_blob
+    if not is_digest(task.input_blob) or not archive.is_file():
+        raise InputError(
+            f"the input {task.input_blob[:80]!r} of chunk {task.chunk_id} is not at this member",
+            remedy="send it before the task; if it was refused, scratch is full: give members more memory",
+        )
+    return archive

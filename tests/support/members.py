@@ -21,6 +21,7 @@ from tasklet_runner.wire.programs import Language, Limits, Program, Result, Task
 from tasklet_runner.wire.signed import public_text, sign
 from tasklet_runner.wire.statements import Bind, Capability, Confirm, MemberGrant, Retire
 from tasklet_runner.wire.work import (
+    BLOB_PIECE_BYTES,
     Blob,
     NotRun,
     Prepare,
@@ -139,6 +140,12 @@ class MemberRig:
     def address(self, state: StateReport) -> Address:
         return Address(state.member, self.endpoint, state.incarnation)
 
+    def files_with(self, marker: bytes) -> list[str]:
+        """Files below scratch, and names of anything there, that hold the marker."""
+        found = list(self.scratch.rglob("*"))
+        named = [str(path) for path in found if marker in os.fsencode(path.name)]
+        return named + [str(path) for path in found if path.is_file() and marker in path.read_bytes()]
+
     def slot_pids(self) -> list[int]:
         assert self.process is not None
         pid = self.process.pid
@@ -194,9 +201,16 @@ async def prepare(
 
 
 async def send_blob(connection: WorkConnection, data: bytes) -> str:
+    """Send one blob, in pieces; its digest."""
     digest = hashlib.sha256(data).hexdigest()
-    await connection.send(Blob(digest, len(data), 0, data))
+    for offset in range(0, max(1, len(data)), BLOB_PIECE_BYTES):
+        await connection.send(Blob(digest, len(data), offset, data[offset : offset + BLOB_PIECE_BYTES]))
     return digest
+
+
+async def send_blobs(connection: WorkConnection, *blobs: bytes) -> list[str]:
+    """Send several; their digests."""
+    return [await send_blob(connection, data) for data in blobs]
 
 
 async def expect(connection: WorkConnection, kind: type[ToHolder]) -> ToHolder:

@@ -1,0 +1,79 @@
+"""Python tasklets on real members: the interpreter is compiled once per session and given to each member as code."""
+
+import os
+from dataclasses import dataclass, field
+from functools import cache
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from tasklet_runner.client.work import WorkConnection
+from tasklet_runner.member.sealing import associated_data, encrypt_code
+from tasklet_runner.sandbox.compiling import CompileBounds, CompileChild
+from tasklet_runner.sandbox.engine import fingerprint
+from tasklet_runner.sandbox.python_runtime import runtime_path
+from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME, Language, Limits, Mode, Mount, Program, Result, Task
+from tasklet_runner.wire.work import CODE_KEY_INFO, CodeKey, Prepare, Prepared, PrepareFailed, Results, Run
+from tests.support.members import expect, send_blobs
+
+KEY = bytes(range(32))
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Python file and what its program declares."""
+
+    text: str
+    mode: Mode = Mode.FRESH
+    environment: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    output_files: bool = False
+    limits: Limits = field(default_factory=lambda: Limits(fuel=10**11))
+
+
+@cache
+def encrypted_python() -> bytes:
+    """The interpreter's native code under `KEY`."""
+    code = CompileChild.start(runtime_path(), CompileBounds(memory=1 << 30)).finish()
+    try:
+        return encrypt_code(KEY, code, associated_data(DEFAULT_PYTHON_RUNTIME, fingerprint()))
+    finally:
+        os.close(code)
+
+
+async def give_key(connection: WorkConnection, key: bytes) -> None:
+    """Seal a code key to the member."""
+    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    public = X25519PublicKey.from_public_bytes(connection.hello.sealing_key)
+    await connection.send(CodeKey(suite.encrypt(key, public, CODE_KEY_INFO)))
+
+
+async def prepare_script(connection: WorkConnection, script: Script, number: int = 0) -> Prepared | PrepareFailed:
+    """Make the script ready as this program, with code that was compiled before."""
+    await give_key(connection, KEY)
+    source, code = await send_blobs(connection, script.text.encode(), encrypted_python())
+    program = Program(
+        name="tool",
+        language=Language.PYTHON,
+        source=source,
+        runtime=DEFAULT_PYTHON_RUNTIME,
+        mode=script.mode,
+        environment=script.environment,
+        limits=script.limits,
+        mounts=script.mounts,
+        output_files=script.output_files,
+    )
+    await connection.send(Prepare(number, program, code=code))
+    return await expect(connection, Prepared | PrepareFailed)  # type: ignore[arg-type,return-value]  # a union works
+
+
+async def ask(connection: WorkConnection, *tasks: Task, frame: int = 1, program: int = 0) -> list[Result]:
+    """Run the tasks in one frame; their results."""
+    await connection.send(Run(0, frame, program, tasks))
+    results: list[Result] = []
+    while True:
+        answer = await expect(connection, Results)
+        assert isinstance(answer, Results)
+        results += answer.results
+        if answer.done:
+            return results
