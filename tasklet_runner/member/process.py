@@ -101,14 +101,24 @@ async def _serve(settings: MemberSettings, door: socket.socket) -> None:
     finally:
         await entrance.close()
         await runner.cleanup()
-        await core.close()
-        remove_tree(settings.scratch)
+        await _leave_nothing(core)
 
 
 def _server_of(runner: web.AppRunner) -> web.Server:
     if runner.server is None:
         raise RuntimeError("the runner was not set up")
     return runner.server
+
+
+async def _leave_nothing(core: MemberCore) -> None:
+    scratch = core.settings.scratch
+    try:
+        try:
+            await core.close()
+        finally:
+            remove_tree(scratch)
+    except OSError as error:
+        raise StateDirectoryError(f"the scratch {scratch} cannot be removed: {error}", remedy="remove it") from error
 
 
 async def _warm(core: MemberCore) -> None:

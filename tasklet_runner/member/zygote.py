@@ -18,7 +18,7 @@ from typing import NoReturn
 
 import msgspec
 
-from tasklet_runner.member.process import run_member
+from tasklet_runner.member.process import EXIT_ENVIRONMENT, run_member
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.sandbox.trees import remove_tree
 
@@ -53,8 +53,7 @@ def run_zygote(control_fd: int, life_fd: int, runtime_dir: Path) -> int:
     gc.collect()
     gc.freeze()
     zygote.serve()
-    remove_tree(runtime_dir)
-    return 0
+    return 0 if _removed(runtime_dir) else EXIT_ENVIRONMENT
 
 
 class _Zygote:
@@ -140,7 +139,7 @@ class _Zygote:
         os.close(descriptor)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         # One that was killed could not do it.
-        remove_tree(Path(order.scratch))
+        _removed(Path(order.scratch))
         if status < 0 and order.listen.startswith("unix://"):
             Path(order.listen.removeprefix("unix://")).unlink(missing_ok=True)
         self._say({"exited": order.name, "pid": pid, "status": status})
@@ -167,6 +166,17 @@ class _Zygote:
         os.close(self._wakeup)
         for descriptor in self._members:
             os.close(descriptor)
+
+
+def _removed(directory: Path) -> bool:
+    """False, with a line on stderr, when something there cannot be removed: the zygote goes on for its other members."""
+    try:
+        remove_tree(directory)
+    except OSError as error:
+        sys.stderr.write(f"tasklet-runner: {directory} cannot be removed: {error} (remove it)\n")
+        sys.stderr.flush()
+        return False
+    return True
 
 
 def _settings(order: SpawnOrder, life_fd: int) -> MemberSettings:

@@ -14,8 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.client.members import MemberClient
+from tasklet_runner.client.work import WorkConnection
+from tasklet_runner.wire.programs import Task
 from tasklet_runner.wire.signed import public_text
-from tests.support.members import MemberRig
+from tasklet_runner.wire.work import Prepared, Run
+from tests.support import wat
+from tests.support.locked import undeletable
+from tests.support.members import Address, MemberRig, prepare
 
 PATIENCE_SECONDS = 20
 
@@ -142,3 +147,57 @@ def test_an_order_that_cannot_be_read_fails_and_the_zygote_goes_on(zygote: Zygot
     assert "cannot be read" in str(zygote.reply()["cause"])
     zygote.spawn("a")
     assert zygote.reply()["spawned"] == "a"
+
+
+@pytest.mark.unhappy("something that a member left cannot be deleted")
+def test_the_zygote_goes_on_for_others_when_a_member_leaves_what_cannot_be_deleted(zygote: ZygoteRig) -> None:
+    async def story() -> None:
+        for name in ("a", "b"):
+            zygote.spawn(name)
+        pids = {str(reply["spawned"]): reply["pid"] for reply in (zygote.reply(), zygote.reply())}
+        rig, client = rig_of(zygote, "a")
+        await rig.ready(client)
+        await client.close()
+        with undeletable(zygote.root / "a" / "locked"):
+            os.kill(int(str(pids["a"])), signal.SIGKILL)
+            assert zygote.reply()["exited"] == "a"
+            zygote.spawn("c")
+            assert zygote.reply()["spawned"] == "c"
+            rig, client = rig_of(zygote, "b")
+            await rig.ready(client)
+            await client.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("SIGTERM of the zygote")
+def test_a_terminated_zygote_ends_idle_members_at_once_lets_running_tasks_end_and_leaves_nothing(
+    zygote: ZygoteRig,
+) -> None:
+    async def story() -> None:
+        for name in ("a", "b"):
+            zygote.spawn(name)
+            zygote.reply()
+        idle, idle_client = rig_of(zygote, "a")
+        await idle.ready(idle_client)
+        await idle_client.close()
+        rig, client = rig_of(zygote, "b")
+        state = await rig.claimed(client)
+        connection = await WorkConnection.open(
+            Address("b", f"unix://{zygote.root}/b.sock", state.incarnation),
+            rig.signed(rig.capability(state)),
+            rig.holder,
+        )
+        assert isinstance(await prepare(connection, wat.sleep(1500)), Prepared)
+        await connection.send(Run(0, 1, 0, (Task(0, 1, "0-x"),)))
+        await asyncio.sleep(0.5)
+        zygote.process.terminate()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            kinds = [type(message).__name__ async for message in connection]
+        assert kinds == ["Draining", "Results", "Ended"]
+        await connection.close()
+        await client.close()
+        assert await asyncio.to_thread(zygote.process.wait, PATIENCE_SECONDS) == 0
+        assert not zygote.root.exists()
+
+    asyncio.run(story())
