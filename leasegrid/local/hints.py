@@ -1,7 +1,7 @@
 """Where members say what became of them: a unix datagram socket in the runtime directory.
 
-A hint is only a hint: a kernel queues ten datagrams (`net.unix.max_dgram_qlen`) and members lose what does not fit, so
-the keeper asks members that have been silent for a while.
+A hint is only a hint: a kernel queues ten datagrams (`net.unix.max_dgram_qlen`), a member keeps its newest until there
+is room, and the keeper asks members that have been silent for a while.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class HintListener:
             self._socket.close()
 
     def _drain(self) -> None:
-        # All that is queued at once, as the queue is short and full senders lose their hints.
+        # All that is queued at once, as the queue is short and senders wait.
         with contextlib.suppress(BlockingIOError):
             while True:
                 data = self._socket.recv(MAX_HINT_BYTES)

@@ -21,16 +21,47 @@ class Silence:
 
 
 class DatagramNotifier:
-    """Sends each hint as one datagram; one that does not get through is lost."""
+    """Sends each hint as one datagram; the newest waits while the fabric's queue is full.
+
+    A kernel queues few datagrams (`net.unix.max_dgram_qlen`, often ten), and members of one lease speak all at once.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket: socket.socket | None = None
+        self._waiting = b""
 
     def tell(self, hint: Hint) -> None:
-        """Send the hint, or lose it: nobody listens, or the queue is full."""
-        with contextlib.suppress(OSError):
-            self._socket.sendto(msgspec.json.encode(hint), self._path)
+        """Send the hint, now or when there is room for it; it is lost when nobody listens."""
+        waits, self._waiting = bool(self._waiting), msgspec.json.encode(hint)
+        if not waits:
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            self._connected().send(self._waiting)
+        except BlockingIOError:
+            # Connected, so that the kernel says when this very receiver has room.
+            asyncio.get_running_loop().add_writer(self._connected(), self._send_waiting)
+            return
+        except OSError:
+            self._hang_up()
+        self._waiting = b""
+
+    def _send_waiting(self) -> None:
+        asyncio.get_running_loop().remove_writer(self._connected())
+        self._send()
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            self._socket.connect(self._path)
+        return self._socket
+
+    def _hang_up(self) -> None:
+        connected, self._socket = self._socket, None
+        if connected is not None:
+            connected.close()
 
 
 class HttpNotifier:
