@@ -121,11 +121,15 @@ def python_tasklets(home: Home) -> None:
 
 
 def claims() -> None:
-    """Fifty ready members bound in one batch, and what an idle member weighs."""
+    """Fifty ready members bound in one batch, what an idle member weighs, and how late a deadline is kept."""
     table = Table("Members")
     figures = members.bind_fifty()
     table.add(Row("50 ready members bound in one batch", f"{figures.bind_milliseconds:.0f} ms", "", "", "under 50 ms"))
     table.add(Row("memory of an idle member (PSS)", f"{figures.idle_bytes / 1e6:.1f} MB", "", "", "under 30 MB"))
+    late = members.deadline()
+    alone = "after the deadline, everything else dead"
+    table.add(Row("tasklets stopped", f"{late.stopped_milliseconds:.0f} ms {alone}", "", "", "within 100 ms"))
+    table.add(Row("member freed", f"{late.freed_milliseconds:.0f} ms {alone}", "", "", "within 1,000 ms"))
 
 
 def large_module() -> None:
