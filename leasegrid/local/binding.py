@@ -57,6 +57,12 @@ class Binder:
                 record.unverified[one.member.name] = None
         return freed
 
+    def collect(self, record: LeaseRecord, held: Held) -> None:
+        """A member has ended the lease by itself: ask it, beside, what it did; it remembers only its last lease."""
+        task = asyncio.create_task(self._collect(record, held))
+        record.collecting.add(task)
+        task.add_done_callback(record.collecting.discard)
+
     async def retire(self, member: Member) -> bool:
         """End an idle member; False when it refused or did not answer, and is left alone."""
         member.retiring = True
@@ -89,6 +95,14 @@ class Binder:
         for task in list(self._confirmations):
             task.cancel()
         await asyncio.gather(*self._confirmations, return_exceptions=True)
+
+    async def _collect(self, record: LeaseRecord, held: Held) -> None:
+        try:
+            reply = await held.member.reach().release(self._signer.release(record.uid, held.grant))
+        except LeaseGridError:
+            # It has said itself that the lease is over; only its figures are lost.
+            return
+        record.count(reply.counters, reply.scratch_bytes)
 
     async def _bind_one(self, record: LeaseRecord, member: Member) -> Held | None:
         grant = member.next_grant

@@ -31,6 +31,7 @@ class Endings:
         if record.binding:
             await record.bound.wait()
         await self._parts.binder.release(record, list(record.held.values()))
+        await asyncio.gather(*record.collecting)
         await self._verify(record)
         now = self._parts.clock.now()
         receipt = Receipt(

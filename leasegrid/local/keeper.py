@@ -122,7 +122,9 @@ class Keeper:
         if before is not MemberState.CLAIMED or member.state is MemberState.CLAIMED:
             return
         record = self._record_of(member)
-        if record is not None and record.held.pop(member.name, None) is not None:
+        held = record.held.pop(member.name, None) if record is not None else None
+        if record is not None and held is not None:
+            self._parts.binder.collect(record, held)
             member.lease = ""
             self._parts.roster.file(member)
             self._parts.write_down(record)

@@ -30,7 +30,7 @@ class LeaseRecord:
     `arrived` is monotonic; `pools` may serve it, the first preferred. `provisioned`: members are made for it, so it
     waits for them whatever its `on_empty`. `settled` resolves when the first acquisition has
     succeeded or failed. `binding`: members that are being bound now; `bound` is set when there are none. `used` names
-    every member that ever belonged to it.
+    every member that ever belonged to it; `collecting` asks those that left by themselves what they did under it.
     """
 
     uid: str
@@ -52,6 +52,7 @@ class LeaseRecord:
     waiting_because: str = ""
     counters: Counters = field(default_factory=Counters)
     scratch_bytes: int = 0
+    collecting: set[asyncio.Task[None]] = field(default_factory=set)
     ending: asyncio.Task[Receipt] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _signed: tuple[str, ...] = ()

@@ -109,7 +109,7 @@ class MemberCore:
         if self._wiped is not None:
             await asyncio.shield(self._wiped)
         last = self._last_release
-        if last is not None and last.epoch == decided.epoch:
+        if last is not None and last.epoch == decided.epoch and not decided.other_process:
             return ReleaseReply(
                 member=last.member,
                 epoch=last.epoch,

@@ -56,9 +56,10 @@ class Released:
 
 @dataclass(frozen=True)
 class Stale:
-    """A successful no-op: that epoch or incarnation was over already."""
+    """A successful no-op: that epoch was over already. `other_process`: it was of another incarnation."""
 
     epoch: int
+    other_process: bool = False
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,9 @@ class MemberStates:
             return grant
         if grant.member != self.identity.member:
             return self._other_member(grant.member)
-        if grant.incarnation != self.identity.incarnation or grant.epoch < self.epoch:
+        if grant.incarnation != self.identity.incarnation:
+            return Stale(grant.epoch, other_process=True)
+        if grant.epoch < self.epoch:
             return Stale(grant.epoch)
         if grant.epoch > self.epoch:
             return self._wrong_epoch(grant.epoch)

@@ -208,7 +208,9 @@ def test_the_signers_clock_against_ours_changes_nothing(step: float) -> None:
         pytest.param(claimed, release(), Released(1), id="a provisional bind is released as well"),
         pytest.param(resetting, release(), Stale(1), id="twice is a successful no-op"),
         pytest.param(confirmed, release(epoch=0), Stale(0), id="an older epoch is a successful no-op"),
-        pytest.param(confirmed, release(incarnation="x"), Stale(1), id="another incarnation is a successful no-op"),
+        pytest.param(
+            confirmed, release(incarnation="x"), Stale(1, other_process=True), id="another incarnation is a no-op, too"
+        ),
         pytest.param(confirmed, release(epoch=2), Refusal.CONFLICT, id="a future epoch is refused"),
         pytest.param(confirmed, release(lease_uid="M"), Refusal.CONFLICT, id="another lease releases nothing"),
         pytest.param(confirmed, release(member="m1"), Refusal.CONFLICT, id="another member's release is refused"),
