@@ -37,6 +37,12 @@ class DatagramNotifier:
         if not waits:
             self._send()
 
+    def close(self) -> None:
+        """Close the socket; the next hint opens another."""
+        connected, self._socket = self._socket, None
+        if connected is not None:
+            connected.close()
+
     def _send(self) -> None:
         try:
             self._connected().send(self._waiting)
@@ -45,7 +51,7 @@ class DatagramNotifier:
             asyncio.get_running_loop().add_writer(self._connected(), self._send_waiting)
             return
         except OSError:
-            self._hang_up()
+            self.close()
         self._waiting = b""
 
     def _send_waiting(self) -> None:
@@ -57,11 +63,6 @@ class DatagramNotifier:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             self._socket.connect(self._path)
         return self._socket
-
-    def _hang_up(self) -> None:
-        connected, self._socket = self._socket, None
-        if connected is not None:
-            connected.close()
 
 
 class HttpNotifier:
