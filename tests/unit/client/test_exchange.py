@@ -77,6 +77,7 @@ def test_any_other_endpoint_is_refused() -> None:
 
 def test_a_request_with_a_body_announces_its_length() -> None:
     address = Address.of("http://member:1/prefix")
-    head = b"POST /prefix/v1/bind HTTP/1.1\r\nHost: member:1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
-    assert address.request("POST", "/v1/bind", b"{}") == head + b"{}"
+    head = b"POST /prefix/v1/bind HTTP/1.1\r\nHost: member:1\r\n"
+    fields = b"Content-Type: application/json\r\nContent-Length: 2\r\n"
+    assert address.request("POST", "/v1/bind", b"{}") == head + fields + b"\r\n{}"
     assert address.request("GET", "/v1/state", b"") == b"GET /prefix/v1/state HTTP/1.1\r\nHost: member:1\r\n\r\n"
