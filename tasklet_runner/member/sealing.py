@@ -10,6 +10,7 @@ import mmap
 import os
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
@@ -44,6 +45,13 @@ class SealingKey:
         if len(key) != KEY_BYTES:
             raise ProtocolError(f"a code key has {KEY_BYTES} bytes, not {len(key)}")
         return key
+
+
+def warm_up() -> None:
+    """Use each algorithm once, with keys that are thrown away, so that processes forked later find all of it ready."""
+    key = Ed25519PrivateKey.generate()
+    key.public_key().verify(key.sign(b""), b"")
+    SealingKey()
 
 
 def associated_data(module: str, fingerprint: str) -> bytes:

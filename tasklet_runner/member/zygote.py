@@ -19,6 +19,7 @@ from typing import NoReturn
 import msgspec
 
 from tasklet_runner.member.process import EXIT_ENVIRONMENT, run_member
+from tasklet_runner.member.sealing import warm_up
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.sandbox.trees import remove_tree
 
@@ -50,6 +51,7 @@ def run_zygote(control_fd: int, life_fd: int, runtime_dir: Path) -> int:
     """Serve until the life pipe ends and the last member has gone; the exit code."""
     os.set_inheritable(control_fd, False)
     zygote = _Zygote(socket.socket(fileno=control_fd), life_fd)
+    warm_up()
     gc.collect()
     gc.freeze()
     zygote.serve()
