@@ -171,7 +171,7 @@ class _Zygote:
 
 
 def _removed(directory: Path) -> bool:
-    """False, with a line on stderr, when something there cannot be removed: the zygote goes on for its other members."""
+    """False, with a line on stderr, when something there cannot be removed: the zygote goes on for other members."""
     try:
         remove_tree(directory)
     except OSError as error:

@@ -12,7 +12,7 @@ from leasegrid.local.engine import LocalSettings
 from leasegrid.local.fabric import LocalFabric
 from leasegrid.local.machine import Machine
 from leasegrid.local.state import StateDirectory
-from tasklet_runner.fabric.protocol import LeaseRequest
+from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView
 from tasklet_runner.wire.signed import public_text
 
 HOLDER = Ed25519PrivateKey.generate()
@@ -61,3 +61,10 @@ def members_of(runtime: Path) -> list[psutil.Process]:
     pids = {process.pid for process in processes}
     (zygote,) = [process for process in processes if process.ppid() not in pids]
     return [process for process in processes if process.ppid() == zygote.pid]
+
+
+def pid_of(fabric: LocalFabric, view: LeaseView) -> int:
+    """Of the first member: members are ordered and forked in the order of their numbers."""
+    numbers = sorted(int(path.name) for path in (fabric.runtime.path / "m").iterdir())
+    position = numbers.index(int(Path(view.members[0].endpoint).name))
+    return sorted(process.pid for process in members_of(fabric.runtime.path))[position]

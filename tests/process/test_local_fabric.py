@@ -12,10 +12,10 @@ from leasegrid.api.pool import InstancePool
 from leasegrid.local.fabric import LocalFabric
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.client.work import WorkConnection
-from tasklet_runner.fabric.protocol import LeasedMember, LeaseView
+from tasklet_runner.fabric.protocol import LeasedMember
 from tasklet_runner.wire.errors import LeaseEndedError, PoolEmptyError, UnsupportedError
 from tasklet_runner.wire.member import MemberState, StateReport
-from tests.process.local_fabric_rig import HOLDER, local_fabric, members_of, processes_of, request, until
+from tests.process.local_fabric_rig import HOLDER, local_fabric, pid_of, processes_of, request, until
 
 
 async def state_of(member: LeasedMember) -> StateReport:
@@ -25,13 +25,6 @@ async def state_of(member: LeasedMember) -> StateReport:
 
 def ready(fabric: LocalFabric) -> int:
     return fabric.statistics().members.get("ready", 0)
-
-
-def pid_of(fabric: LocalFabric, view: LeaseView) -> int:
-    """Of the first member: members are ordered and forked in the order of their numbers."""
-    numbers = sorted(int(path.name) for path in (fabric.runtime.path / "m").iterdir())
-    position = numbers.index(int(Path(view.members[0].endpoint).name))
-    return sorted(process.pid for process in members_of(fabric.runtime.path))[position]
 
 
 @pytest.mark.smoke
