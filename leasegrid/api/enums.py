@@ -70,6 +70,37 @@ class OutputLayout(StrEnum):
     BY_PATH = "ByPath"
 
 
+class ShuffleBy(StrEnum):
+    """How outputs are divided into partitions: by the keys of key-value lines, or by a file for each partition."""
+
+    KEY = "Key"
+    FILE = "File"
+
+
+class ShuffleMedium(StrEnum):
+    """Where partitions wait for their readers: in memory leases, or in block leases."""
+
+    MEMORY = "Memory"
+    BLOCK = "Block"
+
+
+class ShuffleMode(StrEnum):
+    """Barrier: readers start when all writers are done. Stream: readers take from queues while writers run."""
+
+    BARRIER = "Barrier"
+    STREAM = "Stream"
+
+
+class TaskState(StrEnum):
+    """What became of a task of a graph so far."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+
+
 class ConditionStatus(StrEnum):
     """The three values of a condition."""
 

@@ -62,7 +62,7 @@ class FilesInput(Model):
 
 
 class JobInput(Model):
-    """The inputs: one of items, count, lines and files."""
+    """The inputs: exactly one of items, count, lines and files."""
 
     items: Annotated[tuple[InputItem, ...], Field(min_length=1)] | None = Field(
         default=None, description="A chunk per item."
@@ -138,12 +138,9 @@ class Output(Model):
     )
 
 
-class JobSpec(Model):
-    """What is to be done."""
+class RunSpec(Model):
+    """How a run is carried out: what a Job and a TaskGraph have in common."""
 
-    tasklet: Tasklet = Field(description="The program that is run for each chunk.")
-    input: JobInput = Field(description="The inputs: one of items, count, lines and files.")
-    aggregate: Aggregate | None = Field(default=None, description="Run once over all outputs in order.")
     parallelism: Count = Field(
         default=DEFAULT_PARALLELISM, description="Members wanted; with fewer to be had, it runs on those."
     )
@@ -161,6 +158,14 @@ class JobSpec(Model):
     ttl_seconds_after_finished: SecondsOrZero = Field(
         default=3600, description="So long the object stays after the end."
     )
+
+
+class JobSpec(RunSpec):
+    """What is to be done."""
+
+    tasklet: Tasklet = Field(description="The program that is run for each chunk.")
+    input: JobInput = Field(description="The inputs: one of items, count, lines and files.")
+    aggregate: Aggregate | None = Field(default=None, description="Run once over all outputs in order.")
 
 
 class Job(Model):

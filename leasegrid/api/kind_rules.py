@@ -12,6 +12,11 @@ def check_job(spec: View) -> None:
     check_tasklet(tasklet)
     _check_aggregate(spec.child("aggregate").child("tasklet"))
     _check_input(spec.child("input"), loop=is_loop(tasklet))
+    check_run(spec)
+
+
+def check_run(spec: View) -> None:
+    """The rules that a Job and a TaskGraph share."""
     spec.not_above("minParallelism", "parallelism")
     spec.child("retry").not_above("initialBackoffMilliseconds", "maxBackoffMilliseconds")
     spec.child("output").child("copyTo").exactly_one("uri", "persistentVolumeClaim")

@@ -61,7 +61,9 @@ class LeaseSpec(Model):
     on_empty: OnEmpty = Field(default=OnEmpty.FAIL, description="When no member is ready: Fail, Queue or Provision.")
     queue_timeout_seconds: Seconds = Field(default=60, description="So long a queued lease waits at most.")
     priority: Priority = Field(default=0, description="Higher ones stand before lower ones in the queue.")
-    revoke: Revoke = Field(default=Revoke(), description="How it is taken away before its end.")
+    revoke: Revoke | None = Field(
+        default=None, description="Takes the lease away before its end: it is released as soon as this is given."
+    )
     ttl_seconds_after_released: SecondsOrZero = Field(
         default=300, description="So long the object stays after the release."
     )

@@ -9,14 +9,16 @@ from pydantic import ValidationError
 
 from leasegrid.api.common import API_VERSION, Model
 from leasegrid.api.documents import Document, Path, Problem, read_documents
+from leasegrid.api.graph_rules import check_graph
 from leasegrid.api.job import Job, JobSpec
 from leasegrid.api.kind_rules import check_job, check_lease, check_pool
 from leasegrid.api.lease import Lease, LeaseSpec
 from leasegrid.api.messages import explain, suggestion
 from leasegrid.api.pool import InstancePool, InstancePoolSpec
+from leasegrid.api.taskgraph import TaskGraph, TaskGraphSpec
 from leasegrid.api.views import Findings, View
 
-Resource = Job | Lease | InstancePool
+Resource = Job | Lease | InstancePool | TaskGraph
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Kind:
-    model: type[Job] | type[Lease] | type[InstancePool]
+    model: type[Job] | type[Lease] | type[InstancePool] | type[TaskGraph]
     spec: type[Model]
     check: Callable[[View], None]
 
@@ -58,6 +60,7 @@ KINDS: Mapping[str, _Kind] = {
     "InstancePool": _Kind(InstancePool, InstancePoolSpec, check_pool),
     "Lease": _Kind(Lease, LeaseSpec, check_lease),
     "Job": _Kind(Job, JobSpec, check_job),
+    "TaskGraph": _Kind(TaskGraph, TaskGraphSpec, check_graph),
 }
 
 

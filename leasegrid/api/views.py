@@ -74,6 +74,10 @@ class View:
         value = self._value(name)
         return str(value) if isinstance(value, str) else None
 
+    def flag(self, name: str) -> bool:
+        """A truth value, or its default; False when it is at fault."""
+        return self._value(name) is True
+
     def size(self, name: str) -> int | None:
         """A size in bytes, or its default; None when there is none, or it is at fault."""
         value = self._value(name)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from leasegrid.api.enums import ResourceKind
 from leasegrid.api.job import Job
 from leasegrid.api.lease import Lease
-from leasegrid.api.loading import FieldFault, load_documents
+from leasegrid.api.loading import FieldFault, Resource, load_documents
 from leasegrid.api.pool import InstancePool
+from leasegrid.api.taskgraph import TaskGraph
 from leasegrid.cli.documents import Document
 from leasegrid.rules.planning import plan_job
 from tasklet_runner.plan.types import Plan
@@ -20,6 +21,7 @@ class Prepared:
     pools: tuple[InstancePool, ...] = ()
     leases: tuple[Lease, ...] = ()
     plans: tuple[Plan, ...] = ()
+    graphs: tuple[TaskGraph, ...] = ()
     faults: tuple[FieldFault, ...] = ()
 
 
@@ -35,6 +37,7 @@ def prepare(documents: list[Document]) -> Prepared:
         pools=tuple(found for _, found in objects if isinstance(found, InstancePool)),
         leases=tuple(found for _, found in objects if isinstance(found, Lease)),
         plans=_planned([(document, found) for document, found in objects if isinstance(found, Job)]),
+        graphs=tuple(found for _, found in objects if isinstance(found, TaskGraph)),
     )
 
 
@@ -51,7 +54,7 @@ def _planned(jobs: list[tuple[Document, Job]]) -> tuple[Plan, ...]:
     return tuple(plans)
 
 
-def _repeated(objects: list[tuple[Document, Job | Lease | InstancePool]]) -> list[FieldFault]:
+def _repeated(objects: list[tuple[Document, Resource]]) -> list[FieldFault]:
     """Objects of the same name in different files; those within one file are found by their reader."""
     first: dict[tuple[str, str, str], Document] = {}
     faults: list[FieldFault] = []
@@ -72,4 +75,7 @@ def not_on_one_machine(prepared: Prepared) -> list[str]:
         for lease in prepared.leases
         if lease.spec.requirements is not None and lease.spec.requirements.resource is not ResourceKind.CPU
     ]
-    return [f"{what}: on one machine members are CPU members" for what in (*pools, *leases)]
+    return [
+        *(f"{what}: on one machine members are CPU members" for what in (*pools, *leases)),
+        *(f"task graph {one.metadata.name}: this version does not run a TaskGraph yet" for one in prepared.graphs),
+    ]

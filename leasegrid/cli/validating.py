@@ -40,6 +40,9 @@ def described(prepared: Prepared) -> Iterator[str]:
     for plan in prepared.plans:
         suspended = " (suspended: it does not run)" if plan.suspended else ""
         yield f"Job {_name(plan.namespace, plan.name)}: {stages(plan)}{suspended}"
+    for graph in prepared.graphs:
+        name = _name(graph.metadata.namespace, graph.metadata.name)
+        yield f"TaskGraph {name}: {words.count(len(graph.spec.tasks), 'task')} (this version does not run it)"
 
 
 def stages(plan: Plan) -> str:

@@ -10,6 +10,7 @@ from leasegrid.api.job import Job
 from leasegrid.api.lease import Lease, LeaseSpec
 from leasegrid.api.pool import DEFAULT_POOL_ANNOTATION, InstancePool, InstancePoolSpec, MemberResources
 from leasegrid.api.shapes import fields_of, model_of
+from leasegrid.api.taskgraph import TaskGraph
 
 
 def walk(model: type[Model], seen: set[type[Model]]) -> Iterator[tuple[str, FieldInfo]]:
@@ -23,7 +24,7 @@ def walk(model: type[Model], seen: set[type[Model]]) -> Iterator[tuple[str, Fiel
             yield from walk(inner, seen)
 
 
-FIELDS = {name: field for kind in (InstancePool, Lease, Job) for name, field in walk(kind, set())}
+FIELDS = {name: field for kind in (InstancePool, Lease, Job, TaskGraph) for name, field in walk(kind, set())}
 
 
 @pytest.mark.parametrize("name", FIELDS)
