@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from tasklet_runner.member.codes import readable
 from tasklet_runner.member.frames import Frame
 from tasklet_runner.member.progress import Progress, Running, Tally
 from tasklet_runner.member.slot_process import SlotWiring, become_slot
@@ -283,11 +284,7 @@ class Slot:
     async def _reap(self) -> int:
         descriptor = os.pidfd_open(self._pid)
         try:
-            ended = asyncio.Event()
-            loop = asyncio.get_running_loop()
-            loop.add_reader(descriptor, ended.set)
-            await ended.wait()
-            loop.remove_reader(descriptor)
+            await readable(descriptor)
         finally:
             os.close(descriptor)
         status = _wait_status(self._pid)
