@@ -1,6 +1,7 @@
 """Where compiled code of a job is kept: beside its cache where it has one, else for the run alone.
 
-The code of the interpreter is kept in any case: it belongs to the installation, not to a job, and takes seconds.
+The code of the interpreter is kept in any case, and once: it belongs to the installation, not to a job or its cache,
+and takes seconds. Only a job that has modules of its own beside it keeps all its code beside its cache.
 """
 
 import os
@@ -19,10 +20,11 @@ _SUFFIX = ".code"
 
 def open_vault(state: StateDirectory, plan: Plan, scratch: Path) -> CodeVault:
     """The vault of one job; `scratch` is the run's own directory. Raises StateDirectoryError."""
+    languages = {stage.tasklet.language for stage in plan.stages}
     caches = [stage.cache for stage in plan.stages if stage.cache is not None]
-    if caches:
+    if caches and languages != {Language.PYTHON}:
         return CodeVault(_made(state.root / "caches" / caches[0].name / "code"), _key(state))
-    if any(stage.tasklet.language is Language.PYTHON for stage in plan.stages):
+    if Language.PYTHON in languages:
         return CodeVault(_made(state.root / "code" / "_interpreter"), _key(state))
     return CodeVault(_made(scratch / "code"))
 
