@@ -9,6 +9,7 @@ import msgspec
 from leasegrid.local.engine import END_SECONDS, Engine, LocalSettings
 from leasegrid.local.launching import launch
 from leasegrid.local.leases import LeaseRecord
+from leasegrid.local.pools import Pool
 from leasegrid.local.roster import MemberPoint
 from leasegrid.local.runtime import RuntimeDirectory
 from leasegrid.local.state import StateDirectory, new_uid
@@ -211,11 +212,15 @@ class LocalFabric:
                 )
             provision = request.on_empty == "Provision"
             own = (parts.pools.pool_for(needs, request.purpose or "the lease").name,) if provision else ()
-            return tuple(dict.fromkeys((*own, *request.pools))), provision
+            return tuple(dict.fromkeys((*own, *request.pools))), provision or any(
+                self._first_come(parts.pools.by_name[name]) for name in request.pools
+            )
         pool = parts.pools.pool_for(needs, request.purpose or "the lease")
-        # A claim that comes while the pool's very first members warm up waits for them: they are made for this run.
-        first = pool.name not in parts.roster.warmed and not pool.failures.count
-        return (pool.name,), first or pool.spec.target_size == 0 or request.on_empty == "Provision"
+        return (pool.name,), self._first_come(pool) or pool.spec.target_size == 0 or request.on_empty == "Provision"
+
+    def _first_come(self, pool: Pool) -> bool:
+        """A claim that comes while the pool's very first members warm up waits for them: they are made for this run."""
+        return pool.name not in self._running.parts.roster.warmed and not pool.failures.count
 
     def _fail(self, record: LeaseRecord) -> None:
         self._running.parts.table.forget(record)

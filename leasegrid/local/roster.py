@@ -105,7 +105,7 @@ class MemberPoint(tuple[float, int, int]):
 
 
 class Roster:
-    """The table of members. Nothing here waits. `warmed`: pools that have had a ready member."""
+    """The table of members. Nothing here waits. `warmed`: pools whose first members have all been ready."""
 
     def __init__(self, started: float) -> None:
         self._started = started
@@ -164,7 +164,8 @@ class Roster:
             index.remove(member.name)
         elif member.name not in index:
             index.add(Offer(member.name, member.shape.requirements, member.since))
-            self.warmed.add(member.pool)
+            if all(other.state is not MemberState.WARMING for other in self.of_pool(member.pool)):
+                self.warmed.add(member.pool)
 
     def counts(self) -> dict[str, int]:
         """Live members by state."""

@@ -196,3 +196,19 @@ def test_a_module_that_is_not_there_is_named_and_exits_with_4(tmp_path: Path) ->
     assert ended.code == 4
     assert str(tmp_path / "lost.wasm") in ended.out
     assert nothing_is_left(place)
+
+
+def test_the_leases_of_a_file_wait_for_the_first_members_of_its_own_pools(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    pool = cli_jobs.POOL.replace("targetSize: 1\n  maxSize: 1", "targetSize: 2\n  maxSize: 2")
+    lease = cli_jobs.LEASE.replace(", onEmpty: Queue", "")
+    second = lease.replace("mine", "second")
+    spec = "  lease: {poolRefs: [{name: small}]}\n  suspend: true\n"
+    file = cli_jobs.write(place, pool, lease, second, cli_jobs.job("hello", spec))
+
+    ended = run_leasegrid(place, "run", file)
+
+    assert ended.code == 0, str(ended)
+    assert "lease mine: 1 of 1 members" in ended.error
+    assert "lease second: 1 of 1 members" in ended.error
+    assert nothing_is_left(place)
