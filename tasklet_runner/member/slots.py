@@ -68,6 +68,7 @@ class Slot:
         self._pid = 0
         self._verdict: Fault | None = None
         self._killed_by_us = False
+        self._stopping = False
         self._judged: Running | None = None
         self._sequence = 0
         self._answers: dict[int, asyncio.Future[Fault | None]] = {}
@@ -101,6 +102,7 @@ class Slot:
     async def start(self) -> None:
         """Fork the process and wait until it stands. Raises LeaseGridError when it does not."""
         self._standing = asyncio.get_running_loop().create_future()
+        self._stopping = False
         await self._fork()
         try:
             await asyncio.wait_for(asyncio.shield(self._standing), STANDING_SECONDS)
@@ -142,6 +144,11 @@ class Slot:
         if self._pid:
             self._verdict, self._judged, self._killed_by_us = verdict, task, True
             os.kill(self._pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Kill the process because the lease is over: no other follows it, and it does not count as killed."""
+        self._stopping = True
+        self.kill()
 
     def abandon(self, sink: object) -> None:
         """The holder behind this sink is gone: what it sent and nobody waits for is not run."""
@@ -264,7 +271,7 @@ class Slot:
         self.progress.clear()
         self._judge(status, running[1] if running else None)
         await self._report(self._judged)
-        if not self._stood():
+        if self._stopping or not self._stood():
             return
         self._standing = asyncio.get_running_loop().create_future()
         await self._fork()
@@ -294,7 +301,7 @@ class Slot:
         return status
 
     def _judge(self, status: int, running: Running | None) -> None:
-        self.killed += 1
+        self.killed += not self._stopping
         if self._killed_by_us:
             # The task that was judged may have ended in the meantime: then its neighbour must not pay for it.
             self._judged = running if running == self._judged else None

@@ -86,7 +86,7 @@ class Workshop:
     def stop(self) -> None:
         """Kill what runs, at once; `clear` does the rest."""
         for slot in self.slots:
-            slot.kill()
+            slot.stop()
 
     async def clear(self) -> int:
         """Kill and reap every process, forget programs and code, wipe scratch; the bytes that were wiped.
