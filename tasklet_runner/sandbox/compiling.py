@@ -166,14 +166,16 @@ def _detach(parent: int, code: int, words: int) -> None:
 
 
 def _bound(bounds: CompileBounds) -> None:
+    signal.setitimer(signal.ITIMER_REAL, bounds.wall_seconds)  # first: nothing after it may wait for ever
     # RLIMIT_DATA counts private writable memory; RLIMIT_AS would also count the address space that each thread's
     # allocator only reserves, 64 MiB apiece.
+    # Memory that the parent has freed but its allocator keeps comes on top of the bound. It is little in a member, and
+    # trimming the heap here can wait for ever on a lock that another thread of the parent held at the fork.
     data = _data_bytes() + bounds.memory
     resource.setrlimit(resource.RLIMIT_DATA, (data, data))
     resource.setrlimit(resource.RLIMIT_CPU, (bounds.cpu_seconds, bounds.cpu_seconds + 5))
     resource.setrlimit(resource.RLIMIT_FSIZE, (bounds.memory, bounds.memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.setitimer(signal.ITIMER_REAL, bounds.wall_seconds)
 
 
 def _data_bytes() -> int:

@@ -149,16 +149,16 @@ def archive(places: Places, name: str, members: dict[str, bytes]) -> None:
 
 
 def test_an_input_archive_gives_stdin_and_the_files_of_in(open_runner: Callable[..., Runner], places: Places) -> None:
-    archive(places, "ab", {"stdin": b"from stdin", "in/d/a.c": b"from a file, "})
+    archive(places, "ab" * 32, {"stdin": b"from stdin", "in/d/a.c": b"from a file, "})
     runner = open_runner(modules.COPY_INPUT_FILE)
     for _ in range(2):
-        assert runner.run(Task(0, 1, "x", input_blob="ab")).stdout == b"from a file, from stdin"
+        assert runner.run(Task(0, 1, "x", input_blob="ab" * 32)).stdout == b"from a file, from stdin"
 
 
 def test_an_input_archive_that_is_damaged_is_a_fault_of_the_chunk(
     open_runner: Callable[..., Runner], places: Places
 ) -> None:
-    archive(places, "ab", {"../stdin": b"x"})
-    fault = open_runner(modules.ECHO).run(Task(0, 1, "x", input_blob="ab")).fault
+    archive(places, "ab" * 32, {"../stdin": b"x"})
+    fault = open_runner(modules.ECHO).run(Task(0, 1, "x", input_blob="ab" * 32)).fault
     assert fault is not None
     assert fault.kind is FaultKind.IO_ERROR
