@@ -1,22 +1,33 @@
 """Python tasklets on real members: the interpreter is compiled once per session and given to each member as code."""
 
-import os
+import asyncio
+import subprocess
+import sys
 from dataclasses import dataclass, field
-from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from tasklet_runner.client.work import WorkConnection
-from tasklet_runner.member.sealing import associated_data, encrypt_code
-from tasklet_runner.sandbox.compiling import CompileBounds, CompileChild
-from tasklet_runner.sandbox.engine import fingerprint
-from tasklet_runner.sandbox.python_runtime import runtime_path
 from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME, Language, Limits, Mode, Mount, Program, Result, Task
 from tasklet_runner.wire.work import CODE_KEY_INFO, CodeKey, Prepare, Prepared, PrepareFailed, Results, Run
 from tests.support.members import expect, send_blobs
 
 KEY = bytes(range(32))
+
+_MAKE = """
+import sys
+from tasklet_runner.member.sealing import associated_data, encrypt_code
+from tasklet_runner.sandbox.compiling import CompileBounds, CompileChild
+from tasklet_runner.sandbox.engine import fingerprint
+from tasklet_runner.sandbox.python_runtime import runtime_path
+from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME
+code = CompileChild.start(runtime_path(), CompileBounds(memory=1 << 30)).finish()
+bound_to = associated_data(DEFAULT_PYTHON_RUNTIME, fingerprint())
+sys.stdout.buffer.write(encrypt_code(bytes(range(32)), code, bound_to))
+"""
+
+_made: list[bytes] = []
 
 
 @dataclass(frozen=True)
@@ -31,14 +42,14 @@ class Script:
     limits: Limits = field(default_factory=lambda: Limits(fuel=10**11))
 
 
-@cache
-def encrypted_python() -> bytes:
-    """The interpreter's native code under `KEY`."""
-    code = CompileChild.start(runtime_path(), CompileBounds(memory=1 << 30)).finish()
-    try:
-        return encrypt_code(KEY, code, associated_data(DEFAULT_PYTHON_RUNTIME, fingerprint()))
-    finally:
-        os.close(code)
+async def encrypted_python() -> bytes:
+    """The interpreter's native code under `KEY`. Made by another process: this one has connections to keep alive."""
+    if not _made:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", _MAKE, stdout=subprocess.PIPE)
+        code, _ = await process.communicate()
+        assert process.returncode == 0
+        _made.append(code)
+    return _made[0]
 
 
 async def give_key(connection: WorkConnection, key: bytes) -> None:
@@ -51,7 +62,7 @@ async def give_key(connection: WorkConnection, key: bytes) -> None:
 async def prepare_script(connection: WorkConnection, script: Script, number: int = 0) -> Prepared | PrepareFailed:
     """Make the script ready as this program, with code that was compiled before."""
     await give_key(connection, KEY)
-    source, code = await send_blobs(connection, script.text.encode(), encrypted_python())
+    source, code = await send_blobs(connection, script.text.encode(), await encrypted_python())
     program = Program(
         name="tool",
         language=Language.PYTHON,
