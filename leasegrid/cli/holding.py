@@ -3,9 +3,12 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tasklet_runner.fabric.protocol import Fabric, LeaseRequest, LeaseView, Receipt
+from tasklet_runner.client.members import MemberClient
+from tasklet_runner.coordinator.capabilities import capabilities_by_member
+from tasklet_runner.fabric.protocol import Fabric, LeasedMember, LeaseRequest, LeaseView, Receipt
 from tasklet_runner.plan.renewal import Renewal, RenewalAction
 from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
 
@@ -57,9 +60,23 @@ class HeldLeases:
                 continue
             try:
                 renewed = await self.fabric.renew(view.uid)
+                await _deliver(renewed)
                 renewal = renewal.renewed(loop.time(), renewed.expires_in)
             except LeaseEndedError as error:
                 self.tell(f"lease {view.name} has ended: {error}")
                 return
             except LeaseGridError:
                 renewal = renewal.failed(loop.time())
+
+
+async def _deliver(view: LeaseView) -> None:
+    """A member believes in no renewal but the one that its holder shows it: else it frees itself at the old deadline."""
+    renewed = capabilities_by_member(view.capabilities)
+    await asyncio.gather(*(_show(member, renewed[member.name]) for member in view.members if member.name in renewed))
+
+
+async def _show(member: LeasedMember, capability: str) -> None:
+    # One that is lost is the fabric's affair; the others must hear of it all the same.
+    with suppress(LeaseGridError):
+        async with MemberClient(member.endpoint) as client:
+            await client.renew(capability)
