@@ -70,7 +70,7 @@ class HeldLeases:
 
 
 async def _deliver(view: LeaseView) -> None:
-    """A member believes in no renewal but the one that its holder shows it: else it frees itself at the old deadline."""
+    """A member believes only the renewal that its holder shows it: else it frees itself at the old deadline."""
     renewed = capabilities_by_member(view.capabilities)
     await asyncio.gather(*(_show(member, renewed[member.name]) for member in view.members if member.name in renewed))
 
