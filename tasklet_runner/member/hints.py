@@ -80,12 +80,17 @@ class HttpNotifier:
             self._task = asyncio.create_task(self._post())
 
     async def _post(self) -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-            while self._latest is not None:
-                body, self._latest = msgspec.json.encode(self._latest), None
-                with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-                    async with session.post(self._url, data=body, headers={"Content-Type": "application/json"}):
-                        pass
+        # Asked again after the session's end: a hint that came while it closed would wait for the next one.
+        while self._latest is not None:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+                await self._post_latest(session)
+
+    async def _post_latest(self, session: aiohttp.ClientSession) -> None:
+        while self._latest is not None:
+            body, self._latest = msgspec.json.encode(self._latest), None
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with session.post(self._url, data=body, headers={"Content-Type": "application/json"}):
+                    pass
 
 
 def notifier_for(target: str) -> Silence | DatagramNotifier | HttpNotifier:

@@ -4,74 +4,22 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.client.work import WorkConnection
 from tasklet_runner.wire.programs import Task
-from tasklet_runner.wire.signed import public_text
 from tasklet_runner.wire.work import Prepared, Run
 from tests.support import wat
 from tests.support.locked import undeletable
 from tests.support.members import Address, MemberRig, prepare
-
-PATIENCE_SECONDS = 20
-
-
-class ZygoteRig:
-    """A zygote with both ends of its control socket and life pipe."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root / "run"
-        self.root.mkdir()
-        self.fabric = Ed25519PrivateKey.generate()
-        self.control, theirs = socket.socketpair()
-        self.control.settimeout(PATIENCE_SECONDS)
-        life, self.life = os.pipe()
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tasklet_runner", "zygote", "--control-fd", str(theirs.fileno())),
-                *("--life-fd", str(life), "--runtime-dir", str(self.root)),
-            ],
-            pass_fds=(theirs.fileno(), life),
-            start_new_session=True,
-        )
-        theirs.close()
-        os.close(life)
-        self._lines = self.control.makefile("r")
-
-    def spawn(self, name: str, **changes: object) -> None:
-        order = {
-            "name": name,
-            "listen": f"unix://{self.root}/{name}.sock",
-            "fabric_key": public_text(self.fabric),
-            "scratch": f"{self.root}/{name}",
-        }
-        self.control.sendall(json.dumps({"spawn": order | changes}).encode() + b"\n")
-
-    def reply(self) -> dict[str, object]:
-        return dict(json.loads(self._lines.readline()))
-
-    def end_life(self) -> None:
-        if self.life >= 0:
-            os.close(self.life)
-            self.life = -1
-
-    def close(self) -> None:
-        self.end_life()
-        try:
-            self.process.wait(PATIENCE_SECONDS)
-        finally:
-            self.process.kill()
-            self._lines.close()
-            self.control.close()
+from tests.support.running import REPOSITORY, wait_until
+from tests.support.zygotes import PATIENCE_SECONDS, ZygoteRig
 
 
 @pytest.fixture
@@ -201,3 +149,23 @@ def test_a_terminated_zygote_ends_idle_members_at_once_lets_running_tasks_end_an
         assert not zygote.root.exists()
 
     asyncio.run(story())
+
+
+@pytest.mark.unhappy("fabric and holder are killed while tasklets run: the deadline passes")
+def test_at_the_deadline_with_fabric_and_holder_killed_slots_are_dead_and_everything_is_gone(tmp_path: Path) -> None:
+    doomed = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.doomed_holder", str(tmp_path), "6"],
+        stdout=subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    assert doomed.stdout is not None
+    words = json.loads(doomed.stdout.readline())
+    doomed.kill()
+    doomed.wait(PATIENCE_SECONDS)
+    doomed.stdout.close()
+    children = Path(f"/proc/{words['member']}/task/{words['member']}/children")
+    processes = [Path(f"/proc/{pid}") for pid in (words["member"], words["zygote"], *children.read_text().split())]
+    assert len(processes) == 4
+    patience = words["left"] + PATIENCE_SECONDS
+    wait_until(lambda: not any(path.exists() for path in processes), patience, "the deadline")
+    assert not list(tmp_path.iterdir())
