@@ -133,7 +133,7 @@ def claims() -> None:
 
 
 def large_module() -> None:
-    """Eight members run a module of 24 MB that nobody has compiled, beside one compile on one core."""
+    """Eight members run a module of 24 MB that nobody has compiled, beside one compile as a member does it."""
     table = Table("Eight members run a 24 MB module (CPython for WASI)")
     home = Home()
     try:
