@@ -49,7 +49,8 @@ class CompileChild:
     def start(cls, wasm_path: Path, bounds: CompileBounds) -> Self:
         """Fork the child; it has its own engine and never returns into the caller's code.
 
-        Call it from a process without threads, because only the calling thread lives on in the child.
+        Call it from a process without threads, because only the calling thread lives on in the child, and from one that
+        never compiled in parallel: the child would wait for that compiler's threads, until its wall-clock bound.
         """
         # Both are memory files: what a bounded child may write there is bounded, and nobody has to read meanwhile.
         code = os.memfd_create("code", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
@@ -169,8 +170,7 @@ def _bound(bounds: CompileBounds) -> None:
     signal.setitimer(signal.ITIMER_REAL, bounds.wall_seconds)  # first: nothing after it may wait for ever
     # RLIMIT_DATA counts private writable memory; RLIMIT_AS would also count the address space that each thread's
     # allocator only reserves, 64 MiB apiece.
-    # Memory that the parent has freed but its allocator keeps comes on top of the bound. It is little in a member, and
-    # trimming the heap here can wait for ever on a lock that another thread of the parent held at the fork.
+    # Memory that the parent has freed but its allocator keeps comes on top of the bound; in a member that is little.
     data = _data_bytes() + bounds.memory
     resource.setrlimit(resource.RLIMIT_DATA, (data, data))
     resource.setrlimit(resource.RLIMIT_CPU, (bounds.cpu_seconds, bounds.cpu_seconds + 5))

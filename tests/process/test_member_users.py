@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def environment() -> dict[str, str]:
     return {"PYTHONPATH": f"{root}:{packages}", "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def nobody() -> dict[str, object]:
+def nobody() -> dict[str, Any]:
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
@@ -61,7 +62,7 @@ class UnprivilegedRig(MemberRig):
             return super().start()
         life, self.life = os.pipe()
         os.chown(self.root, NOBODY, NOBODY)
-        self.process = subprocess.Popen(  # type: ignore[call-overload]  # keywords from a dictionary
+        self.process = subprocess.Popen(
             [
                 *(python, "-m", "tasklet_runner", "member", "--listen", self.endpoint, "--name", self.name),
                 *("--fabric-key", public_text(self.fabric), "--scratch", str(self.scratch)),

@@ -11,6 +11,8 @@ from tests.support import wat
 def run(module: bytes, tmp_path: Path, stdin: bytes = b"", arguments: tuple[str, ...] = ()) -> bytes:
     configuration = wasmtime.Config()
     configuration.consume_fuel = True
+    # Its threads would stay in this process, and compilers that other tests fork from it would wait for them for ever.
+    configuration.parallel_compilation = False
     engine = wasmtime.Engine(configuration)
     store = wasmtime.Store(engine)
     # Little enough that a module which spews writes a few megabytes.
