@@ -1,6 +1,7 @@
 """What all kinds share: the base model, names, quantities, references, requirements, conditions."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import (
@@ -9,14 +10,20 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     Strict,
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from leasegrid.api.enums import ConditionStatus, ResourceKind
-from leasegrid.api.quantities import format_bytes, format_millicores, parse_bytes, parse_millicores
+from leasegrid.api.names import text_like
+from leasegrid.api.quantities import QUANTITY_PATTERN, format_bytes, format_millicores, parse_bytes, parse_millicores
 
 API_VERSION = "leasegrid.dev/v1alpha1"
 """The version of every kind here."""
@@ -57,10 +64,10 @@ def _checked_key_text(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_checked_name)]
+Name = Annotated[str, AfterValidator(_checked_name), text_like(_LABEL.pattern, 63)]
 Key = Annotated[str, AfterValidator(_checked_key)]
-LabelValue = Annotated[str, AfterValidator(_checked_label_value)]
-PublicKey = Annotated[str, AfterValidator(_checked_key_text)]
+LabelValue = Annotated[str, AfterValidator(_checked_label_value), text_like(_LABEL_VALUE.pattern, 63)]
+PublicKey = Annotated[str, AfterValidator(_checked_key_text), text_like(_PUBLIC_KEY.pattern, 43)]
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict(), Field(ge=0, le=2**53)]
@@ -70,21 +77,43 @@ SecondsOrZero = Annotated[int, Strict(), Field(ge=0, le=10 * 365 * 86400)]
 Milliseconds = Annotated[int, Strict(), Field(ge=1, le=3_600_000)]
 Priority = Annotated[int, Strict(), Field(ge=-1_000_000_000, le=1_000_000_000)]
 Instant = Annotated[str, Field(max_length=64)]
-_QUANTITY_SCHEMA = WithJsonSchema({"x-kubernetes-int-or-string": True})
+_QUANTITY_SCHEMA = WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": f"^{QUANTITY_PATTERN}$"})
 Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(format_bytes), _QUANTITY_SCHEMA]
 Millicores = Annotated[int, BeforeValidator(parse_millicores), PlainSerializer(format_millicores), _QUANTITY_SCHEMA]
 
 
-def bounded_bytes(least: int, most: int) -> AfterValidator:
-    """A check that a size is within bounds, which says them as quantities."""
+@dataclass(frozen=True)
+class _ByteBounds:
+    """A check of a size, for pydantic and, as a rule in CEL, for the API server."""
 
-    def check(value: int) -> int:
-        if not least <= value <= most:
-            bounds = f"at least {format_bytes(least)} and at most {format_bytes(most)}"
-            raise ValueError(f"must be {bounds}, is {format_bytes(value)}")
+    least: int
+    most: int
+
+    @property
+    def words(self) -> str:
+        return f"must be at least {format_bytes(self.least)} and at most {format_bytes(self.most)}"
+
+    def check(self, value: int) -> int:
+        if not self.least <= value <= self.most:
+            raise ValueError(f"{self.words}, is {format_bytes(value)}")
         return value
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        written = handler(schema)
+        size = "quantity(string(self))"
+        low = f"{size}.compareTo(quantity('{format_bytes(self.least)}')) >= 0"
+        high = f"{size}.compareTo(quantity('{format_bytes(self.most)}')) <= 0"
+        message = f"{self.words}: write a quantity within these bounds"
+        written["x-kubernetes-validations"] = [{"rule": f"{low} && {high}", "message": message}]
+        return written
+
+
+def bounded_bytes(least: int, most: int) -> _ByteBounds:
+    """A check that a size is within bounds, which says them as quantities."""
+    return _ByteBounds(least, most)
 
 
 class Model(BaseModel):
@@ -108,6 +137,9 @@ class Reference(Model):
     name: Name = Field(description="Name of the object in the same namespace.")
 
 
+PoolReferences = Annotated[tuple[Reference, ...], Field(max_length=16)]
+
+
 class ConfigMapKey(Model):
     """One key of a ConfigMap of the same namespace."""
 
@@ -120,7 +152,9 @@ class MemberRequirements(Model):
 
     cpu: Millicores | None = Field(default=None, description="Cores; rounded up to whole slots of one member.")
     memory: Bytes | None = Field(default=None, description="Memory of the member.")
-    cpu_features: tuple[Text, ...] = Field(default=(), description="CPU features by their names in /proc/cpuinfo.")
+    cpu_features: tuple[Text, ...] = Field(
+        default=(), max_length=64, description="CPU features by their names in /proc/cpuinfo."
+    )
 
 
 class LeaseRequirements(MemberRequirements):
@@ -139,3 +173,6 @@ class Condition(Model):
     message: str = Field(default="", description="Why, as a sentence for people; at most 1024 characters.")
     last_transition_time: Instant = Field(description="When the status last changed.")
     observed_generation: Whole | None = Field(default=None, description="Generation of the spec that was judged.")
+
+
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=32)]

@@ -39,7 +39,6 @@ def check_graph(spec: View) -> None:
         task.child("retry").not_above("initialBackoffMilliseconds", "maxBackoffMilliseconds")
     if len(views) <= MAX_TASKS:
         _check_cycles(graph)
-        _check_reach(graph)
 
 
 def _graph_of(views: list[View]) -> _Graph:
@@ -128,7 +127,16 @@ def _check_sources(task: View, graph: _Graph) -> None:
             given.fault(message, "from")
     else:
         _check_references(given, "from", sources, graph, owner=task.text("name"))
+    _check_order(task, [name for name in dict.fromkeys(sources) if name in graph.tasks])
     _check_shapes(task, [graph.tasks[name] for name in sources if name in graph.tasks])
+
+
+def _check_order(task: View, sources: list[str]) -> None:
+    """A task reads only what is done before it starts."""
+    for name in sources:
+        if name != task.text("name") and name not in task.texts("dependsOn"):
+            message = f"{name!r} may not be done yet when this task starts: add it to dependsOn"
+            task.child("input").fault(message, "from")
 
 
 def _check_references(holder: View, field: str, names: list[str], graph: _Graph, owner: str | None = None) -> None:
@@ -177,12 +185,3 @@ def _check_cycles(graph: _Graph) -> None:
     for cycle in find_cycles(graph.edges):
         way = " -> ".join(cycle)
         graph.tasks[cycle[0]].fault(f"is a cycle, {way}: take one of these dependencies out", "dependsOn")
-
-
-def _check_reach(graph: _Graph) -> None:
-    """A task reads only what is done before it starts."""
-    for name, task in graph.tasks.items():
-        for source in sources_of(task):
-            if source in graph.tasks and source != name and not _way(graph.edges, name, source):
-                message = f"{source!r} may not be done yet when this task starts: add it to dependsOn"
-                task.child("input").fault(message, "from")

@@ -15,8 +15,8 @@ from leasegrid.api.common import (
     Model,
     Name,
     ObjectMeta,
+    PoolReferences,
     Priority,
-    Reference,
     Seconds,
     SecondsOrZero,
     Text,
@@ -54,7 +54,7 @@ class FilesInput(Model):
     """Files that are the inputs: one a chunk, at /in/<path below root> and on stdin."""
 
     globs: tuple[Text, ...] = Field(
-        min_length=1, description="Globs relative to the YAML, or URIs; ** crosses directories."
+        min_length=1, max_length=1024, description="Globs relative to the YAML, or URIs; ** crosses directories."
     )
     root: Text | None = Field(
         default=None, description="Paths are below it. Default: what stands before the first wildcard."
@@ -84,7 +84,7 @@ class Aggregate(Model):
 class JobLease(Model):
     """Where the workers come from: poolRefs or requirements; without either, the default pool."""
 
-    pool_refs: tuple[Reference, ...] = Field(default=(), description="Pools in order of preference.")
+    pool_refs: PoolReferences = Field(default=(), description="Pools in order of preference.")
     requirements: LeaseRequirements | None = Field(
         default=None, description="What any pool must offer, instead of poolRefs."
     )

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from leasegrid.api.common import Condition, Instant, Model, Whole
+from leasegrid.api.common import Conditions, Instant, Model, Whole
 from leasegrid.api.lease import LeaseReceipt
 
 
@@ -38,7 +38,7 @@ class JobStatus(Model):
     coordinator_generation: Whole = Field(default=0, description="Term of its coordinator.")
     result_location: str = Field(default="", description="Where the outputs are.")
     timeline: tuple[TimelineEntry, ...] = Field(
-        default=(), description="Change points of the run, thinned to a bounded number."
+        default=(), max_length=1024, description="Change points of the run, thinned to a bounded number."
     )
     receipt: LeaseReceipt | None = Field(default=None, description="What its leases left behind in writing.")
-    conditions: tuple[Condition, ...] = Field(default=(), description="Progressing, Complete, Failed, Suspended.")
+    conditions: Conditions = Field(default=(), description="Progressing, Complete, Failed, Suspended.")

@@ -5,12 +5,13 @@ from typing import Literal
 from pydantic import Field
 
 from leasegrid.api.common import (
-    Condition,
+    Conditions,
     Count,
     Instant,
     LeaseRequirements,
     Model,
     ObjectMeta,
+    PoolReferences,
     Priority,
     PublicKey,
     Reference,
@@ -32,7 +33,7 @@ class Revoke(Model):
 class LeaseSpec(Model):
     """What is asked for."""
 
-    pool_refs: tuple[Reference, ...] = Field(
+    pool_refs: PoolReferences = Field(
         default=(), description="Pools in order of preference. Default: the default pool."
     )
     requirements: LeaseRequirements | None = Field(
@@ -94,20 +95,24 @@ class LeaseReceipt(Model):
     bytes_wiped: Whole = Field(default=0, description="Bytes of scratch and volumes that were wiped.")
     held_milliseconds: Whole = Field(default=0, description="How long it was held.")
     released_in_milliseconds: Whole = Field(default=0, description="How long the release took.")
-    unverified: tuple[str, ...] = Field(default=(), description="Members whose end nobody has seen yet.")
+    unverified: tuple[str, ...] = Field(
+        default=(), max_length=100_000, description="Members whose end nobody has seen yet."
+    )
 
 
 class LeaseStatus(Model):
     """What there is."""
 
-    members: tuple[LeaseMember, ...] = Field(default=(), description="Bound members.")
-    capabilities: tuple[str, ...] = Field(default=(), description="Signed statements for up to 64 members each.")
+    members: tuple[LeaseMember, ...] = Field(default=(), max_length=100_000, description="Bound members.")
+    capabilities: tuple[str, ...] = Field(
+        default=(), max_length=2048, description="Signed statements for up to 64 members each."
+    )
     acquire_time: Instant | None = Field(default=None, description="When it was bound.")
     renew_time: Instant | None = Field(default=None, description="When it was last renewed.")
     expire_time: Instant | None = Field(default=None, description="When it ends unless renewed; a lower bound.")
     queue_position: Whole | None = Field(default=None, description="Place in the queue, from 1.")
     receipt: LeaseReceipt | None = Field(default=None, description="What was torn down.")
-    conditions: tuple[Condition, ...] = Field(default=(), description="Satisfiable, Bound, Released.")
+    conditions: Conditions = Field(default=(), description="Satisfiable, Bound, Released.")
 
 
 class Lease(Model):

@@ -4,7 +4,7 @@ import posixpath
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -29,6 +29,11 @@ def _checked_digest(text: str) -> str:
     return text
 
 
-EnvironmentName = Annotated[str, AfterValidator(_checked_environment_name)]
-AbsolutePath = Annotated[str, AfterValidator(_checked_absolute_path)]
-Digest = Annotated[str, AfterValidator(_checked_digest)]
+def text_like(pattern: str, max_length: int) -> WithJsonSchema:
+    """The schema of a text with a grammar: a regular expression for the whole of it, and its longest length."""
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "maxLength": max_length})
+
+
+EnvironmentName = Annotated[str, AfterValidator(_checked_environment_name), text_like(_ENVIRONMENT.pattern, 253)]
+AbsolutePath = Annotated[str, AfterValidator(_checked_absolute_path), text_like("(/[^/]+)+", 4096)]
+Digest = Annotated[str, AfterValidator(_checked_digest), text_like(_DIGEST.pattern, 64)]

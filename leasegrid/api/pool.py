@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from leasegrid.api.common import (
     DEFAULT_MAX_LIFETIME_SECONDS,
     DEFAULT_TTL_SECONDS,
     Bytes,
-    Condition,
+    Conditions,
     Instant,
     Key,
     LabelValue,
@@ -26,6 +26,7 @@ from leasegrid.api.common import (
 from leasegrid.api.enums import OperatingMode, ResourceKind, Reuse, RolloutStrategy
 from leasegrid.api.quantities import GIBI, MEBI
 from leasegrid.api.schedules import CronText, TimeZone
+from leasegrid.api.scheduling import Affinity, Toleration, TopologySpreadConstraint
 
 DEFAULT_POOL_ANNOTATION = "leasegrid.dev/is-default-pool"
 """The pool with this annotation set to "true" is the default one of its namespace."""
@@ -107,16 +108,18 @@ class PodTemplate(Model):
     labels: dict[Key, LabelValue] = Field(default_factory=dict, description="Labels of the pods.")
     annotations: dict[Key, str] = Field(default_factory=dict, description="Annotations of the pods.")
     node_selector: dict[Key, LabelValue] = Field(default_factory=dict, description="Labels that a node must have.")
-    tolerations: tuple[dict[str, JsonValue], ...] = Field(
-        default=(), description="Taints that are tolerated, as in a pod."
+    tolerations: tuple[Toleration, ...] = Field(
+        default=(), max_length=64, description="Taints that are tolerated, as in a pod."
     )
-    affinity: dict[str, JsonValue] = Field(default_factory=dict, description="Affinity, as in a pod.")
-    topology_spread_constraints: tuple[dict[str, JsonValue], ...] = Field(
-        default=(), description="How members are spread over nodes, as in a pod."
+    affinity: Affinity | None = Field(default=None, description="Where the pods like to stand, as in a pod.")
+    topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = Field(
+        default=(), max_length=16, description="How members are spread over nodes, as in a pod."
     )
     priority_class_name: Name | None = Field(default=None, description="PriorityClass of the pods.")
     runtime_class_name: Name | None = Field(default=None, description="RuntimeClass of the pods.")
-    image_pull_secrets: tuple[Reference, ...] = Field(default=(), description="Secrets for pulling the image.")
+    image_pull_secrets: tuple[Reference, ...] = Field(
+        default=(), max_length=16, description="Secrets for pulling the image."
+    )
 
 
 class InstancePoolSpec(Model):
@@ -151,7 +154,7 @@ class InstancePoolSpec(Model):
         default=0, description="A member is replaced after so many leases; 0: no limit."
     )
     operating_mode: OperatingMode = Field(default=OperatingMode.ACTIVE, description="Active, Paused or Draining.")
-    schedules: tuple[Schedule, ...] = Field(default=(), description="Times with a larger target.")
+    schedules: tuple[Schedule, ...] = Field(default=(), max_length=64, description="Times with a larger target.")
     rollout: Rollout = Field(default=Rollout(), description="How members follow a changed template.")
     refill: Refill = Field(default=Refill(), description="How fast members are made.")
     claim_defaults: ClaimDefaults = Field(default=ClaimDefaults(), description="What a lease gets that does not say.")
@@ -199,8 +202,10 @@ class InstancePoolStatus(Model):
     selector: str = Field(default="", description="Label selector of the members, for autoscalers.")
     effective_target: Whole = Field(default=0, description="Target now: of targetSize, schedules and waiting claims.")
     members: MemberCounts = Field(default=MemberCounts(), description="Members by state.")
-    oldest: tuple[MemberSample, ...] = Field(default=(), description="A bounded sample of the oldest members.")
-    conditions: tuple[Condition, ...] = Field(default=(), description="Ready, Progressing, Degraded, CappedByMax.")
+    oldest: tuple[MemberSample, ...] = Field(
+        default=(), max_length=32, description="A bounded sample of the oldest members."
+    )
+    conditions: Conditions = Field(default=(), description="Ready, Progressing, Degraded, CappedByMax.")
 
 
 class InstancePool(Model):

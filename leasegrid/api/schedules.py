@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from leasegrid.api.names import text_like
+
 
 def _checked_cron(text: str) -> str:
     # Imported here, as it is slow to load and few files have schedules.
@@ -25,5 +27,5 @@ def _checked_zone(text: str) -> str:
     return text
 
 
-CronText = Annotated[str, AfterValidator(_checked_cron)]
-TimeZone = Annotated[str, AfterValidator(_checked_zone)]
+CronText = Annotated[str, AfterValidator(_checked_cron), text_like(r"\s*\S+(\s+\S+){4}\s*", 256)]
+TimeZone = Annotated[str, AfterValidator(_checked_zone), text_like(r"[A-Za-z0-9_+/-]+", 64)]

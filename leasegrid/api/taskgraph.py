@@ -30,6 +30,7 @@ class TaskInput(JobInput):
 
     from_: Annotated[TaskNames, BeforeValidator(_one_or_many)] = Field(
         default=(),
+        min_length=1,
         alias="from",
         description="Tasks whose outputs are the inputs, each also in dependsOn: a chunk per chunk, or per partition.",
     )
@@ -82,7 +83,9 @@ class TaskStatus(Model):
 class TaskGraphStatus(JobStatus):
     """What has been done."""
 
-    tasks: tuple[TaskStatus, ...] = Field(default=(), description="What has been done of each task.")
+    tasks: tuple[TaskStatus, ...] = Field(
+        default=(), max_length=MAX_TASKS, description="What has been done of each task."
+    )
 
 
 class TaskGraph(Model):

@@ -50,7 +50,7 @@ class PythonTasklet(Model):
     """A Python file that runs on CPython for WASI."""
 
     source: PythonSource = Field(description="Where the file comes from.")
-    wheels: tuple[Text, ...] = Field(default=(), description="Pure-Python wheels that it imports.")
+    wheels: tuple[Text, ...] = Field(default=(), max_length=64, description="Pure-Python wheels that it imports.")
     mode: PythonMode = Field(
         default=PythonMode.FRESH,
         description="Fresh: an interpreter per chunk. Loop: one interpreter, one line of JSON in and out per chunk.",
@@ -84,10 +84,13 @@ class Tasklet(Model):
     python: PythonTasklet | None = Field(default=None, description="A Python file.")
     args: tuple[Annotated[str, Field(max_length=32 * KIBI)], ...] = Field(
         default=(),
+        max_length=1024,
         description="Arguments without argv[0]; $(CHUNK_INDEX|ID|PATH|NAME|STEM|ATTEMPT) and env names are expanded.",
     )
-    env: tuple[EnvironmentVariable, ...] = Field(default=(), description="The environment; nothing else is in it.")
-    mounts: tuple[Mount, ...] = Field(default=(), description="Read-only inputs that all chunks share.")
+    env: tuple[EnvironmentVariable, ...] = Field(
+        default=(), max_length=256, description="The environment; nothing else is in it."
+    )
+    mounts: tuple[Mount, ...] = Field(default=(), max_length=64, description="Read-only inputs that all chunks share.")
     fuel: Annotated[Whole, Field(ge=1)] | None = Field(
         default=None, description="Instructions of a chunk. Default: 10000000000; for Python 100000000000."
     )
