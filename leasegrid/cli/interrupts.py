@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM before there is an event loop to handle them."""
+"""The signals that end a run, and what they do before there is an event loop to handle them."""
 
 import signal
 from collections.abc import Iterator
@@ -6,8 +6,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Those that end a run."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Those that end a run: Ctrl-C, a request, and a terminal that was closed."""
+
+
+def heard() -> tuple[signal.Signals, ...]:
+    """Those that this process shall obey: under nohup(1) SIGHUP is ignored, and stays so."""
+    return tuple(
+        number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    )
 
 
 class StoppedError(BaseException):
@@ -22,8 +29,8 @@ class StoppedError(BaseException):
 
 
 def raise_on_signals() -> None:
-    """Until an event loop takes over, both signals end the command by an exception, and what was begun is undone."""
-    for number in SIGNALS:
+    """Until an event loop takes over, these signals end the command by an exception, and what was begun is undone."""
+    for number in heard():
         signal.signal(number, _raise)
 
 
@@ -34,7 +41,7 @@ def held_back() -> Iterator[None]:
     They are not masked instead: a process that is started within the block would inherit the mask.
     """
     received: list[int] = []
-    before = {number: signal.signal(number, lambda found, _: received.append(found)) for number in SIGNALS}
+    before = {number: signal.signal(number, lambda found, _: received.append(found)) for number in heard()}
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
@@ -21,7 +21,7 @@ Exit status:
   3    no capacity, or a requirement that nothing here can meet
   4    the surroundings: disk full, file unreadable, state directory in use
   70   an error in leasegrid itself
-  130  interrupted (Ctrl-C); 143 terminated (SIGTERM)
+  130  interrupted (Ctrl-C); 143 terminated (SIGTERM); 129 terminal closed
 """
 
 
@@ -37,7 +37,11 @@ for _command in (run, validate, leases, results, completion, version):
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
-    sys.exit(execute(sys.argv[1:]))
+    _open_standard_streams()
+    status = execute(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        status = _flushed(stream, status)
+    sys.exit(status)
 
 
 def execute(arguments: Sequence[str]) -> int:
@@ -53,17 +57,37 @@ def execute(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt, StoppedError) as error:
         click.echo("leasegrid: stopped before anything ran; nothing is left", err=True)
         return error.status if isinstance(error, StoppedError) else 128 + signal.SIGINT
-    except BrokenPipeError:
-        return _nobody_listens()
+    except (BrokenPipeError, SystemExit):
+        # click makes SystemExit(1) of a broken pipe, which would say here that chunks failed.
+        return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 - the edge of the process: whatever comes here must become a line and a status
         return _told(error, verbose=session.verbose)
 
 
-def _nobody_listens() -> int:
-    """The reader of our output has gone (`leasegrid … | head`): end as a program that SIGPIPE ended would."""
-    # The interpreter flushes stdout at exit and would complain about the same pipe again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE
+def _open_standard_streams() -> None:
+    """A caller may have closed them (`>&-`): the next socket would get their numbers, and be written to."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The kernel gives the lowest free number, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+def _flushed(stream: TextIO, status: int) -> int:
+    """The exit status once what was said is out: a reader that has gone, or a full disk, leaves text that cannot be."""
+    try:
+        stream.flush()
+    except OSError as error:
+        # The interpreter flushes at exit and would complain about the same text again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if status == 0:
+            from leasegrid.cli.exits import ExitCode
+
+            return 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else ExitCode.ENVIRONMENT
+    return status
 
 
 def _told(error: Exception, *, verbose: bool) -> int:

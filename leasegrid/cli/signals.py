@@ -1,13 +1,17 @@
-"""SIGINT and SIGTERM while the event loop runs: the first ends the run in order, the second at once."""
+"""Signals while the event loop runs: the first ends the run in order, the second at once."""
 
 import asyncio
+import errno
 import os
 import signal
+import termios
 import time
 from collections.abc import Callable
 
 from leasegrid.cli import words
-from leasegrid.cli.interrupts import SIGNALS
+from leasegrid.cli.interrupts import heard
+
+_WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP (the terminal was closed)"}
 
 
 class Stops:
@@ -20,9 +24,9 @@ class Stops:
         self._on_second = on_second
 
     def listen(self) -> None:
-        """Handle both signals in the running event loop from now on."""
+        """Handle them in the running event loop from now on."""
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        for number in heard():
             loop.add_signal_handler(number, self._take, number)
 
     @property
@@ -35,10 +39,24 @@ class Stops:
         return f"everything is released, {words.duration(time.monotonic() - self._received_at)} after the signal"
 
     def _take(self, number: int) -> None:
+        if self.received and number == signal.SIGHUP:
+            return  # kernel and shell both tell of one terminal that was closed
         if self.received:
             self._on_second()
             # Whatever hangs does not matter any more: the members are gone, and the kernel closes the rest.
             os._exit(128 + number)
         self.received = number
         self._received_at = time.monotonic()
-        self._on_first("Ctrl-C" if number == signal.SIGINT else "SIGTERM")
+        if number == signal.SIGHUP:
+            _leave_dead_terminal()
+        self._on_first(_WORDS[signal.Signals(number)])
+
+
+def _leave_dead_terminal() -> None:
+    """What is said from now on goes nowhere, where it would fail: a terminal that was closed takes no more text."""
+    for descriptor in (1, 2):
+        try:
+            termios.tcgetattr(descriptor)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -96,7 +96,11 @@ def drawn(name: str, progress: Progress) -> "Group":
     from rich.text import Text
 
     header = Text.assemble(
-        (name, "bold"), "  ", (speech.phase(progress), "cyan"), "  ", (words.duration(int(progress.elapsed)), "dim")
+        (name, "bold"),
+        "  ",
+        (speech.phase(progress), "cyan"),
+        "  ",
+        (words.duration(max(1, int(progress.elapsed))), "dim"),
     )
     footer = Text("  " + " · ".join(speech.workers(progress)), style="dim")
     rows: list[RenderableType] = [header, _bars(progress), footer]
