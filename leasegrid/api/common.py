@@ -119,7 +119,10 @@ def bounded_bytes(least: int, most: int) -> _ByteBounds:
 class Model(BaseModel):
     """The base of all models: camelCase names, unknown fields refused, unchangeable."""
 
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, frozen=True)
+    # Built at first use: a file seldom has all kinds, and what is built for one serves all below it.
+    model_config = ConfigDict(
+        extra="forbid", alias_generator=to_camel, populate_by_name=True, frozen=True, defer_build=True
+    )
 
 
 class ObjectMeta(Model):
