@@ -16,6 +16,8 @@ from tests.support import wat
 from tests.support.members import expect, leased, prepare, send_blob, send_blobs
 from tests.support.python_members import Script, ask, prepare_script
 
+pytestmark = pytest.mark.usefixtures("compiled_python")
+
 READ = """
 import os
 def tried(act):

@@ -14,6 +14,8 @@ from tests.support.members import leased
 from tests.support.python_members import Script, ask, prepare_script
 from tests.support.running import wait_until
 
+pytestmark = pytest.mark.usefixtures("compiled_python")
+
 FRESH = """
 import os, sys
 seen = globals().get("seen", 0) + 1

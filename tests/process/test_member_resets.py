@@ -18,6 +18,8 @@ from tests.support.locked import undeletable
 from tests.support.members import MemberRig, expect, leased, member, prepare, run
 from tests.support.python_members import Script, ask, prepare_script
 
+pytestmark = pytest.mark.usefixtures("compiled_python")
+
 MARKER = b"marker-of-the-former-holder"
 
 PLANT = """

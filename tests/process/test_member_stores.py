@@ -18,6 +18,8 @@ from tests.support.members import MemberRig, expect, leased
 from tests.support.python_members import Script, ask, prepare_script
 from tests.support.stores import MEBIBYTE, opened
 
+pytestmark = pytest.mark.usefixtures("compiled_python")
+
 FILES = 400
 
 MANY = f"""

@@ -43,7 +43,7 @@ class Script:
 
 
 async def encrypted_python() -> bytes:
-    """The interpreter's native code under `KEY`. Made by another process: this one has connections to keep alive."""
+    """The interpreter's native code under `KEY`, made once by another process."""
     if not _made:
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", _MAKE, stdout=subprocess.PIPE)
         code, _ = await process.communicate()
