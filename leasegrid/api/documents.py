@@ -77,7 +77,7 @@ def read_documents(text: str) -> tuple[list[Document], list[Problem]]:
     try:
         documents.extend(_documents(text))
     except yaml.MarkedYAMLError as error:
-        return _before(text, error), [_syntax(error)]
+        return _before(text, error), [_syntax(text, error)]
     except yaml.YAMLError as error:
         return [], [Problem(1, 1, (), f"is no YAML that can be read: {error}")]
     return documents, []
@@ -141,10 +141,12 @@ def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> Problem:
+def _syntax(text: str, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    return Problem(line, column, (), f"YAML cannot be read at line {line}, column {column}: {error.problem}")
+    found = text.split("\n")[line - 1 : line]
+    why = "a tab, where YAML indents with spaces" if found and found[0][column - 1 :][:1] == "\t" else error.problem
+    return Problem(line, column, (), f"YAML cannot be read at line {line}, column {column}: {why}")
 
 
 def _repeated(node: yaml.Node, path: Path, seen: set[int]) -> Iterator[Problem]:

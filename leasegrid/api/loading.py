@@ -144,6 +144,8 @@ class _Reader:
         except ValidationError as error:
             for one in error.errors(include_url=False):
                 path = self._field_path(tuple(one["loc"]))
+                if one["type"] == "too_short" and one["input"]:
+                    continue  # its items are faults of their own, and without them it is empty
                 bad.add(path)
                 self._note(path, self._version_fault() if path == ("apiVersion",) else explain(one, kind.model))
         findings = Findings(frozenset(bad))

@@ -97,6 +97,16 @@ def test_the_faults_of_all_documents_are_told_with_their_place() -> None:
             ("", "YAML cannot be read at line 2, column 1: did not find expected node content"),
             id="YAML that breaks off",
         ),
+        pytest.param(
+            "a:\n\tb: 1\n",
+            ("", "YAML cannot be read at line 2, column 1: a tab, where YAML indents with spaces"),
+            id="an indentation by tabs",
+        ),
+        pytest.param(
+            JOB.replace("{count: 2}", "{items: [one]}"),
+            ("spec.input.items[0]", "must be a mapping, is 'one'"),
+            id="a list of nothing but mistakes is not called empty as well",
+        ),
         pytest.param("a: \x00", ("", ""), id="bytes that YAML forbids"),
         pytest.param(
             POOL + "spec: {}\n",
