@@ -24,6 +24,9 @@ Exit status:
   130  interrupted (Ctrl-C); 143 terminated (SIGTERM); 129 terminal closed
 """
 
+_NO_THREAD = "can't start new thread"
+"""What the interpreter says, as a RuntimeError, where the operating system has its own word for processes."""
+
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @verbose_option
@@ -102,6 +105,9 @@ def _told(error: Exception, *, verbose: bool) -> int:
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"leasegrid: {where}{error.strerror or error}", err=True)
         return code_of_error(error)
+    if str(error) == _NO_THREAD:
+        click.echo("leasegrid: no more threads may be started (end others, or raise the limit: ulimit -u)", err=True)
+        return ExitCode.ENVIRONMENT
     if verbose:
         traceback.print_exception(error)
     name = type(error).__name__

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasklet_runner.wire.errors import StateDirectoryError
 from tasklet_runner.wire.work import BLOB_PIECE_BYTES, Blob
 
 
@@ -33,26 +35,48 @@ class BlobFile:
 
 
 class BlobWriter:
-    """Writes a new blob into a directory piece by piece, and knows its digest at the end."""
+    """Writes a new blob into a directory piece by piece, and knows its digest at the end.
+
+    Raises StateDirectoryError, and leaves nothing there, when the directory takes no more.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
         self._hash = hashlib.sha256()
-        self._file = path.open("wb")
+        try:
+            self._file = path.open("wb")
+        except OSError as error:
+            raise self._refused(error) from error
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
-        self._file.write(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self.abandon()
+            raise self._refused(error) from error
         self._hash.update(data)
         self.size += len(data)
 
     def finish(self) -> BlobFile:
         """Close the file; the blob is whole."""
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            self.abandon()
+            raise self._refused(error) from error
         return BlobFile(self.path, self._hash.hexdigest(), self.size)
 
     def abandon(self) -> None:
         """Close and delete what was written."""
-        self._file.close()
+        # Closing writes what is still buffered, for which there may be no room.
+        with suppress(OSError):
+            self._file.close()
         self.path.unlink(missing_ok=True)
+
+    def _refused(self, error: OSError) -> StateDirectoryError:
+        return StateDirectoryError(
+            f"{self.path.parent} takes no more: {error.strerror}",
+            remedy="free space there, or name a larger disk: XDG_STATE_HOME (what is kept), TMPDIR (scratch)",
+        )

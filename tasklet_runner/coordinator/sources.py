@@ -26,7 +26,7 @@ def reading(what: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError(f"{what} does not exist", remedy="correct the path, or create the file") from error
+        raise _not_found(what, error) from error
     except PermissionError as error:
         raise InputError(f"{what} may not be read: {error}", remedy="give yourself the right to read it") from error
     except IsADirectoryError as error:
@@ -37,6 +37,13 @@ def reading(what: str) -> Iterator[None]:
         raise InputError(
             f"{what} cannot be read: {error}", remedy="check the path or URI and the access to it"
         ) from error
+
+
+def _not_found(what: str, error: FileNotFoundError) -> InputError:
+    if isinstance(error.__cause__, OSError):
+        # fsspec says the same of a server that does not answer; what it knows of it stands in the cause.
+        return InputError(f"{what} cannot be read: {error.__cause__}", remedy="check the URI and the access to it")
+    return InputError(f"{what} cannot be found", remedy="correct the path, or create the file")
 
 
 def locate(uri: str, what: str) -> tuple[FileSystem, str]:

@@ -11,6 +11,24 @@ from tasklet_runner.coordinator.blobs import BlobFile
 from tasklet_runner.coordinator.code import CodeVault
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.work import CODE_KEY_INFO, Blob
+from tests.support.small_disk import run_on_small_disk
+
+FILL = """
+import sys
+from pathlib import Path
+from tasklet_runner.coordinator.blobs import BlobWriter
+from tasklet_runner.wire.errors import StateDirectoryError
+
+small = Path(sys.argv[1])
+writer = BlobWriter(small / "blob")
+try:
+    for _ in range(64):
+        writer.write(b"x" * 65536)
+    writer.finish()
+except StateDirectoryError as error:
+    print(error)
+print("left:", [path.name for path in small.iterdir()])
+"""
 
 
 def shared(vault: CodeVault, code: bytes) -> BlobFile:
@@ -58,3 +76,11 @@ def test_shared_code_that_does_not_fit_together_is_refused_and_leaves_nothing(tm
     with pytest.raises(ProtocolError):
         receipt.add(second)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_nothing_of_the_blob_stays(tmp_path: Path) -> None:
+    said = run_on_small_disk(FILL, tmp_path / "small", megabytes=1)
+
+    assert "small takes no more: " in said
+    assert "XDG_STATE_HOME" in said
+    assert said.endswith("left: []\n")

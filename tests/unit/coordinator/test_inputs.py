@@ -158,7 +158,7 @@ def test_a_file_that_vanishes_while_the_job_runs_fails_only_its_chunk(tmp_path: 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (LinesInput(source=Source(uri="/nowhere/text")), "/nowhere/text does not exist"),
+        (LinesInput(source=Source(uri="/nowhere/text")), "/nowhere/text cannot be found"),
         (LinesInput(source=Source(uri="/")), "/ is a directory"),
         (LinesInput(source=Source(uri="nosuch://text")), "nosuch://text cannot be read"),
         (LinesInput(source=Source(inline="text", digest="0" * 64)), f"the job says {'0' * 64}"),
