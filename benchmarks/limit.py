@@ -17,6 +17,7 @@ from tasklet_runner.sandbox.engine import new_engine
 
 MODULE = Path(__file__).with_name("line.wat")
 FUEL = 10_000_000_000
+PYTHON_FUEL = 100_000_000_000
 MEMORY = 256 * 1024 * 1024
 
 
@@ -53,9 +54,8 @@ def python_per_second(count: int, module: Path, source: str, processes: int = 2)
 
 def compile_once(module: Path) -> Path:
     """The module's native code in a temporary file, compiled by one process on one core."""
-    engine = _engine()
     with tempfile.NamedTemporaryFile(suffix=".cwasm", delete=False) as file:
-        file.write(wasmtime.Module.from_file(engine, str(module)).serialize())
+        file.write(wasmtime.Module.from_file(new_engine(), str(module)).serialize())
     return Path(file.name)
 
 
@@ -79,19 +79,23 @@ def _thin_loop(count: int) -> None:
     engine = new_engine()
     module = native.LinkedModule(engine, wasmtime.Module(engine, MODULE.read_text()))
     with _scratch() as folder:
-        settings = native.WasiSettings(
-            argv=native.char_array([b"line", b"argument"]),
-            env_names=native.char_array([b"NAME"]),
-            env_values=native.char_array([b"value"]),
-            stdout=f"{folder}/stdout".encode(),
-            stderr=f"{folder}/stderr".encode(),
-        )
-        stdout = os.open(f"{folder}/stdout", os.O_RDWR | os.O_CREAT)
+        settings = _settings(folder, [b"line", b"argument"])
+        stdout = os.open(settings.stdout, os.O_RDWR | os.O_CREAT)
         bounds = native.RunBounds(fuel=FUEL, memory=MEMORY, epochs=6000)
         for index in range(count):
             ending = module.run(native.build_wasi(settings, b"line %d" % index), bounds)
             assert ending.error is None
             assert os.pread(stdout, 4096, 0) == b"line %d\n" % index
+
+
+def _settings(folder: str, argv: list[bytes]) -> native.WasiSettings:
+    return native.WasiSettings(
+        argv=native.char_array(argv),
+        env_names=native.char_array([b"NAME"]),
+        env_values=native.char_array([b"value"]),
+        stdout=f"{folder}/stdout".encode(),
+        stderr=f"{folder}/stderr".encode(),
+    )
 
 
 def _plain_loop(count: int) -> None:
@@ -123,29 +127,13 @@ def _store(engine: wasmtime.Engine, stdin: str, stdout: str) -> wasmtime.Store:
 
 
 def _python_loop(code: Path, source: str, count: int) -> None:
-    engine = _engine()
-    linker = wasmtime.Linker(engine)
-    linker.define_wasi()
-    module = wasmtime.Module.deserialize_file(engine, str(code))
+    engine = new_engine()
+    module = native.LinkedModule(engine, wasmtime.Module.deserialize_file(engine, str(code)))
     with _scratch() as folder:
-        Path(f"{folder}/stdin").write_bytes(b"")
+        settings = _settings(folder, [b"python", b"-c", source.encode()])
+        stdout = os.open(settings.stdout, os.O_RDWR | os.O_CREAT)
+        bounds = native.RunBounds(fuel=PYTHON_FUEL, memory=MEMORY, epochs=6000)
         for _ in range(count):
-            _python_run(engine, linker, module, folder, source)
-
-
-def _python_run(
-    engine: wasmtime.Engine, linker: wasmtime.Linker, module: wasmtime.Module, folder: str, source: str
-) -> None:
-    store = _store(engine, f"{folder}/stdin", f"{folder}/stdout")
-    store.set_fuel(100_000_000_000)
-    wasi = wasmtime.WasiConfig()
-    wasi.argv = ["python", "-c", source]
-    wasi.stdin_file = f"{folder}/stdin"
-    wasi.stdout_file = f"{folder}/stdout"
-    store.set_wasi(wasi)
-    try:
-        linker.instantiate(store, module).exports(store)["_start"](store)  # type: ignore[operator]
-    except wasmtime.ExitTrap as ended:
-        if ended.code:
-            raise
-    assert Path(f"{folder}/stdout").read_bytes()
+            ending = module.run(native.build_wasi(settings, b""), bounds)
+            assert ending.error is None or getattr(ending.error, "code", 1) == 0
+            assert os.pread(stdout, 4096, 0)
