@@ -1,6 +1,5 @@
 """Calls to a store: put one large object from a file."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
@@ -55,7 +54,8 @@ async def _put(endpoint: str, grant: str, key: str, file: BinaryIO) -> ObjectInf
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+    # Read in the loop, not in a thread: a member's process forks its slots, and what it puts lies on its own tmpfs.
+    while piece := file.read(_PIECE_BYTES):
         yield piece
 
 
