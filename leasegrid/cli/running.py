@@ -6,6 +6,7 @@ from pathlib import Path
 from leasegrid.cli.documents import read_documents
 from leasegrid.cli.exits import ExitCode
 from leasegrid.cli.interrupts import raise_on_signals
+from leasegrid.cli.limits import check_limits
 from leasegrid.cli.places import check_directory, check_file
 from leasegrid.cli.preparing import not_on_one_machine, prepare
 from leasegrid.cli.requests import RunRequest
@@ -26,6 +27,7 @@ def run_files(request: RunRequest) -> int:
         check_directory(request.results)
     if request.timeline not in (None, "-"):
         check_file(Path(str(request.timeline)))
+    check_limits()
     # Only now, when all is well, and before the imports that follow: both processes import at the same time.
     from leasegrid.cli import early
 
