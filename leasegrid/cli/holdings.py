@@ -71,7 +71,7 @@ def _row(held: Holding, now: float) -> tuple[str, ...]:
 
 def _until(lease: KeptLease, now: float) -> str:
     if lease.expires is None:
-        return "its job has finished"
+        return "its job is run again"
     return f"in {words.duration(max(0.0, lease.expires - now))}"
 
 

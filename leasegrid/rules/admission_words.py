@@ -20,8 +20,8 @@ def why_never(claim: Claim, supplies: Sequence[Supply], usable: list[int]) -> Re
     return Refusal(
         claim.uid,
         AdmissionReason.UNSATISFIABLE,
-        f"minCount is {claim.minimum}, but {_pools(largest)} can never have more than {most} members",
-        "lower minCount, or raise spec.maxSize of the pool",
+        f"{_needed(claim.minimum)} at once, but {_pools(largest)} can never have more than {most}",
+        "lower minCount (of a Job: minParallelism), or raise spec.maxSize of the pool (on one machine: --workers)",
     )
 
 
@@ -64,9 +64,9 @@ def empty_pool(claim: Claim, supplies: Sequence[Supply], usable: list[int], free
     return Refusal(
         claim.uid,
         AdmissionReason.POOL_EMPTY,
-        f"{claim.minimum} members are needed at once, {_where(supplies, usable)} has {ready} ready{kept}",
-        f"raise spec.targetSize of the pool to at least {claim.minimum}, or give it an image that starts faster; "
-        "with onEmpty: Queue the lease waits instead",
+        f"{_needed(claim.minimum)} at once, {_where(supplies, usable)} has {ready} ready{kept}",
+        f"raise spec.targetSize of the pool to at least {claim.minimum} (on one machine: --workers), or give it an image "
+        "that starts faster; with onEmpty: Queue the lease waits instead",
     )
 
 
@@ -92,6 +92,10 @@ def behind(claim: Claim, position: int, length: int) -> Place:
     """The place of one that stands behind others."""
     message = f"position {position} of {length} in the queue for {claim.minimum} members"
     return Place(claim.uid, position, AdmissionReason.BEHIND_OTHERS, message)
+
+
+def _needed(count: int) -> str:
+    return "1 member is needed" if count == 1 else f"{count} members are needed"
 
 
 def _where(supplies: Sequence[Supply], usable: list[int]) -> str:

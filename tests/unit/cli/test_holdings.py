@@ -30,7 +30,7 @@ def test_the_table_says_what_is_held_until_when_and_by_whom() -> None:
     assert table(holdings, now=1000.0) == [
         "LEASE               RESOURCE  HOLDS            UNTIL                 USED BY",
         "fractal (outputs)   Block     3 chunks, 2 KiB  in 1 h                -",
-        "lab/slow (outputs)  Block     1 chunk, 2 KiB   its job has finished  process 17",
+        "lab/slow (outputs)  Block     1 chunk, 2 KiB   its job is run again  process 17",
     ]
 
 
