@@ -145,7 +145,9 @@ class RunSpec(Model):
         default=DEFAULT_PARALLELISM, description="Members wanted; with fewer to be had, it runs on those."
     )
     min_parallelism: Count = Field(default=1, description="Members without which it does not start.")
-    max_failed_chunks: Whole = Field(default=0, description="With more failed chunks the job has failed; the others still run.")
+    max_failed_chunks: Whole = Field(
+        default=0, description="With more failed chunks the job has failed; the others still run."
+    )
     lease: JobLease = Field(default=JobLease(), description="Where the workers come from.")
     retry: Retry = Field(default=Retry(), description="How often a chunk is tried again after a transient fault.")
     cache: Cache | None = Field(default=None, description="Results that outlive the job.")

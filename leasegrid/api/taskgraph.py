@@ -60,7 +60,9 @@ class Task(Model):
     depends_on: TaskNames = Field(default=(), description="Tasks that must succeed before this one starts.")
     shuffle: Shuffle | None = Field(default=None, description="Divides its outputs for the tasks that read it.")
     parallelism: Count | None = Field(default=None, description="Members for this task. Default: that of the graph.")
-    max_failed_chunks: Whole = Field(default=0, description="With more failed chunks the task has failed; the others still run.")
+    max_failed_chunks: Whole = Field(
+        default=0, description="With more failed chunks the task has failed; the others still run."
+    )
     retry: Retry | None = Field(default=None, description="Retries of this task. Default: those of the graph.")
 
 

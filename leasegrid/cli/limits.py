@@ -5,7 +5,7 @@ import resource
 from tasklet_runner.wire.errors import UnsupportedError
 
 ADDRESS_SPACE_BYTES = 80 * 1024**3
-"""The engine reserves 64.5 GiB of addresses in each worker, without using them; the rest is for all else in a process."""
+"""The engine reserves 64.5 GiB of addresses in each worker, without using them; the rest is for all else there."""
 
 
 def check_limits() -> None:
@@ -13,6 +13,6 @@ def check_limits() -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE_BYTES:
         raise UnsupportedError(
-            f"the limit on address space is {limit // 1024:,} KiB (ulimit -v), which the WebAssembly engine cannot do with",
+            f"the limit on address space is {limit // 1024:,} KiB (ulimit -v): too little for the WebAssembly engine",
             remedy="raise it (ulimit -v unlimited); to bound memory use a control group, or spec.tasklet.memory",
         )

@@ -65,8 +65,8 @@ def empty_pool(claim: Claim, supplies: Sequence[Supply], usable: list[int], free
         claim.uid,
         AdmissionReason.POOL_EMPTY,
         f"{_needed(claim.minimum)} at once, {_where(supplies, usable)} has {ready} ready{kept}",
-        f"raise spec.targetSize of the pool to at least {claim.minimum} (on one machine: --workers), or give it an image "
-        "that starts faster; with onEmpty: Queue the lease waits instead",
+        f"raise spec.targetSize of the pool to at least {claim.minimum} (on one machine: --workers), or give it an "
+        "image that starts faster; with onEmpty: Queue the lease waits instead",
     )
 
 

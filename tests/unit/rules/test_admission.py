@@ -197,7 +197,7 @@ def test_elastic_growth(claims: list[Claim], ready: int, expected: dict[str, lis
             claim("a", 20),
             [pool(1), pool(1, shape=LARGE), pool(1, "other", most=5)],
             AdmissionReason.UNSATISFIABLE,
-            ["20 members are needed", "more than 15 members", "spec.maxSize"],
+            ["20 members are needed", "never have more than 15", "spec.maxSize", "minParallelism"],
             id="its pools can never be so large",
         ),
         pytest.param(
