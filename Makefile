@@ -7,10 +7,10 @@ PURE := tests/unit/plan tests/unit/wire tests/unit/rules tests/unit/member
 SOURCES := leasegrid tasklet_runner tests benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format unit smoke process unhappy coverage bench examples clean
+.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11 (set PYTHON=python3.11 or newer)"; exit 1; }
@@ -44,10 +44,14 @@ lint: $(VENV)/.developed ## what pre-commit and CI run
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/codespell leasegrid tasklet_runner tests benchmarks tools docs examples *.md
 	@$(BIN)/python tools/house.py
+	@$(BIN)/python -m leasegrid.api.generate --check
 
 format: $(VENV)/.developed ## let ruff put the sources in order
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
 	@$(BIN)/ruff format --quiet $(SOURCES)
+
+generate: $(VENV)/.installed ## crds/ and docs/api.md from the models
+	@$(BIN)/python -m leasegrid.api.generate
 
 unit: $(VENV)/.developed ## the unit tier: Python and nothing else
 	@$(BIN)/python -m pytest -q tests/unit
@@ -62,6 +66,9 @@ smoke: $(VENV)/.developed ## a few tests on real processes
 
 process: $(VENV)/.developed ## every test on real member processes
 	@$(BIN)/python -m pytest -q tests/process
+
+integration: $(VENV)/.developed ## the API on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS)
+	@$(BIN)/python -m pytest -q tests/integration
 
 unhappy: $(VENV)/.developed ## every unhappy path beside the test that shows it
 	@$(BIN)/python -m pytest -q -m unhappy --paths tests

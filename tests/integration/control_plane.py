@@ -1,0 +1,195 @@
+"""A real Kubernetes control plane as processes: etcd, kube-apiserver and, when asked, kube-controller-manager.
+
+The binaries come from the folder in KUBEBUILDER_ASSETS, the convention of envtest (`setup-envtest use -p path`). All
+listen on loopback; all end, by their ids, with the plane, whose directory then is removed.
+"""
+
+import ctypes
+import json
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.integration.api_client import ApiClient
+
+TOKEN = "integration"  # noqa: S105 - the password of a server that lives for one test run, on loopback
+START_SECONDS = 60
+"""Generous: a server starts in 3 s on an idle machine."""
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """A running control plane: `api` speaks to it, `kubeconfig` and `assets` are for kubectl."""
+
+    assets: Path
+    directory: Path
+    api: ApiClient
+
+    @property
+    def kubeconfig(self) -> Path:
+        """A kubeconfig of the cluster's administrator."""
+        return self.directory / "kubeconfig"
+
+    def kubectl(self, *arguments: str, given: str | None = None) -> str:
+        """What kubectl prints; `given` is its stdin. A failure raises with what it said."""
+        command = [str(self.assets / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
+        # Its cache of what the server can do would outlive the server.
+        environment = {"HOME": str(self.directory), "PATH": "/usr/bin:/bin"}
+        ended = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {ended.stderr}")
+        return ended.stdout
+
+
+@contextmanager
+def running(assets: Path, *, controllers: bool = False) -> Iterator[ControlPlane]:
+    """A control plane for the time of a with block; `controllers`: with garbage collection and volumes too."""
+    with tempfile.TemporaryDirectory(prefix="leasegrid-plane-") as name:
+        directory, processes = Path(name), _Processes(assets, Path(name))
+        try:
+            yield _started(processes, assets, directory, controllers=controllers)
+        finally:
+            processes.end()
+
+
+def _started(processes: "_Processes", assets: Path, directory: Path, *, controllers: bool) -> ControlPlane:
+    store, peers, door = free_ports(3)
+    key = directory / "accounts.key"
+    key.write_bytes(_private_key())
+    (directory / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
+    processes.start("etcd", *_etcd_flags(directory, store, peers))
+    processes.start("kube-apiserver", *_server_flags(directory, store, door, key))
+    certificate = directory / "certs" / "apiserver.crt"
+    api = ApiClient(f"https://127.0.0.1:{door}", TOKEN, certificate)
+    plane = ControlPlane(assets, directory, api)
+    processes.wait_for(api)
+    plane.kubeconfig.write_text(json.dumps(_kubeconfig(api.address, certificate)))
+    if controllers:
+        processes.start("kube-controller-manager", *_controller_flags(plane, key, certificate))
+    return plane
+
+
+def _etcd_flags(directory: Path, store: int, peers: int) -> list[str]:
+    return [
+        f"--data-dir={directory / 'etcd'}",
+        f"--listen-client-urls=http://127.0.0.1:{store}",
+        f"--advertise-client-urls=http://127.0.0.1:{store}",
+        f"--listen-peer-urls=http://127.0.0.1:{peers}",
+        "--unsafe-no-fsync",
+    ]
+
+
+def _server_flags(directory: Path, store: int, door: int, key: Path) -> list[str]:
+    return [
+        f"--etcd-servers=http://127.0.0.1:{store}",
+        f"--cert-dir={directory / 'certs'}",
+        f"--secure-port={door}",
+        "--bind-address=127.0.0.1",
+        f"--service-account-key-file={key}",
+        f"--service-account-signing-key-file={key}",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--token-auth-file={directory / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        "--service-cluster-ip-range=10.96.0.0/16",
+    ]
+
+
+def _controller_flags(plane: ControlPlane, key: Path, certificate: Path) -> list[str]:
+    return [
+        f"--kubeconfig={plane.kubeconfig}",
+        f"--service-account-private-key-file={key}",
+        f"--root-ca-file={certificate}",
+        "--enable-hostpath-provisioner",
+        "--leader-elect=false",
+        "--secure-port=0",
+    ]
+
+
+def _kubeconfig(address: str, certificate: Path) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "plane",
+        "clusters": [{"name": "plane", "cluster": {"server": address, "certificate-authority": str(certificate)}}],
+        "users": [{"name": "admin", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "plane", "context": {"cluster": "plane", "user": "admin", "namespace": "default"}}],
+    }
+
+
+def _private_key() -> bytes:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(encoding, form, serialization.NoEncryption())
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class _Processes:
+    """The processes of a plane, each with a log of its own; ended in the reverse order of their start."""
+
+    def __init__(self, assets: Path, directory: Path) -> None:
+        self._assets = assets
+        self._directory = directory
+        self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def start(self, name: str, *flags: str) -> None:
+        with self._log(name).open("wb") as log:
+            # Ends with the tests also when these are killed and clean up nothing.
+            process = subprocess.Popen(
+                [str(self._assets / name), *flags],
+                stdout=log,
+                stderr=log,
+                cwd=self._directory,
+                preexec_fn=_die_with_tests,
+            )
+        self._started.append((name, process))
+
+    def wait_for(self, api: ApiClient) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not api.is_ready():
+            for name, process in self._started:
+                if process.poll() is not None:
+                    raise RuntimeError(f"{name} ended with {process.returncode}: {self._last_words(name)}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"kube-apiserver is not ready: {self._last_words('kube-apiserver')}")
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        for _, process in reversed(self._started):
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _log(self, name: str) -> Path:
+        return self._directory / f"{name}.log"
+
+    def _last_words(self, name: str) -> str:
+        return self._log(name).read_text(errors="replace")[-2000:]
+
+
+def _die_with_tests() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
