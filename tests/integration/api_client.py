@@ -47,7 +47,7 @@ class ApiClient:
     def ask(self, method: str, path: str, body: object = None, content: str = "application/json") -> Answer:
         """Send a request with a JSON body, if any, and read the JSON answer."""
         status, data, warnings = self._ask(method, path, body, content)
-        return Answer(status, json.loads(data), warnings)
+        return Answer(status, _parsed(data), warnings)
 
     def _ask(self, method: str, path: str, body: object, content: str) -> tuple[int, bytes, tuple[str, ...]]:
         request = urllib.request.Request(  # noqa: S310 - the address is ours
@@ -63,3 +63,12 @@ class ApiClient:
         except urllib.error.HTTPError as refusal:
             with refusal:
                 return refusal.code, refusal.read(), ()
+
+
+def _parsed(data: bytes) -> Body:
+    """The JSON in a body. Of a group that it does not serve yet the server speaks in plain text."""
+    try:
+        body: Body = json.loads(data)
+    except ValueError:
+        return {"message": data.decode(errors="replace")}
+    return body
