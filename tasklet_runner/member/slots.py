@@ -19,6 +19,7 @@ from tasklet_runner.member.frames import Frame
 from tasklet_runner.member.progress import Progress, Running, Tally
 from tasklet_runner.member.slot_process import SlotWiring, become_slot
 from tasklet_runner.member.slot_wire import EXIT_SCRATCH_FAILED, FROM_SLOT, TO_SLOT, SlotAnswer, SlotProgram, Verb
+from tasklet_runner.member.verdicts import MAX_FAILED_LOADS, cannot_load, death_of, taints
 from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Outcome, Result
@@ -31,8 +32,6 @@ MAX_QUEUED_FRAMES = 256
 
 STANDING_SECONDS = 10.0
 """A fresh slot that does not answer by then cannot be used."""
-
-TAINTING_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGSYS})
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,7 @@ class Slot:
         self._stopping = False
         self._judged: Running | None = None
         self._sequence = 0
+        self._failed_loads = 0
         self._answers: dict[int, asyncio.Future[Fault | None]] = {}
         self._standing: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -270,6 +270,7 @@ class Slot:
         self._gone += self.progress.tally()
         self.progress.clear()
         self._judge(status, running[1] if running else None)
+        self._count_loads(status)
         await self._report(self._judged)
         if self._stopping or not self._stood():
             return
@@ -278,6 +279,12 @@ class Slot:
         for number, program in self._home.programs.items():
             self._send_program(number, program)
         self._pass_on()
+
+    def _count_loads(self, status: int) -> None:
+        self._failed_loads = self._failed_loads + 1 if self._answers and not self._killed_by_us else 0
+        if self._failed_loads >= MAX_FAILED_LOADS:
+            for number in list(self._answers):
+                self._answer(number, cannot_load(self.number, status))
 
     def _stood(self) -> bool:
         """False for a process that ended before its first word: another one would do the same."""
@@ -307,14 +314,8 @@ class Slot:
             self._judged = running if running == self._judged else None
             return
         self._judged = running
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        how = f"was killed by {signal.Signals(number).name}" if number else f"ended with {os.WEXITSTATUS(status)}"
-        self._verdict = Fault(
-            kind=FaultKind.DISCONNECTED,
-            message=f"slot {self.number} {how} while the tasklet ran",
-            remedy="it is tried again elsewhere; if it goes on, give members more memory (resources.memory)",
-        )
-        if number in TAINTING_SIGNALS:
+        self._verdict = death_of(self.number, status)
+        if taints(status):
             self._home.on_taint()
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_SCRATCH_FAILED:
             self._verdict = None

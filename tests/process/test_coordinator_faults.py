@@ -88,7 +88,7 @@ def test_a_bad_module_fails_all_chunks_at_once_with_one_message(tmp_path: Path) 
             report = await one.run(plan(stage(CountInput(count=100_000))))
             assert report.progress.stages[0].failed == 100_000
             assert [failure.fault.kind for failure in report.failures] == [FaultKind.BAD_MODULE]
-            assert "all of main: BadModule: no _start (build a command)" in report.message
+            assert "all of main: BadModule: the inline source of main: no _start (build a command)" in report.message
             assert one.fabric.held == 0
 
     asyncio.run(scenario())
