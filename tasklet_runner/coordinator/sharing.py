@@ -5,6 +5,7 @@ kept from an earlier job is tried at the first member before it goes to the othe
 only be compiled anew everywhere.
 """
 
+import time
 from dataclasses import dataclass, field
 
 from tasklet_runner.coordinator.blobs import BlobFile
@@ -14,14 +15,21 @@ from tasklet_runner.coordinator.programs import ReadyProgram
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.work import Blob, Prepare, Prepared
 
+LONG_COMPILE_SECONDS = 1.0
+"""A compilation is mentioned when it takes longer."""
+
 
 @dataclass
 class _Module:
-    """One module: its code, whether a member has confirmed it (or has none to share), and who waits."""
+    """One module: its code, whether a member has confirmed it (or has none to share), and who waits.
+
+    `asked_at`: the monotonic second at which `compiler` was asked.
+    """
 
     code: BlobFile | None
     settled: bool = False
     compiler: Handle | None = None
+    asked_at: float = 0.0
     waiting: list[tuple[Handle, int, ReadyProgram]] = field(default_factory=list)
 
 
@@ -35,6 +43,15 @@ class CodeSharing:
         self._received: dict[Handle, BlobFile] = {}
         self._asked: dict[tuple[Handle, int], str] = {}
         self.compile_milliseconds = 0
+
+    @property
+    def compiles_long(self) -> bool:
+        """True while a member is at a module's first compilation and people may wonder what they wait for."""
+        since = time.monotonic() - LONG_COMPILE_SECONDS
+        return any(
+            module.compiler is not None and module.code is None and module.asked_at < since
+            for module in self._modules.values()
+        )
 
     def welcome(self, handle: Handle) -> None:
         """A new member gets the job's code key. Raises ProtocolError when its sealing key is none."""
@@ -51,7 +68,7 @@ class CodeSharing:
         if module.settled:
             self._announce(handle, number, ready, share=False)
         elif module.compiler is None:
-            module.compiler = handle
+            module.compiler, module.asked_at = handle, time.monotonic()
             self._announce(handle, number, ready, share=True)
         else:
             module.waiting.append((handle, number, ready))
@@ -102,7 +119,7 @@ class CodeSharing:
     def _elect(self, module: _Module) -> None:
         if module.waiting:
             handle, number, ready = module.waiting.pop(0)
-            module.compiler = handle
+            module.compiler, module.asked_at = handle, time.monotonic()
             self._announce(handle, number, ready, share=True)
 
     def _module(self, digest: str) -> _Module:

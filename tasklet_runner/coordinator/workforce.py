@@ -48,8 +48,11 @@ class Workforce:
 
     @property
     def waiting_because(self) -> str:
-        """Why there are fewer members than wanted, if the fabric said so."""
-        return "; ".join(sorted({group.waiting_because for group in self.groups.values() if group.waiting_because}))
+        """Why chunks wait, if the fabric said so or a long compilation is under way."""
+        reasons = {group.waiting_because for group in self.groups.values() if group.waiting_because}
+        if self._sharing.compiles_long:
+            reasons.add("a member compiles the tasklet's module, once")
+        return "; ".join(sorted(reasons))
 
     def begin(self, runs: Iterable[StageRun]) -> None:
         """A wave starts: members prepare its programs."""

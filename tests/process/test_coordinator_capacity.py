@@ -27,6 +27,23 @@ def test_a_run_waits_for_capacity_and_says_why(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_long_compilation_is_said_and_a_short_one_is_not(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, Script(seconds_to_compile=1.6)) as one:
+
+            async def look(coordinator: Coordinator) -> None:
+                await asyncio.sleep(0.3)
+                assert coordinator.progress().waiting_because == ""
+                await asyncio.sleep(1.0)
+                assert "compiles the tasklet's module" in coordinator.progress().waiting_because
+
+            report = await one.run(plan(), look)
+            assert report.complete
+            assert report.progress.waiting_because == ""
+
+    asyncio.run(scenario())
+
+
 def test_nothing_is_bound_below_min_parallelism(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with rig(tmp_path, members=2) as one:

@@ -55,6 +55,7 @@ class Script:
     run: Callable[[Task], Outcome] = echo
     seconds_per_task: float = 0.0
     prepare_fault: Fault | None = None
+    seconds_to_compile: float = 0.0
     put: Callable[[Grant], Stored] = field(default=lambda grant: Stored(grant.index, grant.attempt))
 
 
@@ -176,6 +177,7 @@ class ScriptedMember:
             return
         code = b""
         if message.share and not message.code:
+            await asyncio.sleep(self.script.seconds_to_compile)
             code = b"code of " + message.program.module.encode()
             digest = hashlib.sha256(code).hexdigest()
             await socket.send_bytes(encode(Blob(digest, len(code), 0, code)))
