@@ -65,13 +65,16 @@ def leases(as_json: bool) -> int:
 @click.argument("job", metavar="[NAMESPACE/]JOB")
 @click.argument("directory", type=_PATH, metavar="DIR")
 @click.option("--release", is_flag=True, help="Release the store of an interrupted job too: it cannot go on then.")
+@click.option("--layout", type=click.Choice(["ByIndex", "ByPath"]), help="Another layout than the job's own.")
 @verbose_option
-def results(job: str, directory: Path, release: bool) -> int:
+def results(job: str, directory: Path, release: bool, layout: str | None) -> int:
     """Write the kept outputs of JOB into DIR. The store of a finished job is released then."""
     from leasegrid.cli.exporting import export_kept
+    from tasklet_runner.plan.types import Layout
 
     namespace, _, name = job.rpartition("/")
-    return export_kept(namespace or "default", name, directory, release=release)
+    chosen = Layout(layout) if layout else None
+    return export_kept(namespace or "default", name, directory, release=release, layout=chosen)
 
 
 @click.command()

@@ -68,10 +68,11 @@ async def inline_outputs(store: JobStore, plan: Plan) -> tuple[Output, ...]:
     return tuple(outputs)
 
 
-def export_kept(namespace: str, name: str, directory: Path, *, release: bool) -> int:
+def export_kept(namespace: str, name: str, directory: Path, *, release: bool, layout: Layout | None) -> int:
     """`leasegrid results`: write the outputs of a job that the state directory keeps; returns the exit status.
 
-    The store of a finished job is released then; that of an interrupted one, which can go on, only with `release`.
+    `layout` None: the job's own; another one serves where two chunks wrote one path. The store of a finished job is
+    released then; that of an interrupted one, which can go on, only with `release`.
     """
     check_directory(directory)
     state = StateDirectory.default()
@@ -79,7 +80,7 @@ def export_kept(namespace: str, name: str, directory: Path, *, release: bool) ->
         state.reap(time.time())
         volume = _held(state, namespace, name)
         try:
-            exported, finished = asyncio.run(_export(volume, directory))
+            exported, finished = asyncio.run(_export(volume, directory, layout))
         except BaseException:
             volume.release()
             raise
@@ -105,14 +106,17 @@ def _held(state: StateDirectory, namespace: str, name: str) -> Volume:
     return state.hold_job(namespace, name)
 
 
-async def _export(volume: Volume, directory: Path) -> tuple[Exported, bool]:
+async def _export(volume: Volume, directory: Path, layout: Layout | None) -> tuple[Exported, bool]:
     # A quota bounds what is written, and nothing is.
     store = DiskStore.open(volume.store, uid="export", quota_bytes=0, term=volume.term)
     try:
         written = await store.get_value(PLAN)
         if written is None:
             raise StateDirectoryError(f"the store in {volume.store} has no plan", remedy="run the job again")
-        exported = await export_outputs(store, msgspec.json.decode(written, type=Plan), directory)
+        plan = msgspec.json.decode(written, type=Plan)
+        if layout is not None:
+            plan = msgspec.structs.replace(plan, output=msgspec.structs.replace(plan.output, layout=layout))
+        exported = await export_outputs(store, plan, directory)
         return exported, await store.get_value(FINISHED) is not None
     finally:
         await store.close()

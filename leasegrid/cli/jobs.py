@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from leasegrid.cli.endings import INTERRUPTED, Ending, Kept
+from leasegrid.cli.endings import INTERRUPTED, Ending, Kept, total
 from leasegrid.cli.exits import may_go_on
 from leasegrid.cli.exporting import export_outputs, inline_outputs
 from leasegrid.cli.requests import RunRequest
@@ -107,6 +107,9 @@ class JobRun:
         if not resumable:
             ending = await self._fetched(ending, hold)
         if ending.exported is not None and not ending.trouble:
+            await drop_store(self._surface.state, hold)
+            return ending
+        if not resumable and not total(ending.report.progress.stages).succeeded:
             await drop_store(self._surface.state, hold)
             return ending
         kept = await self._kept(hold, until=None if resumable else time.time() + self._plan.output.retain_seconds)

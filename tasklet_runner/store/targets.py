@@ -56,7 +56,7 @@ def _collision(path: str, first: int, second: int) -> ResultsError:
     who = f"chunks {first} and {second} both have" if first != second else f"chunk {first} has twice"
     return ResultsError(
         f"{who} an output at {path!r}; nothing was written",
-        remedy="let each chunk write its own names, or use spec.output.layout: ByIndex",
+        remedy="let each chunk write its own names, or use spec.output.layout: ByIndex (--layout for kept outputs)",
     )
 
 

@@ -212,3 +212,35 @@ def test_the_leases_of_a_file_wait_for_the_first_members_of_its_own_pools(tmp_pa
     assert "lease mine: 1 of 1 members" in ended.error
     assert "lease second: 1 of 1 members" in ended.error
     assert nothing_is_left(place)
+
+
+@pytest.mark.unhappy("two chunks write one path: both are named, nothing is lost, another layout takes them")
+def test_outputs_that_collide_by_path_are_kept_and_taken_by_index(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    file = cli_jobs.write(
+        place,
+        cli_jobs.job("same", "  output: {layout: ByPath}\n", module="writer.wasm").replace(
+            "writer.wasm}", "writer.wasm}, outputFiles: Always"
+        ),
+    )
+    (tmp_path / "writer.wasm").write_bytes(wat.write_files(1))
+
+    ended = run_leasegrid(place, "run", file, "--results", str(tmp_path / "out"))
+    taken = run_leasegrid(place, "results", "same", str(tmp_path / "out"), "--layout", "ByIndex")
+
+    assert ended.code == 4, str(ended)
+    assert "--layout" in ended.out + ended.error
+    assert taken.code == 0, str(taken)
+    assert len(list((tmp_path / "out").glob("*/stdout"))) == 3
+
+
+def test_a_job_without_one_success_keeps_nothing(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    file = cli_jobs.write(place, cli_jobs.job("broken", module="broken.wasm"))
+    (tmp_path / "broken.wasm").write_bytes(wat.trap())
+
+    ended = run_leasegrid(place, "run", file)
+
+    assert ended.code == 1, str(ended)
+    assert "kept" not in ended.out
+    assert run_leasegrid(place, "leases").out.startswith("nothing is held")
