@@ -42,6 +42,8 @@ class Coordinator:
         self._execution = Execution(plan, surroundings, self._note)
         self._workforce = self._execution.workforce
         self._workforce.on_broken = self._break
+        # A run may be over between two ticks; its picture still shows who worked.
+        self._workforce.on_members = self._note
 
     async def run(self) -> RunReport:
         """Execute the plan; returns however it ends. What the surroundings refuse becomes the report's reason and

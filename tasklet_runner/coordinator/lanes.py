@@ -34,8 +34,11 @@ class Lane:
 
     @property
     def remaining(self) -> int:
-        """Chunks that still need a slot, -1 while the stage's input is being read."""
-        return self.outstanding if self.run.fed else -1
+        """Chunks that still need a slot; while the stage's input is being read, at most so many, or -1: unknown."""
+        if self.run.fed:
+            return self.outstanding
+        total = self.run.source.total
+        return total if total < 0 else max(0, total - self.run.succeeded - self.run.failed)
 
     @property
     def may_grow(self) -> bool:

@@ -39,6 +39,7 @@ class Workforce:
         self.notices: list[str] = []
         self.receipts: list[Receipt] = []
         self.on_broken: Callable[[BaseException], None] = lambda _: None
+        self.on_members: Callable[[], None] = lambda: None
         self._plan = plan
         self._surroundings = surroundings
         self._dispatcher = dispatcher
@@ -92,6 +93,7 @@ class Workforce:
         self._sharing.welcome(handle)
         self._prepare(handle)
         self._dispatcher.add(handle)
+        self.on_members()
 
     def received(self, handle: Handle, message: ToHolder) -> None:
         """One message of a member."""

@@ -58,7 +58,7 @@ def test_each_chunk_has_an_interpreter_of_its_own(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_the_same_script_and_input_use_the_same_fuel_on_two_members(tmp_path: Path) -> None:
+def test_the_same_script_and_input_use_the_same_fuel_on_two_members_but_for_a_file_time(tmp_path: Path) -> None:
     async def fuel(root: Path) -> int:
         root.mkdir()
         async with leased(root) as (_, _client, connection):
