@@ -160,12 +160,13 @@ def test_at_the_deadline_with_fabric_and_holder_killed_slots_are_dead_and_everyt
     )
     assert doomed.stdout is not None
     words = json.loads(doomed.stdout.readline())
-    doomed.kill()
-    doomed.wait(PATIENCE_SECONDS)
-    doomed.stdout.close()
+    # Before the kill: a connection that closes has its slots killed and forked anew.
     children = Path(f"/proc/{words['member']}/task/{words['member']}/children")
     processes = [Path(f"/proc/{pid}") for pid in (words["member"], words["zygote"], *children.read_text().split())]
     assert len(processes) == 4
+    doomed.kill()
+    doomed.wait(PATIENCE_SECONDS)
+    doomed.stdout.close()
     patience = words["left"] + PATIENCE_SECONDS
     wait_until(lambda: not any(path.exists() for path in processes), patience, "the deadline")
     assert not list(tmp_path.iterdir())
