@@ -113,6 +113,9 @@ class Engine:
         self._restarts += 1
         if self._closing or self._restarts > MAX_RESTARTS:
             return
+        # What was ordered while it was ending was ordered of a dead zygote: nobody will ever tell of it.
+        for member in self.parts.roster.all():
+            self._keeper.lost(member, "its zygote has ended")
         self.parts.zygote = Zygote(self.parts.runtime)
         self._listen_to_zygote()
         self._event.set()
