@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from tasklet_runner.plan.types import CacheSettings
+from tasklet_runner.store.transactions import transaction
 from tasklet_runner.wire.errors import StoreError
 
 DATABASE = "cache.db"
@@ -103,7 +104,7 @@ class ResultCache:
 
     def _prepare(self) -> None:
         self._connection.executescript(_SCHEMA)
-        with self._transaction():
+        with transaction(self._connection):
             self._evict()
 
     def _get(self, key: str) -> bytes | None:
@@ -117,7 +118,7 @@ class ResultCache:
             for key, value in values.items()
             if len(value) <= self._settings.size
         ]
-        with self._transaction():
+        with transaction(self._connection):
             self._connection.executemany(
                 "UPDATE entries SET used=? WHERE key=?", [(used, key) for key, used in touched.items()]
             )
@@ -140,16 +141,6 @@ class ResultCache:
 
     def _used(self) -> int:
         return int(self._connection.execute("SELECT value FROM counters WHERE name='bytes'").fetchone()[0])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
 
 
 def _connect(directory: Path) -> sqlite3.Connection:

@@ -5,14 +5,14 @@ Writes do not wait for the disk (`synchronous=NORMAL`: a power cut may take the 
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from tasklet_runner.store.protocol import CommitRecord
+from tasklet_runner.store.transactions import transaction
 from tasklet_runner.wire.errors import ObjectConflictError
 
 DATABASE = "index.db"
@@ -95,7 +95,7 @@ class Index:
             QuotaReachedError: the new objects have more than `room` bytes.
             ObjectConflictError: an object is there with other bytes.
         """
-        with self._transaction():
+        with transaction(self._connection):
             fresh = self._insert(rows)
             added = sum(row.size for row in fresh)
             if added > room:
@@ -152,17 +152,6 @@ class Index:
 
     def _counter(self, name: str) -> int:
         return int(self._connection.execute("SELECT value FROM counters WHERE name=?", (name,)).fetchone()[0])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        finally:
-            # SQLite has rolled back by itself after some failures, a full disk among them.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
 
     def _insert(self, rows: Sequence[ObjectRow]) -> Sequence[ObjectRow]:
         self._connection.execute("SAVEPOINT objects")
