@@ -57,6 +57,13 @@ class Binder:
                 record.unverified[one.member.name] = None
         return freed
 
+    def give_back(self, record: LeaseRecord, held: Sequence[Held]) -> "asyncio.Task[list[Freed]]":
+        """Free members of a lease that goes on; its end, which may come meanwhile, waits for what they did."""
+        task = asyncio.create_task(self.release(record, held))
+        record.collecting.add(task)
+        task.add_done_callback(record.collecting.discard)
+        return task
+
     def collect(self, record: LeaseRecord, held: Held) -> None:
         """A member has ended the lease by itself: ask it, beside, what it did; it remembers only its last lease."""
         task = asyncio.create_task(self._collect(record, held))

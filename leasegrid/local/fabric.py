@@ -142,7 +142,7 @@ class LocalFabric:
         leaving = [record.held.pop(name) for name in give_back if name in record.held]
         record.touch()
         if leaving:
-            await parts.binder.release(record, leaving)
+            await asyncio.shield(parts.binder.give_back(record, leaving))
             parts.write_down(record)
         parts.changed()
         return record.view(parts.signer, parts.clock.now())
@@ -154,7 +154,7 @@ class LocalFabric:
         held = record.held.pop(member, None)
         if held is not None:
             record.touch()
-            for freed in await parts.binder.release(record, [held]):
+            for freed in await asyncio.shield(parts.binder.give_back(record, [held])):
                 if freed.unverified:
                     parts.kill(freed.member)
                     record.unverified.pop(member, None)

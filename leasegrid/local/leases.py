@@ -52,7 +52,7 @@ class LeaseRecord:
     waiting_because: str = ""
     counters: Counters = field(default_factory=Counters)
     scratch_bytes: int = 0
-    collecting: set[asyncio.Task[None]] = field(default_factory=set)
+    collecting: set[asyncio.Task[object]] = field(default_factory=set)
     ending: asyncio.Task[Receipt] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _signed: tuple[str, ...] = ()

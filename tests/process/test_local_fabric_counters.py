@@ -48,3 +48,16 @@ def test_an_expired_lease_says_what_was_done_under_it(tmp_path: Path) -> None:
             assert receipt.unverified == ()
 
     asyncio.run(story())
+
+
+def test_members_that_are_being_given_back_as_the_lease_ends_stand_in_the_receipt_too(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with local_fabric(tmp_path) as fabric:
+            view = await worked(fabric, 60)
+            leaving = asyncio.create_task(fabric.resize(view.uid, 0, tuple(member.name for member in view.members)))
+            await asyncio.sleep(0)
+            receipt = await fabric.release(view.uid)
+            await leaving
+            assert (receipt.tasklets, len(receipt.members)) == (6, 2)
+
+    asyncio.run(story())
