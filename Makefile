@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 PURE := tests/unit/plan tests/unit/wire tests/unit/rules tests/unit/member
-SOURCES := leasegrid tasklet_runner tests benchmarks tools
+SOURCES := leasegrid tasklet_runner operator tests benchmarks tools
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples clean
@@ -42,7 +42,7 @@ lint: $(VENV)/.developed ## what pre-commit and CI run
 	@$(BIN)/ruff format --check --quiet $(SOURCES) || { echo "run: make format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/codespell leasegrid tasklet_runner tests benchmarks tools docs examples *.md
+	@$(BIN)/codespell leasegrid tasklet_runner operator tests benchmarks tools docs examples *.md
 	@$(BIN)/python tools/house.py
 	@$(BIN)/python -m leasegrid.api.generate --check
 
