@@ -1,1 +1,1 @@
-"""What both fabrics do with members and leases: binding, admission at work, deadlines, endings; one engine per namespace."""
+"""What both fabrics do with leases: binding, admission at work, deadlines, endings; one engine per namespace."""

@@ -7,21 +7,22 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from leasegrid.api.pool import InstancePool
-from leasegrid.local.binding import Binder
-from leasegrid.local.claims import Claims
-from leasegrid.local.endings import Endings
+from leasegrid.leasing.binding import Binder
+from leasegrid.leasing.engine import LeaseEngine
+from leasegrid.leasing.parts import Parts
+from leasegrid.leasing.roster import Member, Roster
+from leasegrid.leasing.signing import Signer, SteadyClock
 from leasegrid.local.hints import HintListener
-from leasegrid.local.keeper import Keeper
 from leasegrid.local.launching import Launched
 from leasegrid.local.machine import Machine, read_machine
-from leasegrid.local.parts import Parts
+from leasegrid.local.parts import Books, LocalParts
 from leasegrid.local.pools import Pools
+from leasegrid.local.processes import Processes
 from leasegrid.local.provisioning import Provisioner
-from leasegrid.local.roster import Roster
 from leasegrid.local.runtime import reap_stale
-from leasegrid.local.signing import Signer, SteadyClock
 from leasegrid.local.state import StateDirectory
-from leasegrid.local.zygote import Zygote
+from leasegrid.local.zygote import Zygote, ZygoteEvent
+from tasklet_runner.wire.member import MemberState
 
 RELEASE_SECONDS = 5.0
 """Leases that are not released by then are left to the end of their members, which follows."""
@@ -57,56 +58,69 @@ class Engine:
         self._closing = False
         self._background: list[asyncio.Task[object]] = []
         self.remains: tuple[int, ...] = ()
-        self.parts = _assemble(state, settings, launched, self._event.set)
-        self.claims = Claims(self.parts)
-        self.endings = Endings(self.parts)
-        self._provisioner = Provisioner(self.parts)
-        self._keeper = Keeper(self.parts, self.claims, self._provisioner, self.endings)
-        self._listener = HintListener(launched.runtime.hints, self._keeper.hinted)
+        self.local = _assemble(state, settings, launched, self._event.set)
+        self._provisioner = Provisioner(self.local)
+        self.leases = LeaseEngine(self.local.shared, self._provisioner)
+        self._listener = HintListener(launched.runtime.hints, self.leases.keeper.hinted)
 
     def begin(self) -> None:
         """Order the first members and keep everything from now on."""
         self._listen_to_zygote()
-        self._keeper.pass_once()
+        self.leases.keeper.pass_once()
         self._background = [
-            asyncio.create_task(self._keeper.run(self._event), name="keeper"),
+            asyncio.create_task(self.leases.keeper.run(self._event), name="keeper"),
             asyncio.create_task(asyncio.to_thread(reap_stale, self._environment), name="reap stale runs"),
         ]
 
     async def end(self) -> None:
         """Release every lease, end every process, remove the runtime directory; bounded in time."""
         self._closing = True
-        endings = [self.endings.begin(record, "Closed") for record in self.parts.table.live()]
+        parts = self.local.shared
+        endings = [self.leases.endings.begin(record, "Closed") for record in parts.table.live()]
         if endings:
             await asyncio.wait(endings, timeout=RELEASE_SECONDS)
         await self._stop_keeping()
-        await asyncio.gather(*(member.hang_up() for member in self.parts.roster.all()))
-        killed = await self.parts.zygote.close(END_SECONDS)
+        await asyncio.gather(*(member.hang_up() for member in parts.roster.all()))
+        killed = await self.local.processes.zygote.close(END_SECONDS)
         self.remains = (*self.remains, *killed)
-        self.parts.runtime.remove()
+        self.local.processes.runtime.remove()
 
     async def _stop_keeping(self) -> None:
         for task in self._background[:1]:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         self._listener.close()
-        await self.claims.close()
         await self._provisioner.close()
-        await self._keeper.close()
-        await self.parts.binder.close()
-        await asyncio.gather(*self.parts.tasks, return_exceptions=True)
+        await self.leases.close()
 
     def _listen_to_zygote(self) -> None:
-        zygote = self.parts.zygote
-        zygote.attach(self._keeper.heard, partial(self._zygote_ended, zygote))
+        zygote = self.local.processes.zygote
+        zygote.attach(self._heard, partial(self._zygote_ended, zygote))
+
+    def _heard(self, event: ZygoteEvent) -> None:
+        member = self.local.shared.roster.find(event.spawned or event.failed or event.exited)
+        if member is None:
+            return
+        if event.spawned:
+            self.local.processes.spawned(member, event.pid)
+            self._event.set()
+        else:
+            self._lost(member, event.cause or f"its process ended with status {event.status}")
+
+    def _lost(self, member: Member, cause: str) -> None:
+        if member.state is MemberState.WARMING and not member.retiring:
+            words = self.local.processes.zygote.last_words()
+            self._provisioner.failed(member, f"{member.name}: {cause}{': ' if words else ''}{words}")
+        self.local.processes.gone(member)
+        self.leases.keeper.lost(member)
 
     def _zygote_ended(self, zygote: Zygote, cause: str) -> None:
         """Without it nobody tells of members that end: they are given up together, and all begins anew."""
         if self._closing:
             return
-        for member in self.parts.roster.all():
-            self._keeper.lost(member, cause)
-        self.parts.background(self._restart(zygote))
+        for member in self.local.shared.roster.all():
+            self._lost(member, cause)
+        self.local.shared.background(self._restart(zygote))
 
     async def _restart(self, ended: Zygote) -> None:
         self.remains = (*self.remains, *await ended.close(END_SECONDS))
@@ -114,25 +128,29 @@ class Engine:
         if self._closing or self._restarts > MAX_RESTARTS:
             return
         # What was ordered while it was ending was ordered of a dead zygote: nobody will ever tell of it.
-        for member in self.parts.roster.all():
-            self._keeper.lost(member, "its zygote has ended")
-        self.parts.zygote = Zygote(self.parts.runtime)
+        for member in self.local.shared.roster.all():
+            self._lost(member, "its zygote has ended")
+        self.local.processes.zygote = Zygote(self.local.processes.runtime)
         self._listen_to_zygote()
         self._event.set()
 
 
-def _assemble(state: StateDirectory, settings: LocalSettings, launched: Launched, changed: Callable[[], None]) -> Parts:
+def _assemble(
+    state: StateDirectory, settings: LocalSettings, launched: Launched, changed: Callable[[], None]
+) -> LocalParts:
     clock = SteadyClock()
     roster = Roster(asyncio.get_running_loop().time())
     signer = Signer(state.key, clock)
-    return Parts(
-        state=state,
-        runtime=launched.runtime,
-        zygote=launched.zygote,
-        pools=Pools.build(settings.machine or read_machine(), settings.workers, settings.pools),
+    pools = Pools.build(settings.machine or read_machine(), settings.workers, settings.pools)
+    processes = Processes(launched.runtime, launched.zygote, roster, signer.public)
+    shared = Parts(
+        pools=pools.by_name,
         roster=roster,
         binder=Binder(roster, signer),
         signer=signer,
         clock=clock,
+        ledger=Books(state, clock),
+        host=processes,
         changed=changed,
     )
+    return LocalParts(shared, pools, processes)

@@ -6,18 +6,16 @@ from typing import Self
 
 import msgspec
 
+from leasegrid.leasing.leases import LeaseRecord
+from leasegrid.leasing.pools import Pool
+from leasegrid.leasing.roster import MemberPoint
 from leasegrid.local.engine import END_SECONDS, Engine, LocalSettings
 from leasegrid.local.launching import launch
-from leasegrid.local.leases import LeaseRecord
-from leasegrid.local.pools import Pool
-from leasegrid.local.roster import MemberPoint
 from leasegrid.local.runtime import RuntimeDirectory
 from leasegrid.local.state import StateDirectory, new_uid
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
 from tasklet_runner.plan.types import Requirements
-from tasklet_runner.wire.errors import LeaseEndedError, UnsupportedError
-
-WATCH_SECONDS = 10.0
+from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError, UnsupportedError
 
 
 class PoolStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,25 +47,25 @@ class LocalFabric:
     @property
     def runtime(self) -> RuntimeDirectory:
         """The run's own directory, for sockets and scratch of its other parts."""
-        return self._running.parts.runtime
+        return self._running.local.processes.runtime
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Where this machine gives less than the pools of the file ask for."""
-        return tuple(self._running.parts.pools.warnings)
+        return tuple(self._running.local.pools.warnings)
 
     @property
     def timeline(self) -> tuple[MemberPoint, ...]:
         """How the counts of members changed since the start."""
-        return tuple(self._running.parts.roster.timeline)
+        return tuple(self._running.local.shared.roster.timeline)
 
     def statistics(self) -> PoolStatistics:
         """A snapshot, cheap enough for ten a second."""
-        parts = self._running.parts
-        pools = parts.pools.by_name.values()
+        parts = self._running.local.shared
+        pools = parts.pools.values()
         return PoolStatistics(
             members=parts.roster.counts(),
-            leases=len(parts.table.live()),
+            leases=len(parts.table),
             troubles=tuple(f"{pool.name}: {pool.failures.message}" for pool in pools if pool.failures.count),
         )
 
@@ -95,76 +93,35 @@ class LocalFabric:
         """Bind members; see `Fabric.acquire`. A request without pools is served by the default pool, or by members of
         its own shape that are made for it.
         """
-        parts = self._running.parts
-        record = parts.table.of_request(request.request_id)
-        if record is None:
-            record = self._enter(request)
-            parts.changed()
-            self._running.claims.run()
+        leases = self._running.leases
+        record = leases.parts.table.of_request(request.request_id) or self._enter(request)
         try:
             await asyncio.shield(record.settled)
-        except asyncio.CancelledError:
+        except LeaseGridError:
+            # Nobody learns its uid, and the same request may be tried again.
+            leases.parts.table.forget(record)
             raise
-        except BaseException:
-            self._fail(record)
-            raise
-        return record.view(parts.signer, parts.clock.now())
+        return leases.view(record)
 
     async def watch(self, uid: str, version: int) -> LeaseView:
         """See `Fabric.watch`."""
-        parts = self._running.parts
-        record = parts.table.find(uid)
-        try:
-            async with asyncio.timeout(WATCH_SECONDS):
-                while record.version <= version and not record.ended:
-                    await record.changed.wait()
-        except TimeoutError:
-            pass
-        return record.view(parts.signer, parts.clock.now())
+        return await self._running.leases.watch(uid, version)
 
     async def renew(self, uid: str) -> LeaseView:
-        """See `Fabric.renew`. The deadline never passes acquisition + maxLifetimeSeconds."""
-        parts = self._running.parts
-        record = self._live(uid)
-        deadline = min(parts.clock.now() + record.request.ttl_seconds, record.last_deadline)
-        if deadline > record.deadline:
-            record.deadline = deadline
-            parts.deadlines.set(uid, deadline)
-            parts.write_down(record)
-            record.touch()
-        return record.view(parts.signer, parts.clock.now())
+        """See `Fabric.renew`."""
+        return await self._running.leases.renew(uid)
 
     async def resize(self, uid: str, count: int, give_back: tuple[str, ...] = ()) -> LeaseView:
         """See `Fabric.resize`."""
-        parts = self._running.parts
-        record = self._live(uid)
-        record.wanted = count
-        leaving = [record.held.pop(name) for name in give_back if name in record.held]
-        record.touch()
-        if leaving:
-            await asyncio.shield(parts.binder.give_back(record, leaving))
-            parts.write_down(record)
-        parts.changed()
-        return record.view(parts.signer, parts.clock.now())
+        return await self._running.leases.resize(uid, count, give_back)
 
     async def report_lost(self, uid: str, member: str, reason: str) -> LeaseView:
-        """See `Fabric.report_lost`. A member that answers is reset and used again, one that does not is killed."""
-        parts = self._running.parts
-        record = self._live(uid)
-        held = record.held.pop(member, None)
-        if held is not None:
-            record.touch()
-            for freed in await asyncio.shield(parts.binder.give_back(record, [held])):
-                if freed.unverified:
-                    parts.kill(freed.member)
-                    record.unverified.pop(member, None)
-            parts.write_down(record)
-            parts.changed()
-        return record.view(parts.signer, parts.clock.now())
+        """See `Fabric.report_lost`."""
+        return await self._running.leases.report_lost(uid, member, reason)
 
     async def release(self, uid: str, reason: str = "Finished") -> Receipt:
         """See `Fabric.release`."""
-        return await asyncio.shield(self._running.endings.begin(self._running.parts.table.find(uid), reason))
+        return await self._running.leases.release(uid, reason)
 
     async def close(self) -> None:
         """Release every lease, end every process, remove the runtime directory. A second call waits for the first."""
@@ -181,53 +138,28 @@ class LocalFabric:
         return self._engine
 
     def _enter(self, request: LeaseRequest) -> LeaseRecord:
-        parts = self._running.parts
         pools, provisioned = self._pools_of(request)
-        now = parts.clock.now()
-        record = LeaseRecord(
-            uid=new_uid(),
-            request=request,
-            arrived=asyncio.get_running_loop().time(),
-            pools=pools,
-            provisioned=provisioned,
-            acquired=now,
-            deadline=now + min(request.ttl_seconds, request.max_lifetime_seconds),
-            wanted=request.count,
-            settled=asyncio.get_running_loop().create_future(),
-        )
-        parts.write_down(record)
-        parts.table.add(record)
-        return record
+        return self._running.leases.enter(new_uid(), request, pools, provisioned=provisioned)
 
     def _pools_of(self, request: LeaseRequest) -> tuple[tuple[str, ...], bool]:
         """The pools that may serve a request, and whether members are made for it."""
-        parts = self._running.parts
+        pools = self._running.local.pools
         needs = Requirements(request.slots, request.memory, request.cpu_features)
         if request.pools:
-            unknown = [name for name in request.pools if name not in parts.pools.by_name]
+            unknown = [name for name in request.pools if name not in pools.by_name]
             if unknown:
                 raise UnsupportedError(
                     f"{request.purpose or 'the lease'} names the pool {unknown[0]}, which this run does not have",
                     remedy="add the InstancePool to the file, or leave poolRefs away for the default pool",
                 )
             provision = request.on_empty == "Provision"
-            own = (parts.pools.pool_for(needs, request.purpose or "the lease").name,) if provision else ()
+            own = (pools.pool_for(needs, request.purpose or "the lease").name,) if provision else ()
             return tuple(dict.fromkeys((*own, *request.pools))), provision or any(
-                self._first_come(parts.pools.by_name[name]) for name in request.pools
+                self._first_come(pools.by_name[name]) for name in request.pools
             )
-        pool = parts.pools.pool_for(needs, request.purpose or "the lease")
+        pool = pools.pool_for(needs, request.purpose or "the lease")
         return (pool.name,), self._first_come(pool) or pool.spec.target_size == 0 or request.on_empty == "Provision"
 
     def _first_come(self, pool: Pool) -> bool:
         """A claim that comes while the pool's very first members warm up waits for them: they are made for this run."""
-        return pool.name not in self._running.parts.roster.warmed and not pool.failures.count
-
-    def _fail(self, record: LeaseRecord) -> None:
-        self._running.parts.table.forget(record)
-        self._running.endings.begin(record, record.ended or "Failed")
-
-    def _live(self, uid: str) -> LeaseRecord:
-        record = self._running.parts.table.find(uid)
-        if record.ended:
-            raise LeaseEndedError(f"the lease {record.request.request_id} has ended: {record.ended}", remedy="acquire")
-        return record
+        return pool.name not in self._running.local.shared.roster.warmed and not pool.failures.count

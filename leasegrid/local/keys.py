@@ -1,4 +1,6 @@
-"""The fabric's own Ed25519 pair, kept in the state directory: PKCS #8 in PEM (RFC 5958), mode 0600."""
+"""Ed25519 pairs kept in the state directory, the fabric's own and those of holders: PKCS #8 in PEM (RFC 5958), mode
+0600.
+"""
 
 import os
 import secrets
@@ -10,17 +12,24 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tasklet_runner.wire.errors import StateDirectoryError
 
+FABRIC = "the fabric's key"
+"""How messages name the key of the fabric."""
 
-def fabric_key(path: Path) -> Ed25519PrivateKey:
-    """The key at this path; made, durable, when there is none.
+
+def fabric_key(path: Path, what: str = FABRIC) -> Ed25519PrivateKey:
+    """The key at this path; made, durable, when there is none. `what`: how messages name it.
 
     Raises StateDirectoryError when others may read it, when it is somebody else's, or when it is no such key.
     """
     try:
-        content = _checked_content(path)
+        return kept_key(path, what)
     except FileNotFoundError:
-        content = private_file(path, _new_pem())
-    return _parsed(path, content)
+        return _parsed(path, private_file(path, _new_pem()), what)
+
+
+def kept_key(path: Path, what: str = FABRIC) -> Ed25519PrivateKey:
+    """The key at this path. Raises FileNotFoundError when there is none, else as `fabric_key` does."""
+    return _parsed(path, _checked_content(path, what), what)
 
 
 def private_file(path: Path, content: bytes) -> bytes:
@@ -46,40 +55,40 @@ def _new_pem() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _checked_content(path: Path) -> bytes:
+def _checked_content(path: Path, what: str) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise StateDirectoryError(
-            f"the fabric's key {path} cannot be read: {error.strerror}",
+            f"{what} {path} cannot be read: {error.strerror}",
             remedy=f"make it a readable file of your own, or delete it: chmod 600 {path}",
         ) from error
     with os.fdopen(descriptor, "rb") as file:
-        _check_rights(path, os.fstat(descriptor))
+        _check_rights(path, os.fstat(descriptor), what)
         return file.read(4096)
 
 
-def _check_rights(path: Path, found: os.stat_result) -> None:
+def _check_rights(path: Path, found: os.stat_result, what: str) -> None:
     if found.st_uid != os.geteuid():
         raise StateDirectoryError(
-            f"the fabric's key {path} belongs to user {found.st_uid}",
+            f"{what} {path} belongs to user {found.st_uid}",
             remedy="use a state directory of your own: set XDG_STATE_HOME",
         )
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise StateDirectoryError(
-            f"the fabric's key {path} has mode {stat.S_IMODE(found.st_mode):04o}: others can read it",
+            f"{what} {path} has mode {stat.S_IMODE(found.st_mode):04o}: others can read it",
             remedy=f"chmod 600 {path}; if others may have read it, delete it and a new one is made",
         )
 
 
-def _parsed(path: Path, content: bytes) -> Ed25519PrivateKey:
+def _parsed(path: Path, content: bytes, what: str) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError) as error:
         raise StateDirectoryError(
-            f"the fabric's key {path} is damaged: {error}", remedy="delete it and a new one is made"
+            f"{what} {path} is damaged: {error}", remedy="delete it and a new one is made"
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise StateDirectoryError(f"{path} is no Ed25519 key", remedy="delete it and a new one is made")

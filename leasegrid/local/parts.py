@@ -1,51 +1,37 @@
-"""What the parts of the fabric share: one value instead of globals."""
+"""What the parts of the local fabric share: the engine's own, and what belongs to one machine."""
 
-import asyncio
-import os
-import signal
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from leasegrid.local.binding import Binder
+from leasegrid.leasing.leases import LeaseRecord
+from leasegrid.leasing.parts import Parts
+from leasegrid.leasing.signing import SteadyClock
 from leasegrid.local.books import LeaseRow, Resource
-from leasegrid.local.deadlines import DeadlineHeap
-from leasegrid.local.leases import LeaseRecord, LeaseTable
 from leasegrid.local.pools import Pools
-from leasegrid.local.roster import Member, Roster
-from leasegrid.local.runtime import RuntimeDirectory
-from leasegrid.local.signing import Signer, SteadyClock
+from leasegrid.local.processes import Processes
 from leasegrid.local.state import StateDirectory
-from leasegrid.local.zygote import Zygote, session_processes
+from tasklet_runner.fabric.protocol import Receipt
 
 
-@dataclass
-class Parts:
-    """One fabric's own things. `changed` says that something is different and a decision may be due."""
+@dataclass(frozen=True)
+class LocalParts:
+    """`shared` is the engine's; `pools` knows the machine's room, `processes` the members' processes."""
 
-    state: StateDirectory
-    runtime: RuntimeDirectory
-    zygote: Zygote
+    shared: Parts
     pools: Pools
-    roster: Roster
-    binder: Binder
-    signer: Signer
-    clock: SteadyClock
-    changed: Callable[[], None]
-    table: LeaseTable = field(default_factory=LeaseTable)
-    deadlines: DeadlineHeap = field(default_factory=DeadlineHeap)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    processes: Processes
 
-    def background(self, work: Coroutine[None, None, None]) -> None:
-        """Do it beside; the fabric waits for it when it closes."""
-        task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+
+class Books:
+    """Implements `Ledger` in the state directory."""
+
+    def __init__(self, state: StateDirectory, clock: SteadyClock) -> None:
+        self._state = state
+        self._clock = clock
 
     def write_down(self, record: LeaseRecord) -> None:
         """The lease as it is now, into the books."""
         request = record.request
-        self.state.books.write(
+        self._state.books.write(
             LeaseRow(
                 uid=record.uid,
                 resource=Resource.CPU,
@@ -60,8 +46,6 @@ class Parts:
             )
         )
 
-    def kill(self, member: Member) -> None:
-        """SIGKILL a member that does not answer, if its process is still one of this run's."""
-        if member.pid and member.pid in session_processes(self.zygote.pid):
-            with suppress(ProcessLookupError):
-                os.kill(member.pid, signal.SIGKILL)
+    def close_account(self, record: LeaseRecord, receipt: Receipt) -> None:
+        """The receipt, into the books."""
+        self._state.books.end(record.uid, self._clock.now(), receipt)

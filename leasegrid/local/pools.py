@@ -8,12 +8,12 @@ for the other.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from leasegrid.api.enums import OperatingMode, Reuse
+from leasegrid.api.enums import Reuse
 from leasegrid.api.pool import InstancePool, InstancePoolSpec, MemberResources, Refill
+from leasegrid.leasing.pools import Pool
+from leasegrid.leasing.roster import Shape
 from leasegrid.local.machine import Machine
-from leasegrid.local.roster import Shape
 from leasegrid.rules.choosing import satisfies, unmet
-from leasegrid.rules.pool_state import NO_FAILURES, Bucket, FailureHistory, PoolCondition
 from tasklet_runner.plan.types import Requirements
 from tasklet_runner.wire.errors import UnsupportedError
 
@@ -25,29 +25,6 @@ WARMUP_SECONDS = 60
 """A local member is ready after some milliseconds; one that takes this long hangs."""
 
 LOCAL_REFILL = Refill(max_per_second=1000, burst=1000)
-
-
-@dataclass(eq=False)
-class Pool:
-    """A pool as it is kept. `shares_room`: its members come out of the machine's common room.
-
-    `starved`: a newcomer waits for a member that the room does not hold yet. `bucket`, `failures` and `conditions` are
-    what the sizing rule said last.
-    """
-
-    name: str
-    spec: InstancePoolSpec
-    shape: Shape
-    shares_room: bool = False
-    starved: bool = False
-    bucket: Bucket | None = None
-    failures: FailureHistory = NO_FAILURES
-    conditions: tuple[PoolCondition, ...] = ()
-
-    @property
-    def draining(self) -> bool:
-        """True when it takes no claims any more."""
-        return self.spec.operating_mode is OperatingMode.DRAINING
 
 
 @dataclass

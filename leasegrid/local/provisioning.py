@@ -7,20 +7,16 @@ members of the others are retired to make room for it.
 import asyncio
 import time
 
-from leasegrid.local.claims import wants
-from leasegrid.local.leases import LeaseRecord
-from leasegrid.local.parts import Parts
-from leasegrid.local.pools import MEBI, Pool, Room
-from leasegrid.local.roster import Member, Shape
-from leasegrid.local.zygote import SpawnOrder
+from leasegrid.leasing.leases import LeaseRecord
+from leasegrid.leasing.pools import Pool
+from leasegrid.leasing.roster import Member, Shape
+from leasegrid.local.parts import LocalParts
+from leasegrid.local.pools import Room
 from leasegrid.rules.pool_sizing import size_pool
 from leasegrid.rules.pool_state import Observed, PoolDecision
 from leasegrid.rules.reasons import RetireReason, WarmupFailure
 from leasegrid.rules.refill import note_failure
 from tasklet_runner.wire.member import MemberState
-
-INTERPRETER_BYTES = 256 * MEBI
-"""A member takes so much off its memory for itself before it divides the rest among its slots."""
 
 _UNANSWERING = frozenset({RetireReason.WARMUP_TIMEOUT, RetireReason.FENCED})
 """Such a member is killed: it accepts no `retire`."""
@@ -29,8 +25,10 @@ _UNANSWERING = frozenset({RetireReason.WARMUP_TIMEOUT, RetireReason.FENCED})
 class Provisioner:
     """Applies the sizing rule to every pool."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, local: LocalParts) -> None:
+        self._parts = local.shared
+        self._pools = local.pools
+        self._processes = local.processes
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self) -> float | None:
@@ -38,7 +36,7 @@ class Provisioner:
         waiting = self._waiting()
         room = self._room_left()
         looks = []
-        for pool in sorted(self._parts.pools.by_name.values(), key=lambda pool: _turn(waiting.get(pool.name, []))):
+        for pool in sorted(self._parts.pools.values(), key=lambda pool: _turn(waiting.get(pool.name, []))):
             lacking = sum(record.missing - record.binding for record in waiting.get(pool.name, []))
             decision = self._decide(pool, lacking)
             newcomers = any(not record.settled.done() for record in waiting.get(pool.name, []))
@@ -49,7 +47,7 @@ class Provisioner:
 
     def failed(self, member: Member, cause: str) -> None:
         """A member ended before it was ever ready: its pool waits longer and longer before the next."""
-        pool = self._parts.pools.by_name[member.pool]
+        pool = self._parts.pools[member.pool]
         now = asyncio.get_running_loop().time()
         pool.failures = note_failure(pool.failures, WarmupFailure.CRASH, cause, now)
 
@@ -60,19 +58,19 @@ class Provisioner:
     def _waiting(self) -> dict[str, list[LeaseRecord]]:
         """The leases that lack members, by the pool that makes members for them."""
         found: dict[str, list[LeaseRecord]] = {}
-        for record in self._parts.table.live():
-            if wants(record) and record.missing > record.binding:
+        for record in sorted(self._parts.table.wanting(), key=lambda record: record.arrived):
+            if record.missing > record.binding:
                 found.setdefault(record.pools[0], []).append(record)
         return found
 
     def _room_left(self) -> Room:
-        room = self._parts.pools.room()
+        room = self._pools.room()
         for member in self._sharing():
             room.take(member.shape)
         return room
 
     def _sharing(self) -> list[Member]:
-        pools = self._parts.pools.by_name
+        pools = self._parts.pools
         return [member for member in self._parts.roster.all() if pools[member.pool].shares_room]
 
     def _decide(self, pool: Pool, waiting: int) -> PoolDecision:
@@ -89,10 +87,10 @@ class Provisioner:
 
     def _create(self, pool: Pool, wanted_count: int, room: Room, *, newcomers: bool) -> None:
         if not pool.shares_room:
-            self._fork(pool, wanted_count)
+            self._processes.order(pool.name, pool.shape, wanted_count)
             return
         count = min(wanted_count, room.fits(pool.shape))
-        self._fork(pool, count)
+        self._processes.order(pool.name, pool.shape, count)
         room.take(pool.shape, count)
         pool.starved = newcomers and count < wanted_count
         if pool.starved:
@@ -112,34 +110,6 @@ class Provisioner:
             self._end(member)
         room.take(pool.shape, lacking)
 
-    def _fork(self, pool: Pool, count: int) -> None:
-        members = [self._order(pool) for _ in range(count)]
-        if members:
-            self._parts.zygote.spawn([self._spawn_order(member) for member in members])
-
-    def _order(self, pool: Pool) -> Member:
-        number = self._parts.roster.next_number()
-        endpoint = f"unix://{self._parts.runtime.member_socket(number)}"
-        now = asyncio.get_running_loop().time()
-        member = Member(f"{pool.name}-{number}", number, pool.name, pool.shape, endpoint, now)
-        self._parts.roster.add(member)
-        return member
-
-    def _spawn_order(self, member: Member) -> SpawnOrder:
-        shape = member.shape
-        return SpawnOrder(
-            name=member.name,
-            listen=member.endpoint,
-            fabric_key=self._parts.signer.public,
-            scratch=str(self._parts.runtime.member_scratch(member.number)),
-            slots=shape.slots,
-            memory=shape.memory + shape.tmpfs + INTERPRETER_BYTES,
-            tmpfs=shape.tmpfs,
-            notify=f"unix://{self._parts.runtime.hints}",
-            reuse=shape.reuse,
-            cpu=shape.cpu,
-        )
-
     def _retire(self, pool: Pool, decision: PoolDecision) -> None:
         for retirement in decision.retire:
             member = self._parts.roster.find(retirement.name)
@@ -149,7 +119,7 @@ class Provisioner:
                 self.failed(member, f"{member.name} was not ready after {pool.spec.warmup_grace_seconds} s")
             if retirement.reason in _UNANSWERING or member.state is MemberState.WARMING:
                 member.retiring = True
-                self._parts.kill(member)
+                self._processes.kill(member)
             else:
                 self._end(member)
 

@@ -1,4 +1,4 @@
-from leasegrid.local.deadlines import DeadlineHeap
+from leasegrid.leasing.deadlines import DeadlineHeap
 
 
 def test_leases_come_due_in_the_order_of_their_deadlines() -> None:

@@ -2,12 +2,9 @@
 
 import asyncio
 
-from leasegrid.local.leases import LeaseRecord
-from leasegrid.local.parts import Parts
+from leasegrid.leasing.leases import LeaseRecord
+from leasegrid.leasing.parts import Parts
 from tasklet_runner.fabric.protocol import Receipt
-
-GONE_SECONDS = 1.0
-"""A member that was killed is seen to be gone within so long, or it stands in the receipt as unverified."""
 
 
 class Endings:
@@ -23,6 +20,8 @@ class Endings:
             record.ending = asyncio.create_task(self._end(record), name=f"end {record.uid}")
             self._parts.deadlines.drop(record.uid)
             record.touch()
+            for child in self._parts.table.children(record.request.request_id):
+                self.begin(child, "ParentReleased")
         return record.ending
 
     async def _end(self, record: LeaseRecord) -> Receipt:
@@ -45,18 +44,12 @@ class Endings:
             unverified=tuple(record.unverified),
             counters=record.counters,
         )
-        self._parts.state.books.end(record.uid, now, receipt)
+        self._parts.ledger.close_account(record, receipt)
         self._parts.changed()
         return receipt
 
     async def _verify(self, record: LeaseRecord) -> None:
-        """On one machine there is a last word: a member that does not answer is killed, and its pool replaces it."""
         silent = [member for name in record.unverified if (member := self._parts.roster.find(name)) is not None]
-        for member in silent:
-            self._parts.kill(member)
         if silent:
-            waits = [asyncio.ensure_future(member.gone.wait()) for member in silent]
-            _, pending = await asyncio.wait(waits, timeout=GONE_SECONDS)
-            for wait in pending:
-                wait.cancel()
+            await self._parts.host.vanish(record, silent)
         record.unverified = {member.name: None for member in silent if not member.gone.is_set()}

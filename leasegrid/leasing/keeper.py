@@ -1,18 +1,18 @@
-"""The fabric's one loop: deadlines, admission at once, pool plans at most ten times a second.
+"""The engine's one loop: deadlines, admission at once, pool plans at most ten times a second.
 
-Level-triggered: hints and exits only say that something may be different; every pass looks at everything.
+Level-triggered: hints and exits only say that something may be different; every pass looks at everything that may
+want something.
 """
 
 import asyncio
 import math
+from collections.abc import Coroutine
 
-from leasegrid.local.claims import Claims
-from leasegrid.local.endings import Endings
-from leasegrid.local.leases import LeaseRecord
-from leasegrid.local.parts import Parts
-from leasegrid.local.provisioning import Provisioner
-from leasegrid.local.roster import Member, take_hint
-from leasegrid.local.zygote import ZygoteEvent
+from leasegrid.leasing.claims import Claims
+from leasegrid.leasing.endings import Endings
+from leasegrid.leasing.leases import LeaseRecord
+from leasegrid.leasing.parts import Parts, Planner
+from leasegrid.leasing.roster import Member, take_hint
 from tasklet_runner.wire.member import Hint, MemberState
 
 PLAN_SECONDS = 0.1
@@ -29,18 +29,18 @@ MAX_REST_SECONDS = 1.0
 
 
 class Keeper:
-    """Runs until closed. `woken` is what every part calls when something has changed."""
+    """Keeps one engine until it is closed."""
 
-    def __init__(self, parts: Parts, claims: Claims, provisioner: Provisioner, endings: Endings) -> None:
+    def __init__(self, parts: Parts, claims: Claims, planner: Planner, endings: Endings) -> None:
         self._parts = parts
         self._claims = claims
-        self._provisioner = provisioner
+        self._planner = planner
         self._endings = endings
         self._planned_at = -PLAN_SECONDS
         self._plan_due = True
         self._look_at = 0.0
         self._ask_at = 0.0
-        self._asked: dict[int, float] = {}
+        self._asked: dict[str, float] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
     async def run(self, event: asyncio.Event) -> None:
@@ -60,13 +60,13 @@ class Keeper:
         """One look at everything; returns in how many seconds the next is due."""
         now = asyncio.get_running_loop().time()
         for uid in self._parts.deadlines.due(self._parts.clock.now()):
-            self._endings.begin(self._parts.table.find(uid), "Expired")
-        timeout_at = self._claims.run()
+            self._expire(uid)
+        claims_at = self._claims.run()
         plan_in = self._plan(now)
         rests = [self._ask(now), plan_in]
         self._parts.roster.note(now)
-        if timeout_at is not None:
-            rests.append(timeout_at - now)
+        if claims_at is not None:
+            rests.append(claims_at - now)
         if (deadline := self._parts.deadlines.next()) is not None:
             rests.append(deadline - self._parts.clock.now())
         return max(0.0, min(rests))
@@ -84,29 +84,16 @@ class Keeper:
                 # That it is claimed, whoever bound it knows; fifty such words must not cost fifty looks at everything.
                 self._parts.changed()
 
-    def heard(self, event: ZygoteEvent) -> None:
-        """The zygote said something."""
-        member = self._parts.roster.find(event.spawned or event.failed or event.exited)
-        if member is None:
-            return
-        if event.spawned:
-            member.pid = event.pid
-        else:
-            self.lost(member, event.cause or f"its process ended with status {event.status}")
-        self._parts.changed()
-
-    def lost(self, member: Member, cause: str) -> None:
-        """A member's process is gone: its lease loses it, its pool fills the place."""
-        if member.state is MemberState.WARMING and not member.retiring:
-            words = self._parts.zygote.last_words()
-            self._provisioner.failed(member, f"{member.name}: {cause}{': ' if words else ''}{words}")
+    def lost(self, member: Member) -> None:
+        """A member is gone: its lease loses it, its pool fills the place."""
         self._parts.roster.remove(member.name)
-        self._asked.pop(member.number, None)
+        self._asked.pop(member.name, None)
         self._parts.background(member.hang_up())
-        record = self._record_of(member)
+        record = self._parts.table.get(member.lease)
         if record is not None and record.held.pop(member.name, None) is not None:
-            self._parts.write_down(record)
+            self._parts.ledger.write_down(record)
             record.touch()
+        self._parts.changed()
 
     async def close(self) -> None:
         """Ask nobody any more."""
@@ -114,20 +101,33 @@ class Keeper:
             task.cancel()
         await asyncio.gather(*self._asking, return_exceptions=True)
 
-    def _record_of(self, member: Member) -> LeaseRecord | None:
-        return next((record for record in self._parts.table.live() if record.uid == member.lease), None)
+    def _expire(self, uid: str) -> None:
+        record = self._parts.table.get(uid)
+        if record is not None:
+            self._beside(self._expire_unless_renewed(record))
+
+    async def _expire_unless_renewed(self, record: LeaseRecord) -> None:
+        """The member decides: the holder may have renewed where this engine did not hear of it."""
+        left = await self._parts.binder.seconds_left(record)
+        if left > 0 and not record.ended:
+            record.deadline = min(self._parts.clock.now() + left, record.last_deadline)
+        if record.ended or record.deadline > self._parts.clock.now():
+            self._parts.deadlines.set(record.uid, record.deadline)
+            self._parts.changed()
+        else:
+            self._endings.begin(record, "Expired")
 
     def _free_if_ended(self, member: Member, before: MemberState) -> None:
-        """A member that reset itself under a lease (a fault of its own) has left it."""
+        """A member that reset itself under a lease (its deadline, or a fault of its own) has left it."""
         if before is not MemberState.CLAIMED or member.state is MemberState.CLAIMED:
             return
-        record = self._record_of(member)
+        record = self._parts.table.get(member.lease)
         held = record.held.pop(member.name, None) if record is not None else None
         if record is not None and held is not None:
             self._parts.binder.collect(record, held)
             member.lease = ""
             self._parts.roster.file(member)
-            self._parts.write_down(record)
+            self._parts.ledger.write_down(record)
             record.touch()
 
     def _plan(self, now: float) -> float:
@@ -136,7 +136,7 @@ class Keeper:
             if due_in > 0:
                 return due_in
             self._planned_at, self._plan_due = now, False
-            look_again = self._provisioner.run()
+            look_again = self._planner.run()
             self._look_at = now + (look_again if look_again is not None else MAX_REST_SECONDS)
         return max(0.0, self._look_at - now)
 
@@ -150,20 +150,27 @@ class Keeper:
         """Ask members that were silent for too long; returns in how many seconds the next one will have been."""
         due_in = SILENCE_SECONDS
         for member in self._parts.roster.all():
-            asked = self._asked.get(member.number, 0.0)
+            if not member.started:
+                continue
+            asked = self._asked.get(member.name, 0.0)
             left = max(member.since, asked) + _patience(member, asked) - now
-            if member.pid and left <= 0:
-                self._asked[member.number] = now
-                task = asyncio.create_task(self._ask_one(member))
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
-            elif member.pid:
+            if left <= 0:
+                self._asked[member.name] = now
+                self._beside(self._ask_one(member))
+            else:
                 due_in = min(due_in, left)
         return due_in
 
     async def _ask_one(self, member: Member) -> None:
+        before = member.state
         if await self._parts.binder.ask(member):
+            self._free_if_ended(member, before)
             self._parts.changed()
+
+    def _beside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
 
 def _patience(member: Member, asked: float) -> float:

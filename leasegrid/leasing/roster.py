@@ -1,4 +1,4 @@
-"""Who there is: the member processes of this run, by name and by pool, and which of them can be bound."""
+"""Who there is: the members of one namespace, by name and by pool, and which of them can be bound."""
 
 import asyncio
 from collections import Counter
@@ -13,7 +13,7 @@ from tasklet_runner.wire.member import Hint, MemberState
 from tasklet_runner.wire.statements import MemberGrant
 
 MEMBER_TIMEOUT_SECONDS = 3.0
-"""A member of this machine that has not answered by then is treated as unreachable."""
+"""A member that has not answered by then is treated as unreachable."""
 
 MAX_TIMELINE_POINTS = 2000
 """So many changes of the member counts are kept; older ones are thinned evenly."""
@@ -41,19 +41,22 @@ class Shape:
 
 @dataclass(eq=False)
 class Member:
-    """One member process. `lease`: the lease that it is bound to, or being bound to.
+    """One member. `lease`: the lease that it is bound to, or being bound to.
 
-    `since`: when it entered its state, monotonic seconds. `retiring`: told to end, but still there; `gone` is
-    set when it is not.
+    `endpoint` is empty until its address is known; `started`: its process is known to run, so that it can be asked;
+    `template`: the version that it was made from; `node`: where it runs, for people. `since`: when it entered its
+    state, monotonic seconds. `retiring`: told to end, but still there; `gone` is set when it is not;
+    `gone_at`: a member of a dead node leaves the count of its pool then.
     """
 
     name: str
-    number: int
     pool: str
     shape: Shape
     endpoint: str
     since: float
-    pid: int = 0
+    started: bool = False
+    template: str = ""
+    node: str = ""
     state: MemberState = MemberState.WARMING
     incarnation: str = ""
     epoch: int = 0
@@ -61,20 +64,22 @@ class Member:
     lease: str = ""
     retiring: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
-    _client: MemberClient = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._client = MemberClient(self.endpoint, timeout_seconds=MEMBER_TIMEOUT_SECONDS)
+    gone_at: float | None = None
+    _client: MemberClient | None = field(init=False, default=None)
 
     def reach(self) -> MemberClient:
         """Its door; raises UnreachableError when its process is gone, as a call would open a connection anew."""
-        if self.gone.is_set():
-            raise UnreachableError(f"the member {self.name} has ended", remedy="take another")
+        if self.gone.is_set() or not self.endpoint:
+            state = "has ended" if self.gone.is_set() else "has no address yet"
+            raise UnreachableError(f"the member {self.name} {state}", remedy="take another")
+        if self._client is None:
+            self._client = MemberClient(self.endpoint, timeout_seconds=MEMBER_TIMEOUT_SECONDS)
         return self._client
 
     async def hang_up(self) -> None:
         """Close the connection to it."""
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
 
     @property
     def free(self) -> bool:
@@ -95,7 +100,7 @@ class Member:
     def observed(self) -> PoolMember:
         """The member as its pool sees it: one that is being bound is claimed, whatever it says yet."""
         state = MemberState.CLAIMED if self.lease else self.state
-        return PoolMember(self.name, state, self.since, claims=self.claims)
+        return PoolMember(self.name, state, self.since, self.template, self.claims, self.gone_at)
 
 
 class MemberPoint(tuple[float, int, int]):
@@ -110,24 +115,24 @@ class Roster:
     def __init__(self, started: float) -> None:
         self._started = started
         self._members: dict[str, Member] = {}
+        self._by_pool: dict[str, dict[str, Member]] = {}
         self._ready: dict[str, ReadyIndex] = {}
-        self._numbers = 0
         self.timeline: list[MemberPoint] = []
         self.warmed: set[str] = set()
 
-    def next_number(self) -> int:
-        """A number that no member of this run had before."""
-        self._numbers += 1
-        return self._numbers
+    def __len__(self) -> int:
+        return len(self._members)
 
     def add(self, member: Member) -> None:
-        """A member that was ordered."""
+        """A member that was ordered, or that was found."""
         self._members[member.name] = member
+        self._by_pool.setdefault(member.pool, {})[member.name] = member
 
     def remove(self, name: str) -> Member | None:
         """A member that is gone."""
         member = self._members.pop(name, None)
         if member is not None:
+            del self._by_pool[member.pool][name]
             self.file(member)
             member.gone.set()
         return member
@@ -142,7 +147,7 @@ class Roster:
 
     def of_pool(self, pool: str) -> list[Member]:
         """A pool's live members that were not told to end."""
-        return [member for member in self._members.values() if member.pool == pool and not member.retiring]
+        return [member for member in self._by_pool.get(pool, {}).values() if not member.retiring]
 
     def ready(self, pool: str) -> int:
         """How many members of a pool can be bound now."""
@@ -164,7 +169,7 @@ class Roster:
             index.remove(member.name)
         elif member.name not in index:
             index.add(Offer(member.name, member.shape.requirements, member.since))
-            if all(other.state is not MemberState.WARMING for other in self.of_pool(member.pool)):
+            if member.pool not in self.warmed and self._stands(member.pool):
                 self.warmed.add(member.pool)
 
     def counts(self) -> dict[str, int]:
@@ -179,6 +184,10 @@ class Roster:
         self.timeline.append(MemberPoint((now - self._started, len(self._members), leased)))
         if len(self.timeline) > MAX_TIMELINE_POINTS:
             del self.timeline[1:-1:2]
+
+    def _stands(self, pool: str) -> bool:
+        others = self._by_pool[pool].values()
+        return not any(other.state is MemberState.WARMING and not other.retiring for other in others)
 
     def _index(self, pool: str) -> ReadyIndex:
         return self._ready.setdefault(pool, ReadyIndex())

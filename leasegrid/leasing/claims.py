@@ -5,11 +5,11 @@ import math
 from collections.abc import Coroutine
 
 from leasegrid.api.enums import OnEmpty
-from leasegrid.local.leases import LeaseRecord
-from leasegrid.local.parts import Parts
-from leasegrid.local.roster import Member
+from leasegrid.leasing.leases import LeaseRecord
+from leasegrid.leasing.parts import Parts
+from leasegrid.leasing.roster import Member
 from leasegrid.rules.admission import admit
-from leasegrid.rules.claims import Claim, Grant, Refusal, Supply
+from leasegrid.rules.claims import Claim, Grant, Place, Refusal, Supply
 from leasegrid.rules.reasons import AdmissionReason, ConditionType
 from tasklet_runner.plan.types import Requirements
 from tasklet_runner.wire.errors import CapacityExceededError, LeaseGridError, PoolEmptyError, UnsupportedError
@@ -22,30 +22,48 @@ _ERRORS: dict[AdmissionReason, type[LeaseGridError]] = {
 }
 
 
+LONG_QUEUE = 100
+REST_FACTOR = 5.0
+"""With so many waiting a pass is not repeated before so many times its duration: a queue of thousands may keep one
+fifth of a core busy, no more.
+"""
+
+
 class Claims:
-    """Admission on one machine. `run` decides and starts binds; what they come to leads to the next `run`."""
+    """Admission at work. `run` decides and starts binds; what they come to leads to the next `run`."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._tasks: set[asyncio.Task[None]] = set()
+        self._rest_until = 0.0
 
     def run(self) -> float | None:
-        """One pass; returns the monotonic instant at which a waiting lease times out, None for none."""
+        """One pass; returns the monotonic instant at which the next is due by time alone, None for never."""
+        started = asyncio.get_running_loop().time()
+        if started < self._rest_until:
+            return self._rest_until
+        queued = len(self._parts.table.wanting())
+        wake_at = self._pass(started)
+        took = asyncio.get_running_loop().time() - started
+        self._rest_until = started + took * REST_FACTOR if queued > LONG_QUEUE else 0.0
+        return wake_at
+
+    def _pass(self, now: float) -> float | None:
         records = {
             record.uid: record
-            for record in self._parts.table.live()
-            if wants(record) and not record.binding and not self._gives_way(record)
+            for record in self._parts.table.wanting()
+            if not record.binding and not self._gives_way(record)
         }
         if not records:
             return None
         claims = [_claim(record) for record in records.values()]
-        decision = admit(claims, self._supplies(), asyncio.get_running_loop().time())
+        decision = admit(claims, self._supplies(), now)
         for grant in decision.grants:
             self._grant(records[grant.uid], grant)
         for refusal in decision.refusals:
             self._refuse(records[refusal.uid], refusal)
         for place in decision.queue:
-            self._wait(records[place.uid], place.message)
+            self._wait(records[place.uid], place)
         return decision.wake_at
 
     async def close(self) -> None:
@@ -55,22 +73,13 @@ class Claims:
 
     def _gives_way(self, record: LeaseRecord) -> bool:
         """Growth takes no member whose room a newcomer waits for: what becomes idle is retired to make it."""
-        pools = self._parts.pools.by_name
+        pools = self._parts.pools
         mine = [pools[name] for name in record.pools]
         starved = any(pool.starved for pool in pools.values() if pool not in mine)
         return starved and record.settled.done() and all(pool.shares_room for pool in mine)
 
     def _supplies(self) -> list[Supply]:
-        return [
-            Supply(
-                pool=pool.name,
-                shape=pool.shape.requirements,
-                ready=self._parts.roster.ready(pool.name),
-                most=pool.spec.most,
-                draining=pool.draining,
-            )
-            for pool in self._parts.pools.by_name.values()
-        ]
+        return [pool.supply(self._parts.roster.ready(pool.name)) for pool in self._parts.pools.values()]
 
     def _grant(self, record: LeaseRecord, grant: Grant) -> None:
         needs = needs_of(record)
@@ -94,17 +103,18 @@ class Claims:
         record.binding = 0
         record.bound.set()
         if not record.ended and bound:
-            self._parts.write_down(record)
+            self._parts.ledger.write_down(record)
             if len(record.held) >= record.request.min_count:
-                record.waiting_because = ""
+                record.waiting_because, record.queue_position = "", 0
                 record.settle()
             record.touch()
         self._parts.changed()
 
-    def _wait(self, record: LeaseRecord, message: str) -> None:
-        because = "; ".join([message, *self._troubles(record)])
+    def _wait(self, record: LeaseRecord, place: Place) -> None:
+        because = "; ".join([place.message, *self._troubles(record)])
         if record.waiting_because != because:
-            record.waiting_because = because
+            record.waiting_because, record.queue_position = because, place.position
+            self._parts.ledger.write_down(record)
             record.touch()
         if not record.settled.done() and record.held:
             # No hold-and-wait: what was bound of a gang that is not complete goes back at once.
@@ -117,6 +127,7 @@ class Claims:
         error = _ERRORS.get(refusal.reason, CapacityExceededError)
         cause = "; ".join([refusal.message, *self._troubles(record)])
         record.ended = refusal.reason.value
+        record.touch()
         self._spawn(self._fail(record, error(cause, remedy=refusal.remedy)))
 
     async def _fail(self, record: LeaseRecord, error: LeaseGridError) -> None:
@@ -129,7 +140,7 @@ class Claims:
 
     def _troubles(self, record: LeaseRecord) -> list[str]:
         """What the pools of a waiting lease say about why they make no members."""
-        pools = [pool for pool in self._parts.pools.by_name.values() if pool.name in record.pools]
+        pools = [pool for name in record.pools if (pool := self._parts.pools.get(name)) is not None]
         return [
             f"{pool.name}: {condition.message}"
             for pool in pools
@@ -141,11 +152,6 @@ class Claims:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def wants(record: LeaseRecord) -> bool:
-    """True when the lease should get more members: it waits for its first, or it is elastic and below its count."""
-    return bool(record.missing) and (not record.settled.done() or record.request.elastic)
 
 
 def needs_of(record: LeaseRecord) -> Requirements:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leasegrid.local.leases import Held, LeaseRecord
-from leasegrid.local.roster import Member, Roster, take_hint
-from leasegrid.local.signing import Signer
+from leasegrid.leasing.leases import Held, LeaseRecord
+from leasegrid.leasing.roster import Member, Roster, take_hint
+from leasegrid.leasing.signing import Signer
 from tasklet_runner.fabric.protocol import LeasedMember
 from tasklet_runner.wire.errors import LeaseGridError, RefusedError, UnreachableError
 from tasklet_runner.wire.member import BindReply, Hint, MemberState, ReleaseReply
@@ -70,6 +70,11 @@ class Binder:
         record.collecting.add(task)
         task.add_done_callback(record.collecting.discard)
 
+    async def seconds_left(self, record: LeaseRecord) -> float:
+        """How long the lease lasts yet by the word of its members, in seconds; 0 when it is over or nobody answers."""
+        answers = await asyncio.gather(*(self._left(record.uid, held.member) for held in record.held.values()))
+        return max(answers, default=0.0)
+
     async def retire(self, member: Member) -> bool:
         """End an idle member; False when it refused or did not answer, and is left alone."""
         member.retiring = True
@@ -102,6 +107,13 @@ class Binder:
         for task in list(self._confirmations):
             task.cancel()
         await asyncio.gather(*self._confirmations, return_exceptions=True)
+
+    async def _left(self, lease_uid: str, member: Member) -> float:
+        try:
+            report = await member.reach().state()
+        except LeaseGridError:
+            return 0.0
+        return report.seconds_left if report.lease_uid == lease_uid else 0.0
 
     async def _collect(self, record: LeaseRecord, held: Held) -> None:
         try:

@@ -1,10 +1,12 @@
-"""The leases of this run: who holds which members, until when, and who waits for a change."""
+"""The leases of one namespace: who holds which members, until when, and who waits for a change."""
 
 import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from leasegrid.local.roster import Member
-from leasegrid.local.signing import Signer
+from leasegrid.leasing.roster import Member
+from leasegrid.leasing.signing import Signer
 from tasklet_runner.fabric.protocol import LeasedMember, LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
 from tasklet_runner.wire.member import Counters
@@ -12,6 +14,9 @@ from tasklet_runner.wire.statements import MAX_PRESENTATION_SECONDS, MemberGrant
 
 FRESH_SECONDS = MAX_PRESENTATION_SECONDS * 2 / 3
 """A capability older than this is signed anew before it is shown, so that its holder can still present it."""
+
+ENDED_KEPT = 4096
+"""So many ended leases are remembered, so that a second release gets the same receipt."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class LeaseRecord:
     waits for them whatever its `on_empty`. `settled` resolves when the first acquisition has
     succeeded or failed. `binding`: members that are being bound now; `bound` is set when there are none. `used` names
     every member that ever belonged to it; `collecting` asks those that left by themselves what they did under it.
+    `queue_position`: its place in the queue, from 1; 0 when it does not queue. `on_touch` hears of every change.
     """
 
     uid: str
@@ -50,11 +56,13 @@ class LeaseRecord:
     bound: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str = ""
     waiting_because: str = ""
+    queue_position: int = 0
     counters: Counters = field(default_factory=Counters)
     scratch_bytes: int = 0
     collecting: set[asyncio.Task[object]] = field(default_factory=set)
     ending: asyncio.Task[Receipt] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    on_touch: "Callable[[LeaseRecord], None]" = field(default=lambda record: None)
     _signed: tuple[str, ...] = ()
     _signed_for: tuple[tuple[MemberGrant, ...], float] = ((), 0.0)
     _signed_at: float = 0.0
@@ -63,6 +71,11 @@ class LeaseRecord:
     def missing(self) -> int:
         """How many members it wants more."""
         return 0 if self.ended else max(0, self.wanted - len(self.held))
+
+    @property
+    def wants(self) -> bool:
+        """True when it should get more members: it waits for its first, or it is elastic and below its count."""
+        return bool(self.missing) and (not self.settled.done() or self.request.elastic)
 
     @property
     def last_deadline(self) -> float:
@@ -74,6 +87,7 @@ class LeaseRecord:
         self.version += 1
         self.changed.set()
         self.changed = asyncio.Event()
+        self.on_touch(self)
 
     def hold(self, held: Held) -> None:
         """A member was bound."""
@@ -125,34 +139,78 @@ class LeaseRecord:
 
 
 class LeaseTable:
-    """Leases by uid and by request id. Ended ones stay: a second release gets the same receipt."""
+    """Leases by uid and by request id. Those that want members are kept apart: a queue is looked at again and again."""
 
     def __init__(self) -> None:
-        self._by_uid: dict[str, LeaseRecord] = {}
+        self._live: dict[str, LeaseRecord] = {}
+        self._ended: OrderedDict[str, LeaseRecord] = OrderedDict()
         self._by_request: dict[str, LeaseRecord] = {}
+        self._wanting: dict[str, LeaseRecord] = {}
+        self._children: dict[str, dict[str, LeaseRecord]] = {}
 
     def add(self, record: LeaseRecord) -> None:
         """A new lease."""
-        self._by_uid[record.uid] = record
+        self._live[record.uid] = record
         self._by_request[record.request.request_id] = record
+        if record.request.parent:
+            self._children.setdefault(record.request.parent, {})[record.uid] = record
+        record.on_touch = self._refile
+        self._refile(record)
 
     def forget(self, record: LeaseRecord) -> None:
         """An acquisition that failed: nobody knows its uid, and the same request may be tried again."""
-        self._by_uid.pop(record.uid, None)
-        if self._by_request.get(record.request.request_id) is record:
-            del self._by_request[record.request.request_id]
+        for leases in (self._live, self._ended, self._wanting, self._children.get(record.request.parent, {})):
+            leases.pop(record.uid, None)
+        self._drop_request(record)
 
     def of_request(self, request_id: str) -> LeaseRecord | None:
         """The lease that this request made."""
         return self._by_request.get(request_id)
 
+    def get(self, uid: str) -> LeaseRecord | None:
+        """The lease of that uid that has not ended, or None."""
+        return self._live.get(uid)
+
     def find(self, uid: str) -> LeaseRecord:
-        """The lease of that uid. Raises LeaseEndedError when this run has none."""
-        record = self._by_uid.get(uid)
+        """The lease of that uid, an ended one too. Raises LeaseEndedError when it is not known (any more)."""
+        record = self._live.get(uid) or self._ended.get(uid)
         if record is None:
-            raise LeaseEndedError(f"there is no lease {uid} in this run", remedy="acquire a new one")
+            raise LeaseEndedError(f"there is no lease {uid} here", remedy="acquire a new one")
         return record
 
     def live(self) -> list[LeaseRecord]:
         """Leases that have not ended, in order of arrival."""
-        return [record for record in self._by_uid.values() if not record.ended]
+        return list(self._live.values())
+
+    def wanting(self) -> list[LeaseRecord]:
+        """Leases that should get more members, in no order."""
+        return list(self._wanting.values())
+
+    def children(self, parent: str) -> list[LeaseRecord]:
+        """The live leases whose parent has this name; they end with it."""
+        return list(self._children.get(parent, {}).values())
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def _refile(self, record: LeaseRecord) -> None:
+        if record.wants and record.uid in self._live:
+            self._wanting[record.uid] = record
+        else:
+            self._wanting.pop(record.uid, None)
+        if record.ended and self._live.pop(record.uid, None) is not None:
+            self._retire(record)
+
+    def _retire(self, record: LeaseRecord) -> None:
+        siblings = self._children.get(record.request.parent, {})
+        siblings.pop(record.uid, None)
+        if not siblings:
+            self._children.pop(record.request.parent, None)
+        self._ended[record.uid] = record
+        while len(self._ended) > ENDED_KEPT:
+            _, oldest = self._ended.popitem(last=False)
+            self._drop_request(oldest)
+
+    def _drop_request(self, record: LeaseRecord) -> None:
+        if self._by_request.get(record.request.request_id) is record:
+            del self._by_request[record.request.request_id]
