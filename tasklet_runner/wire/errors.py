@@ -79,6 +79,29 @@ class RefusedError(LeaseGridError):
         self.reason = reason
 
 
+class NotLeaderError(LeaseGridError):
+    """Asked of a replica that does not lead; `leader` is the URL of the one that does, empty when none is known."""
+
+    code = "NotLeader"
+
+    def __init__(self, leader: str) -> None:
+        super().__init__(
+            f"this replica does not lead; {leader or 'none'} does",
+            remedy="ask the leader" if leader else "try again in a second or two",
+        )
+        self.leader = leader
+
+
+class OverloadedError(LeaseGridError):
+    """Too many requests at once, or a caller too quick; `retry_after` in seconds."""
+
+    code = "TooManyRequests"
+
+    def __init__(self, cause: str, *, remedy: str, retry_after: float) -> None:
+        super().__init__(cause, remedy=remedy)
+        self.retry_after = retry_after
+
+
 class UnreachableError(LeaseGridError):
     """A member or store that did not answer: the fault Disconnected."""
 
@@ -119,3 +142,21 @@ class StateDirectoryError(LeaseGridError):
     """The state or runtime directory cannot be used: rights, space, or another run holds it."""
 
     code = "StateDirectory"
+
+
+class ClusterError(LeaseGridError):
+    """A cluster that cannot be reached, refuses its user, lacks what is needed, or does not answer in time."""
+
+    code = "Cluster"
+
+
+class NoSuchObjectError(LeaseGridError):
+    """An object that was named is not there."""
+
+    code = "NotFound"
+
+
+class InvalidObjectError(LeaseGridError):
+    """An object that contradicts its schema, its rules, or what already stands under its name."""
+
+    code = "Invalid"

@@ -59,8 +59,12 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
 
 
-class Capability(msgspec.Struct, frozen=True, kw_only=True):
-    """This lease, this holder's key, these members, until then. Useless without the holder's private key."""
+class Capability(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """This lease, this holder's key, these members, until then. Useless without the holder's private key.
+
+    `ttl_seconds` and `last_deadline` let any replica of the fabric renew it: to its now + ttl, never past the last
+    deadline. 0: not renewable by itself.
+    """
 
     lease_uid: str = msgspec.field(name="lease")
     holder_key: str = msgspec.field(name="holder")
@@ -68,6 +72,23 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: float = msgspec.field(name="iat")
     deadline: float
     expires_at: float = msgspec.field(name="exp")
+    ttl_seconds: int = msgspec.field(name="ttl", default=0)
+    last_deadline: float = msgspec.field(name="last", default=0.0)
+
+
+class RequestProof(msgspec.Struct, frozen=True, kw_only=True):
+    """What the holder signs to use a capability at the broker: this request, once.
+
+    `path` with its query, as sent; `body` and `capability` are SHA-256 of the request's body and of the capability's
+    text in base64url; `nonce` is one that the replica itself gave out, so that no clock counts and a replay, even to
+    another replica, is worthless.
+    """
+
+    method: str
+    path: str
+    body: str
+    capability: str
+    nonce: str
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""HTTP for programs that hold leases: acquire, watch, renew, resize, release; limits, credentials, refusals."""

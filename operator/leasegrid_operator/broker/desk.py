@@ -1,0 +1,41 @@
+"""What stands behind the broker: the namespaces' fabrics, who leads, and the key that signs."""
+
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tasklet_runner.fabric.protocol import Fabric
+from tasklet_runner.wire.member import Hint
+
+
+class Desk(Protocol):
+    """Leases of all namespaces, as this replica sees them. Lease objects are its business, not the broker's."""
+
+    @property
+    def is_leader(self) -> bool:
+        """True while this replica decides claims."""
+        ...
+
+    @property
+    def leader_address(self) -> str:
+        """The URL of the broker that does, empty when none is known."""
+        ...
+
+    @property
+    def fabric_key(self) -> Ed25519PrivateKey:
+        """The fabric's key: judges capabilities and renews them."""
+        ...
+
+    def now(self) -> float:
+        """UNIX seconds of the fabric's clock, the one that its binds and capabilities go by."""
+        ...
+
+    def fabric(self, namespace: str) -> Fabric:
+        """The leases of a namespace. Its calls see no lease of another one: LeaseEndedError, as for one that is not
+        there. They may raise NotLeaderError, when leadership went in between.
+        """
+        ...
+
+    def hinted(self, hint: Hint) -> None:
+        """A member said something of itself. Anybody may have said it: only its own `/v1/state` decides."""
+        ...
