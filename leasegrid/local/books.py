@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.store.transactions import write_ahead
 from tasklet_runner.wire.errors import StateDirectoryError
 
 RECEIPTS_KEPT_SECONDS = 86400.0
@@ -64,7 +65,7 @@ class LeaseBooks:
         self._path = path
         with self._translated():
             self._connection = sqlite3.connect(path, timeout=10.0, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            write_ahead(self._connection)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._prepare()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from tasklet_runner.plan.types import CacheSettings
-from tasklet_runner.store.transactions import transaction
+from tasklet_runner.store.transactions import transaction, write_ahead
 from tasklet_runner.wire.errors import StoreError
 
 DATABASE = "cache.db"
@@ -24,7 +24,6 @@ _BUSY_SECONDS = 30.0
 _EVICTED_AT_ONCE = 500
 _TOUCHED_AT_ONCE = 1000
 _SCHEMA = """
-PRAGMA journal_mode=WAL;
 PRAGMA synchronous=NORMAL;
 CREATE TABLE IF NOT EXISTS entries(
   key TEXT PRIMARY KEY, size INTEGER NOT NULL, used REAL NOT NULL, checksum BLOB NOT NULL, value BLOB NOT NULL);
@@ -103,6 +102,7 @@ class ResultCache:
             return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
     def _prepare(self) -> None:
+        write_ahead(self._connection)
         self._connection.executescript(_SCHEMA)
         with transaction(self._connection):
             self._evict()
