@@ -21,20 +21,26 @@ class Census:
     pending: tuple[Pending, ...]
     failures: FailureHistory
     unclaimed: int
+    leaving: int = 0
 
     @property
     def live(self) -> int:
         """All that maxSize counts and that were seen."""
         standing = len(self.ready) + len(self.warming) + len(self.overdue)
-        return standing + self.claimed + self.resetting + len(self.fenced)
+        return standing + self.claimed + self.resetting + len(self.fenced) + self.leaving
 
 
 def take_census(spec: InstancePoolSpec, observed: Observed, now: float) -> Census:
     """Count the members; those of dead nodes whose time has passed, and ended ones, are left out."""
-    living = [one for one in observed.members if one.gone_at is None or now < one.gone_at]
     by_state: dict[MemberState, list[PoolMember]] = {state: [] for state in MemberState}
-    for member in living:
-        by_state[member.state].append(member)
+    leaving = 0
+    for member in observed.members:
+        if member.gone_at is not None and member.gone_at <= now:
+            continue
+        if member.leaving:
+            leaving += 1
+        else:
+            by_state[member.state].append(member)
     starting = by_state[MemberState.WARMING]
     overdue = tuple(one for one in starting if now - one.since >= spec.warmup_grace_seconds)
     warming = tuple(one for one in starting if now - one.since < spec.warmup_grace_seconds)
@@ -51,4 +57,5 @@ def take_census(spec: InstancePoolSpec, observed: Observed, now: float) -> Censu
         pending=pending,
         failures=after_success(observed.failures, observed.members),
         unclaimed=len(ready) + len(warming) + len(pending) + (resetting if spec.reused else 0),
+        leaving=leaving,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from leasegrid.api.enums import ConditionStatus, OperatingMode
 from leasegrid.api.pool import InstancePoolSpec
 from leasegrid.rules.pool_census import Census
-from leasegrid.rules.pool_state import PoolCondition, Retirement
+from leasegrid.rules.pool_state import Complaint, PoolCondition, Retirement
 from leasegrid.rules.reasons import ConditionType, PoolReason, WarmupFailure
 
 _REMEDIES = {
@@ -13,6 +13,8 @@ _REMEDIES = {
     WarmupFailure.UNSCHEDULABLE: "lower spec.requests, or add nodes that match spec.template",
     WarmupFailure.CRASH: "look at the member's log",
     WarmupFailure.QUOTA: "raise the quota, or lower spec.targetSize",
+    WarmupFailure.REFUSED: "change spec, or the rule that refuses it",
+    WarmupFailure.NODE_GONE: "look at the cluster's nodes",
     WarmupFailure.TIMEOUT: "raise spec.warmupGraceSeconds, or use an image that starts faster",
 }
 
@@ -27,11 +29,21 @@ class Outlook:
     wanted: int
     create: int
     retire: tuple[Retirement, ...]
+    complaint: Complaint | None = None
 
 
 def conditions(outlook: Outlook) -> tuple[PoolCondition, ...]:
     """All four, always in this order."""
     return (_ready(outlook), _progressing(outlook), _degraded(outlook), _capped(outlook))
+
+
+def conditions_of_invalid(faults: str) -> tuple[PoolCondition, ...]:
+    """What is said of a pool whose spec cannot be read: nothing is decided about it."""
+    types = (ConditionType.READY, ConditionType.PROGRESSING)
+    said = tuple(_no(kind, PoolReason.INVALID_SPEC, faults) for kind in types)
+    degraded = _yes(ConditionType.DEGRADED, PoolReason.INVALID_SPEC, faults)
+    capped = PoolCondition(ConditionType.CAPPED_BY_MAX, ConditionStatus.UNKNOWN, PoolReason.INVALID_SPEC, faults)
+    return (*said, degraded, capped)
 
 
 def _ready(outlook: Outlook) -> PoolCondition:
@@ -66,6 +78,8 @@ def _progressing(outlook: Outlook) -> PoolCondition:
         coming = outlook.create + len(census.pending)
         message = f"making {coming}, {len(census.warming)} warming, ending {len(outlook.retire)}"
         return _yes(ConditionType.PROGRESSING, PoolReason.SCALING, message)
+    if outlook.wanted and outlook.complaint is not None and outlook.complaint.blocks:
+        return _no(ConditionType.PROGRESSING, outlook.complaint.reason, outlook.complaint.message)
     if outlook.wanted and census.failures.count:
         message = (
             f"{outlook.wanted} more are wanted; the next try waits after {census.failures.count} failures in a row"
@@ -76,6 +90,8 @@ def _progressing(outlook: Outlook) -> PoolCondition:
 
 def _degraded(outlook: Outlook) -> PoolCondition:
     census = outlook.census
+    if outlook.complaint is not None:
+        return _yes(ConditionType.DEGRADED, outlook.complaint.reason, outlook.complaint.message)
     if census.failures.count:
         failures = census.failures
         message = (

@@ -38,7 +38,7 @@ def retirements(
     useless = tuple(_useless(view))
     gone = {one.name for one in useless}
     left = tuple(one for one in census.ready if one.name not in gone)
-    surplus = tuple(_surplus(view, left, len(left) - target))
+    surplus = tuple(_surplus(view, left, len(left) - target)) or tuple(_stuck_surplus(view, gone, target))
     at_target = census.unclaimed - (len(census.ready) - len(left)) >= target
     return useless + (surplus or (tuple(_renewed(view, left)) if at_target else ()))
 
@@ -62,6 +62,10 @@ def _useless(view: _View) -> Iterator[Retirement]:
         yield Retirement(member.name, RetireReason.FENCED)
     for member in view.census.overdue:
         yield Retirement(member.name, RetireReason.WARMUP_TIMEOUT)
+    for member in view.census.warming:
+        if member.stuck and _drifted(view, member):
+            # The new template may mend what stands in its way, and nobody uses the old one.
+            yield Retirement(member.name, RetireReason.DRIFTED)
     for member in view.census.ready:
         if 0 < view.spec.max_claims_per_member <= member.claims:
             yield Retirement(member.name, RetireReason.MAX_CLAIMS)
@@ -73,6 +77,14 @@ def _useless(view: _View) -> Iterator[Retirement]:
 def _surplus(view: _View, ready: tuple[PoolMember, ...], count: int) -> Iterator[Retirement]:
     drifted_first = sorted(ready, key=lambda one: not _drifted(view, one))
     for member in drifted_first[: max(0, count)]:
+        yield Retirement(member.name, RetireReason.SURPLUS)
+
+
+def _stuck_surplus(view: _View, gone: set[str], target: int) -> Iterator[Retirement]:
+    """Of those that wait for an image or a node, those that are not wanted any more: they may wait for ever."""
+    census = view.census
+    stuck = [member for member in census.warming if member.stuck and member.name not in gone]
+    for member in stuck[: max(0, census.unclaimed - target)]:
         yield Retirement(member.name, RetireReason.SURPLUS)
 
 

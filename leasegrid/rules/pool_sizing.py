@@ -25,10 +25,11 @@ def size_pool(spec: InstancePoolSpec, observed: Observed, now: float) -> PoolDec
     bucket = refilled(observed.bucket, spec.refill, now)
     retire = retirements(spec, observed, census, target, now)
     wanted = deficit(target, census, retire) if spec.operating_mode is OperatingMode.ACTIVE else 0
-    makeable = _paced(min(wanted, room(spec, census)), census)
+    blocked = observed.complaint is not None and observed.complaint.blocks
+    makeable = 0 if blocked else _paced(min(wanted, room(spec, census)), census)
     pause = pause_left(census.failures, now) if makeable else 0.0
     allowed = Allowance(0, pause) if pause > 0 else allowance(bucket, spec.refill, makeable)
-    outlook = Outlook(spec, census, target, wanted, allowed.count, retire)
+    outlook = Outlook(spec, census, target, wanted, allowed.count, retire, observed.complaint)
     return PoolDecision(
         effective_target=target,
         create=allowed.count,

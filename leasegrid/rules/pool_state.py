@@ -17,6 +17,8 @@ class PoolMember:
     from.
 
     `gone_at`: a member of a dead node leaves the count at this instant, when every deadline that it could know is past.
+    `stuck`: it warms up, but something stands in its way that may not go away by itself. `leaving`: it was told to end
+    but still takes room; its state does not matter any more.
     """
 
     name: str
@@ -25,6 +27,17 @@ class PoolMember:
     template: str = ""
     claims: int = 0
     gone_at: float | None = None
+    stuck: bool = False
+    leaving: bool = False
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """Something that is wrong with a pool as a whole; `blocks`: no member is made until it is mended."""
+
+    reason: PoolReason
+    message: str
+    blocks: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,7 @@ class Observed:
     template_since: float = 0.0
     bucket: Bucket | None = None
     failures: FailureHistory = NO_FAILURES
+    complaint: Complaint | None = None
 
 
 @dataclass(frozen=True)

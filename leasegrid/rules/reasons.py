@@ -47,6 +47,14 @@ class PoolReason(StrEnum):
     """maxSize is reached while more are wanted."""
     WITHIN_MAX = "WithinMax"
     """maxSize leaves room for all that is wanted."""
+    INVALID_SPEC = "InvalidSpec"
+    """The spec breaks a rule that the API server does not know; the pool stays as it was."""
+    SEVERAL_DEFAULTS = "SeveralDefaultPools"
+    """More than one pool of the namespace says that it is the default: none of them is."""
+    VOLUMES_RETAINED = "StorageClassRetains"
+    """The StorageClass keeps the data of deleted volumes: no member is made."""
+    NO_STORAGE_CLASS = "StorageClassNotFound"
+    """There is no such StorageClass, or no default one: no member is made."""
 
 
 class WarmupFailure(StrEnum):
@@ -60,6 +68,10 @@ class WarmupFailure(StrEnum):
     """The process ended while it started."""
     QUOTA = "Quota"
     """A quota, or the operating system's limits, forbid another."""
+    REFUSED = "Refused"
+    """The API server refuses to make it: an admission rule, or a right that lacks."""
+    NODE_GONE = "NodeGone"
+    """Its node is not heard of any more."""
     TIMEOUT = "WarmupTimeout"
     """It was not ready within warmupGraceSeconds."""
 

@@ -60,9 +60,14 @@ def note_failure(history: FailureHistory, reason: WarmupFailure, message: str, n
 
 def after_success(history: FailureHistory, members: tuple[PoolMember, ...]) -> FailureHistory:
     """The history as it is, or an empty one when a member came up after the last failure."""
-    came_up = (MemberState.READY, MemberState.CLAIMED)
-    recovered = any(member.state in came_up and member.since > history.at for member in members)
+    recovered = history.count and any(_came_up_after(history.at, member) for member in members)
     return NO_FAILURES if recovered else history
+
+
+def _came_up_after(instant: float, member: PoolMember) -> bool:
+    """True for a member that is ready for the first time, or under its first lease: a later reset proves nothing."""
+    first = member.claims == 0 if member.state is MemberState.READY else member.claims <= 1
+    return first and member.since > instant and member.state in (MemberState.READY, MemberState.CLAIMED)
 
 
 def pause_left(history: FailureHistory, now: float) -> float:

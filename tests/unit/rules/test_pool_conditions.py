@@ -2,12 +2,15 @@
 
 import pytest
 
-from leasegrid.rules.pool_state import FailureHistory, Observed, Pending
+from leasegrid.rules.pool_conditions import conditions_of_invalid
+from leasegrid.rules.pool_state import Complaint, FailureHistory, Observed, Pending
 from leasegrid.rules.reasons import ConditionType, PoolReason, WarmupFailure
 from tasklet_runner.wire.member import MemberState
 from tests.unit.rules.pool_examples import NOW, condition, decide, members, ready, seen, spec
 
 CLAIMED, WARMING, FENCED = MemberState.CLAIMED, MemberState.WARMING, MemberState.FENCED
+BLOCKED = Complaint(PoolReason.VOLUMES_RETAINED, "the StorageClass keeps retains", blocks=True)
+TOLD = Complaint(PoolReason.SEVERAL_DEFAULTS, "a and b")
 FAILED = FailureHistory(2, NOW, WarmupFailure.IMAGE, "manifest unknown")
 
 
@@ -55,6 +58,29 @@ FAILED = FailureHistory(2, NOW, WarmupFailure.IMAGE, "manifest unknown")
         ),
         pytest.param({}, seen(ready(5)), "Degraded", "False", "Healthy", id="healthy"),
         pytest.param(
+            {},
+            seen(complaint=BLOCKED),
+            "Progressing",
+            "False",
+            "StorageClassRetains",
+            id="not progressing when blocked",
+        ),
+        pytest.param(
+            {}, seen(ready(5), complaint=BLOCKED), "Progressing", "False", "Settled", id="settled all the same"
+        ),
+        pytest.param(
+            {}, seen(ready(5), complaint=BLOCKED), "Degraded", "True", "StorageClassRetains", id="degraded when blocked"
+        ),
+        pytest.param(
+            {"targetSize": 0},
+            seen(complaint=TOLD),
+            "Degraded",
+            "True",
+            "SeveralDefaultPools",
+            id="degraded by what only holds for a set of pools",
+        ),
+        pytest.param({}, seen(complaint=TOLD), "Progressing", "True", "Scaling", id="which keeps it from nothing"),
+        pytest.param(
             {}, seen(failures=FAILED), "Degraded", "True", "ImagePull", id="degraded when members do not come up"
         ),
         pytest.param({}, seen(members(FENCED, 7)), "Degraded", "True", "MemberFenced", id="degraded by fenced members"),
@@ -90,3 +116,15 @@ def test_every_failure_has_a_remedy(failure: WarmupFailure) -> None:
 def test_the_four_conditions_always_stand_in_the_same_order() -> None:
     assert [one.type for one in decide(spec(), seen()).conditions] == list(ConditionType)
     assert PoolReason.SETTLED in {one.reason for one in decide(spec(), seen(ready(5))).conditions}
+
+
+def test_a_pool_that_cannot_be_read_says_which_field_is_at_fault() -> None:
+    said = conditions_of_invalid("spec.schedules[0].start: is no cron expression")
+
+    assert [(one.type.value, one.status.value) for one in said] == [
+        ("Ready", "False"),
+        ("Progressing", "False"),
+        ("Degraded", "True"),
+        ("CappedByMax", "Unknown"),
+    ]
+    assert {one.message for one in said} == {"spec.schedules[0].start: is no cron expression"}

@@ -82,6 +82,20 @@ ROLLING = {"rollout": {"strategy": "Rolling"}}
             ROLLING, seen(ready(5), template="new"), {"ready-0": "Drifted"}, id="old templates one by one (Rolling)"
         ),
         pytest.param(
+            {},
+            seen(members(WARMING, 1, stuck=True), members(WARMING, 1)[1:], ready(3, template="new"), template="new"),
+            {"warming-0": "Drifted"},
+            id="one that cannot start from an old template, whatever the strategy",
+        ),
+        pytest.param({}, seen(members(WARMING, 5, stuck=True)), {}, id="nobody who cannot start yet but is wanted"),
+        pytest.param(
+            {"targetSize": 3},
+            seen(members(WARMING, 4, stuck=True), ready(1)),
+            {"warming-0": "Surplus", "warming-1": "Surplus"},
+            id="those that cannot start and are not wanted any more",
+        ),
+        pytest.param({}, seen(ready(5), ready(4, leaving=True)), {}, id="nobody for those that are ending already"),
+        pytest.param(
             {"operatingMode": "Draining"},
             seen(ready(1), members(WARMING, 1), members(CLAIMED, 1), members(RESETTING, 1), members(FENCED, 1)),
             {"ready-0": "Draining", "warming-0": "Draining", "fenced-0": "Draining"},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from leasegrid.rules.pool_state import Bucket, FailureHistory, Observed, Pending
-from leasegrid.rules.reasons import WarmupFailure
+from leasegrid.rules.pool_state import Bucket, Complaint, FailureHistory, Observed, Pending, PoolMember
+from leasegrid.rules.reasons import PoolReason, WarmupFailure
 from tasklet_runner.wire.member import MemberState
 from tests.unit.rules.pool_examples import NOW, decide, members, ready, seen, spec
 
@@ -41,6 +41,17 @@ FENCED, TERMINATED = MemberState.FENCED, MemberState.TERMINATED
             seen(members(CLAIMED, 9, gone_at=NOW + 1)), 1, id="members of a dead node count until their time is over"
         ),
         pytest.param(seen(members(CLAIMED, 9, gone_at=NOW)), 5, id="and then leave the count"),
+        pytest.param(seen(ready(5, leaving=True)), 5, id="members that are ending are replaced"),
+        pytest.param(seen(ready(8, leaving=True)), 2, id="but take room below maxSize until they are gone"),
+        pytest.param(seen(ready(8, leaving=True, gone_at=NOW)), 5, id="or can be taken for gone"),
+        pytest.param(
+            seen(complaint=Complaint(PoolReason.VOLUMES_RETAINED, "it retains", blocks=True)),
+            0,
+            id="nothing is made while something blocks the pool",
+        ),
+        pytest.param(
+            seen(complaint=Complaint(PoolReason.SEVERAL_DEFAULTS, "two")), 5, id="what does not block is only said"
+        ),
         pytest.param(seen(waiting=8), 8, id="what waiting leases lack raises the target"),
         pytest.param(seen(waiting=80), 10, id="but not above maxSize"),
     ],
@@ -123,3 +134,20 @@ def test_a_pool_whose_failures_are_over_forgets_them() -> None:
 def test_only_a_draining_pool_refuses_claims() -> None:
     assert "draining" in decide(spec(operatingMode="Draining"), seen()).refuses_claims
     assert not decide(spec(), seen()).refuses_claims
+
+
+@pytest.mark.parametrize(
+    ("group", "recovered"),
+    [
+        pytest.param(ready(1), True, id="a member that came up for the first time"),
+        pytest.param(members(CLAIMED, 1, claims=1), True, id="one that came up and was claimed at once"),
+        pytest.param(ready(1, claims=1), False, id="not by one that was reset"),
+        pytest.param(members(CLAIMED, 1, claims=2), False, id="not by one that is claimed again"),
+        pytest.param(members(WARMING, 1), False, id="not by one that warms up"),
+        pytest.param(ready(1, since=NOW - 300), False, id="not by one that came up before the failure"),
+    ],
+)
+def test_failures_in_a_row_are_ended_by(group: tuple[PoolMember, ...], recovered: bool) -> None:
+    history = FailureHistory(4, NOW - 200, WarmupFailure.QUOTA, "exceeded quota")
+
+    assert (decide(spec(), seen(group, failures=history)).failures.count == 0) is recovered
