@@ -2,8 +2,9 @@
 field.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -63,6 +64,9 @@ KINDS: Mapping[str, _Kind] = {
     "TaskGraph": _Kind(TaskGraph, TaskGraphSpec, check_graph),
 }
 
+_METADATA = frozenset({"name", "namespace", "labels", "annotations"})
+"""What people write of an object's metadata; the server adds much."""
+
 
 def load_documents(text: str, origin: str) -> Loaded:
     """Read all documents of a YAML text. `origin` names it in faults, such as its file's name. Raises nothing."""
@@ -95,6 +99,44 @@ def path_text(path: Path) -> str:
 
 def _whole(origin: str, problem: Problem) -> FieldFault:
     return FieldFault(origin, 0, problem.line, "", "", "", problem.message)
+
+
+def read_object(body: Mapping[str, Any]) -> tuple[Resource | None, tuple[str, ...]]:
+    """An object of ours as an API server keeps it, without its status; or None and its faults, each as `path: message`.
+
+    The server has judged it by the definitions, which know less than the models: an old server, a cron expression.
+    """
+    kind = KINDS[body["kind"]]
+    metadata = {name: value for name, value in body["metadata"].items() if name in _METADATA}
+    raw = {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "spec": body.get("spec", {})}
+    loaded, faults = _judged(kind, without_nulls(raw))
+    return (None if faults else loaded), tuple(f"{path_text(path)}: {message}" for path, message in faults)
+
+
+def _judged(kind: _Kind, raw: object) -> tuple[Resource | None, list[tuple[Path, str]]]:
+    """What the models and the rules across fields say: the object where the models take it, and all faults."""
+    loaded: Resource | None = None
+    faults: list[tuple[Path, str]] = []
+    try:
+        loaded = kind.model.model_validate(raw)
+    except ValidationError as error:
+        faults = list(_explained(error, kind))
+    findings = Findings(frozenset(path for path, _ in faults))
+    spec = raw.get("spec") if isinstance(raw, dict) else None
+    kind.check(View(kind.spec, spec, ("spec",), findings))
+    return loaded, faults + findings.faults
+
+
+def _explained(error: ValidationError, kind: _Kind) -> Iterator[tuple[Path, str]]:
+    for one in error.errors(include_url=False):
+        if one["type"] == "too_short" and one["input"]:
+            continue  # its items are faults of their own, and without them it is empty
+        yield _field_path(tuple(one["loc"])), explain(one, kind.model)
+
+
+def _field_path(location: Path) -> Path:
+    """The path without pydantic's own marks for keys of mappings."""
+    return location[:-1] if location and location[-1] == "[key]" else location
 
 
 class _Reader:
@@ -137,31 +179,13 @@ class _Reader:
         seen.setdefault(key, self._document.number)
 
     def _validate(self, kind: _Kind) -> Resource | None:
-        loaded: Resource | None = None
-        bad: set[Path] = set()
-        try:
-            loaded = kind.model.model_validate(self._raw)
-        except ValidationError as error:
-            for one in error.errors(include_url=False):
-                path = self._field_path(tuple(one["loc"]))
-                if one["type"] == "too_short" and one["input"]:
-                    continue  # its items are faults of their own, and without them it is empty
-                bad.add(path)
-                self._note(path, self._version_fault() if path == ("apiVersion",) else explain(one, kind.model))
-        findings = Findings(frozenset(bad))
-        spec = self._raw.get("spec") if isinstance(self._raw, dict) else None
-        kind.check(View(kind.spec, spec, ("spec",), findings))
-        for path, message in findings.faults:
-            self._note(path, message)
+        loaded, faults = _judged(kind, self._raw)
+        for path, message in faults:
+            self._note(path, self._version_fault() if path == ("apiVersion",) else message)
         return loaded
 
     def _note(self, path: Path, message: str) -> None:
         self._found.append((path, message, self._document.line_of(path)))
-
-    @staticmethod
-    def _field_path(location: Path) -> Path:
-        """The path without pydantic's own marks for keys of mappings."""
-        return location[:-1] if location and location[-1] == "[key]" else location
 
     def _word(self, name: str) -> str:
         value = self._raw.get(name) if isinstance(self._raw, dict) else None

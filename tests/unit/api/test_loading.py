@@ -4,7 +4,7 @@ import pytest
 
 from leasegrid.api.job import Job
 from leasegrid.api.lease import Lease
-from leasegrid.api.loading import Loaded, load_documents
+from leasegrid.api.loading import Loaded, load_documents, read_object
 from leasegrid.api.pool import InstancePool
 
 HEAD = "apiVersion: leasegrid.dev/v1alpha1\n"
@@ -184,3 +184,38 @@ def test_fields_set_to_null_are_not_there() -> None:
     loaded = load_documents(JOB.replace("spec: {", "spec: {cache: null, "), "x.yaml")
 
     assert loaded == Loaded(load_documents(JOB, "x.yaml").objects, ())
+
+
+def kept(spec: dict[str, object]) -> dict[str, object]:
+    """A pool as an API server answers with it."""
+    metadata = {
+        "name": "cpu",
+        "namespace": "team",
+        "uid": "1",
+        "generation": 3,
+        "managedFields": [{"manager": "kubectl"}],
+    }
+    status = {"replicas": 1}
+    return {
+        "apiVersion": "leasegrid.dev/v1alpha1",
+        "kind": "InstancePool",
+        "metadata": metadata,
+        "spec": spec,
+        "status": status,
+    }
+
+
+def test_an_object_of_the_api_server_is_read_without_what_the_server_added() -> None:
+    loaded, faults = read_object(kept({"targetSize": 3}))
+
+    assert isinstance(loaded, InstancePool)
+    assert (loaded.metadata.name, loaded.spec.target_size, loaded.status, faults) == ("cpu", 3, None, ())
+
+
+def test_an_object_that_the_server_took_and_the_models_do_not_has_faults_with_paths() -> None:
+    loaded, faults = read_object(
+        kept({"schedules": [{"start": "daily", "durationSeconds": 60, "targetSize": 20}], "maxSize": 5})
+    )
+
+    assert loaded is None
+    assert [fault.split(": ")[0] for fault in faults] == ["spec.schedules[0].start", "spec.schedules[0].targetSize"]
