@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 _TURN_SECONDS = 10.0
 _PAUSE_SECONDS = 0.01
 
