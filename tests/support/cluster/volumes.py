@@ -1,0 +1,89 @@
+"""Directories behind a pod's volumes: empty ones of its own, and those of bound host-path claims."""
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.support.cluster.api import MERGE, KubeApi
+from tests.support.cluster.pods import ConfigError, claim_names
+
+Object = dict[str, Any]
+
+CLAIM_POLL_SECONDS = 0.1
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the machine's tmpfs, in which each kubelet has a directory of its own
+
+
+class Volumes:
+    """One kubelet's directories; all of them, but for those of claims, are gone after `close`.
+
+    An emptyDir's `sizeLimit` is not enforced here.
+    """
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+        self._disk = Path(tempfile.mkdtemp(prefix="leasegrid-kubelet-"))
+        self._memory = Path(tempfile.mkdtemp(prefix="leasegrid-kubelet-", dir=SHARED_MEMORY))
+        self._users: dict[tuple[str, str], set[str]] = {}
+
+    def log_of(self, uid: str) -> Path:
+        """Where the pod's process writes stdout and stderr."""
+        return self._disk / f"{uid}.log"
+
+    async def provide(self, pod: Object, node: str) -> dict[str, str]:
+        """A directory for each volume; waits until claims are bound. Raises ConfigError for other kinds of volume."""
+        claims = claim_names(pod)
+        found = {}
+        for volume in pod["spec"].get("volumes", []):
+            name = volume["name"]
+            if name in claims:
+                found[name] = await self._behind(pod, claims[name], node)
+            elif "emptyDir" in volume:
+                found[name] = str(self._empty(pod["metadata"]["uid"], volume))
+            else:
+                raise ConfigError(f"the volume {name} is neither an emptyDir nor a claim; no other is served here")
+        return found
+
+    def release(self, uid: str) -> None:
+        """The pod is gone: remove what was its own."""
+        for users in self._users.values():
+            users.discard(uid)
+        shutil.rmtree(self._disk / uid, ignore_errors=True)
+        shutil.rmtree(self._memory / uid, ignore_errors=True)
+        self.log_of(uid).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self._disk, ignore_errors=True)
+        shutil.rmtree(self._memory, ignore_errors=True)
+
+    def _empty(self, uid: str, volume: Object) -> Path:
+        root = self._memory if volume["emptyDir"].get("medium") == "Memory" else self._disk
+        directory = root / uid / str(volume["name"])
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    async def _behind(self, pod: Object, claim: str, node: str) -> str:
+        """The bound volume's directory. A claim for one pod at a time is waited for while another has it."""
+        namespace, uid = pod["metadata"]["namespace"], pod["metadata"]["uid"]
+        path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}"
+        users = self._users.setdefault((namespace, claim), set())
+        while True:
+            found = (await self._api.ask("GET", path)).body
+            single = "ReadWriteOncePod" in found.get("spec", {}).get("accessModes", [])
+            if found.get("status", {}).get("phase") == "Bound" and not (single and users - {uid}):
+                users.add(uid)
+                volume = (await self._api.ask("GET", f"/api/v1/persistentvolumes/{found['spec']['volumeName']}")).body
+                return str(volume["spec"]["hostPath"]["path"])
+            await self._select_node(path, found, node)
+            await asyncio.sleep(CLAIM_POLL_SECONDS)
+
+    async def _select_node(self, path: str, claim: Object, node: str) -> None:
+        """What the scheduler says to the provisioner of a class that waits for the first consumer."""
+        annotations = claim.get("metadata", {}).get("annotations", {})
+        if claim.get("status", {}).get("phase") == "Pending" and _SELECTED not in annotations:
+            await self._api.ask("PATCH", path, {"metadata": {"annotations": {_SELECTED: node}}}, MERGE)
+
+
+_SELECTED = "volume.kubernetes.io/selected-node"
