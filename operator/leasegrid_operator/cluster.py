@@ -5,7 +5,8 @@ used; of the client we take configuration, credentials, TLS and the connection p
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,6 +122,18 @@ async def _configuration(kubeconfig: Path | None) -> Configuration:
     return configuration
 
 
+@dataclass(frozen=True)
+class Credentials:
+    """How others in this process may speak to the same server; `authorization` gives the header's value of now.
+
+    The value is empty where the certificates in `tls` say who we are.
+    """
+
+    server: str
+    tls: ssl.SSLContext
+    authorization: Callable[[], Awaitable[str]]
+
+
 class Cluster:
     """Requests to the API server. Every method raises the kinds of ClusterError and nothing else.
 
@@ -132,6 +145,15 @@ class Cluster:
         self._client = client
         self._told = told or (lambda write: None)
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
+
+    @property
+    def credentials(self) -> Credentials:
+        """For the watches, which another library makes."""
+        return Credentials(self._client.configuration.host, self._client.rest_client.ssl_context, self._authorization)
+
+    async def _authorization(self) -> str:
+        # Asked each time: a ServiceAccount's token is replaced in its file before it expires.
+        return await self._client.configuration.get_api_key_with_prefix("BearerToken", "authorization") or ""
 
     async def get(self, resource: Resource, key: ObjectKey) -> Object:
         """The object as it is now. Raises NotFoundError."""
@@ -260,8 +282,9 @@ class Cluster:
     async def _ask_once(self, request: _Request) -> bytes:
         content_type = MERGE_PATCH if request.method == "PATCH" else "application/json"
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT, "Content-Type": content_type}
+        if authorization := await self._authorization():
+            headers["Authorization"] = authorization
         try:
-            await self._client.update_params_for_auth(headers, [], ["BearerToken"], "", request.method, None)
             answer = await self._client.call_api(
                 request.method, request.url, headers, request.body, _request_timeout=self._timeout
             )

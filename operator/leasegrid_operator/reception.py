@@ -1,0 +1,107 @@
+"""What comes in by the watches, handed to the Observer: each event, each unseen deletion, and when all is listed."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from leasegrid_operator.observing import Body, Observer
+from leasegrid_operator.progress import WatchProgress
+from leasegrid_operator.resources import CLAIMS, LEASES, NODES, PODS, POOLS, ObjectKey, Resource
+from leasegrid_operator.sightings import Sightings
+
+WATCHED = (POOLS, LEASES, PODS, CLAIMS, NODES)
+
+QUIET_TURNS = 100
+"""Turns of the event loop without an event after which all that was queued before has been handed over: between the
+queue and us nothing waits for anything outside of the loop, and an event takes fewer than ten turns."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is watched: these namespaces, or all if there are none; `clock` is monotonic, in seconds."""
+
+    namespaces: tuple[str, ...]
+    clock: Callable[[], float]
+
+
+class Reception:
+    """Between the watches and the Observer; belongs to one event loop.
+
+    `listed` is set once the observer was told of all that was there at the start.
+    """
+
+    def __init__(self, observer: Observer, scope: Scope) -> None:
+        self._tell = {
+            POOLS: observer.pool_seen,
+            LEASES: observer.lease_seen,
+            PODS: observer.pod_seen,
+            CLAIMS: observer.claim_seen,
+            NODES: observer.node_seen,
+        }
+        self._scope = scope
+        self._sightings = Sightings()
+        self._resources = {path: resource for resource in WATCHED for path in self._paths(resource)}
+        self._unlisted = set(self._resources)
+        self._reading: set[str] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+        self._received = 0
+        self.progress = WatchProgress(WATCHED, scope.clock())
+        self.listed = asyncio.Event()
+
+    def received(self, resource: Resource, event: Mapping[str, Any]) -> None:
+        """An event as the API server sent it; `type` is None for an object of a list."""
+        body: Body = event["object"]
+        metadata = body["metadata"]
+        key = ObjectKey(metadata.get("namespace", ""), metadata["name"])
+        deleted = event["type"] == "DELETED"
+        path = self._path(resource, key.namespace)
+        if deleted:
+            self._sightings.gone(path, metadata["uid"])
+        else:
+            self._sightings.noted(path, metadata["uid"], key, listed=event["type"] is None)
+        self._received += 1
+        self.progress.seen(resource, metadata.get("resourceVersion", ""), self._scope.clock())
+        self._tell[resource](key.namespace, body, deleted)
+
+    def asked(self, path: str, query: Mapping[str, str]) -> None:
+        """A list or a watch was requested of the API server: a watch follows when its list was read to the end."""
+        resource = self._resources.get(path)
+        if resource is None:
+            return
+        self.progress.asked(resource, self._scope.clock())
+        if "watch" in query:
+            self._list_read(path)
+        elif "continue" not in query:
+            self._sightings.listing_began(path)
+            self._reading.add(path)
+
+    def _list_read(self, path: str) -> None:
+        if path in self._reading:
+            self._reading.discard(path)
+            task = asyncio.create_task(self._settle(path))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, path: str) -> None:
+        await self._quiet()
+        for uid, key in self._sightings.listing_ended(path):
+            metadata = {"name": key.name, "namespace": key.namespace, "uid": uid}
+            self._tell[self._resources[path]](key.namespace, {"metadata": metadata}, True)
+        self._unlisted.discard(path)
+        if not self._unlisted:
+            self.listed.set()
+
+    async def _quiet(self) -> None:
+        turns, received = 0, self._received
+        while turns < QUIET_TURNS:
+            await asyncio.sleep(0)
+            turns = turns + 1 if received == self._received else 0
+            received = self._received
+
+    def _paths(self, resource: Resource) -> list[str]:
+        namespaces = self._scope.namespaces if resource.namespaced else ()
+        return [resource.path(namespace) for namespace in namespaces or ("",)]
+
+    def _path(self, resource: Resource, namespace: str) -> str:
+        return resource.path(namespace if self._scope.namespaces else "")
