@@ -18,7 +18,7 @@ CONFIRM_SECONDS = 0.05
 class Freed:
     """What a release came to: the member's word, or why nobody knows (`unverified`)."""
 
-    member: Member
+    held: Held
     reply: ReleaseReply | None = None
     unverified: str = ""
 
@@ -50,11 +50,11 @@ class Binder:
         """Free members of the lease, all at once; what they did is added to it."""
         freed = await asyncio.gather(*(self._release_one(record.uid, one) for one in held))
         for one in freed:
-            record.held.pop(one.member.name, None)
+            record.held.pop(one.held.member.name, None)
             if one.reply is not None:
                 record.count(one.reply.counters, one.reply.scratch_bytes)
             if one.unverified:
-                record.unverified[one.member.name] = None
+                record.unverified[one.held.member.name] = one.held
         return freed
 
     def give_back(self, record: LeaseRecord, held: Sequence[Held]) -> "asyncio.Task[list[Freed]]":
@@ -158,24 +158,25 @@ class Binder:
     async def _release_one(self, lease_uid: str, held: Held) -> Freed:
         member = held.member
         if self._roster.find(member.name) is not member:
-            return Freed(member)
+            return Freed(held)
         try:
             reply = await member.reach().release(self._signer.release(lease_uid, held.grant))
         except RefusedError as error:
-            return self._let_go(held, Freed(member, unverified=str(error)))
+            return self._let_go(Freed(held, unverified=str(error)))
         except LeaseGridError as error:
             gone = self._roster.find(member.name) is not member
-            return self._let_go(held, Freed(member, unverified="" if gone else str(error)))
-        return self._let_go(held, Freed(member, reply))
+            return self._let_go(Freed(held, unverified="" if gone else str(error)))
+        return self._let_go(Freed(held, reply))
 
-    def _let_go(self, held: Held, freed: Freed) -> Freed:
-        if freed.member.epoch != held.grant.epoch:
+    def _let_go(self, freed: Freed) -> Freed:
+        member = freed.held.member
+        if member.epoch != freed.held.grant.epoch:
             # Its hint was quicker than this reply, and it is bound anew already.
             return freed
-        freed.member.lease = ""
-        if freed.member.state is MemberState.CLAIMED:
-            freed.member.state, freed.member.since = MemberState.RESETTING, _now()
-        self._roster.file(freed.member)
+        member.lease = ""
+        if member.state is MemberState.CLAIMED:
+            member.state, member.since = MemberState.RESETTING, _now()
+        self._roster.file(member)
         return freed
 
 

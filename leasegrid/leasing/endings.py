@@ -29,9 +29,13 @@ class Endings:
         started = loop.time()
         if record.binding:
             await record.bound.wait()
-        await self._parts.binder.release(record, list(record.held.values()))
+        held = list(record.held.values())
+        await self._parts.binder.release(record, held)
         await asyncio.gather(*record.collecting)
-        await self._verify(record)
+        silent = list(record.unverified.values())
+        if silent:
+            record.unverified = {one.member.name: one for one in await self._parts.host.vanish(record, silent)}
+        disposal = await self._parts.host.dispose(record, held)
         now = self._parts.clock.now()
         receipt = Receipt(
             lease_uid=record.uid,
@@ -41,15 +45,11 @@ class Endings:
             scratch_bytes=record.scratch_bytes,
             held_milliseconds=max(0, round((now - record.acquired) * 1000)),
             released_in_milliseconds=round((loop.time() - started) * 1000),
-            unverified=tuple(record.unverified),
+            volumes=disposal.volumes,
+            volume_bytes=disposal.volume_bytes,
+            unverified=(*record.unverified, *disposal.unverified),
             counters=record.counters,
         )
         self._parts.ledger.close_account(record, receipt)
         self._parts.changed()
         return receipt
-
-    async def _verify(self, record: LeaseRecord) -> None:
-        silent = [member for name in record.unverified if (member := self._parts.roster.find(name)) is not None]
-        if silent:
-            await self._parts.host.vanish(record, silent)
-        record.unverified = {member.name: None for member in silent if not member.gone.is_set()}

@@ -85,10 +85,9 @@ class LeaseEngine:
         held = record.held.pop(member, None)
         if held is not None:
             record.touch()
-            for freed in await asyncio.shield(self.parts.binder.give_back(record, [held])):
-                if freed.unverified:
-                    self.parts.background(self.parts.host.vanish(record, [freed.member]))
-                    record.unverified.pop(member, None)
+            await asyncio.shield(self.parts.binder.give_back(record, [held]))
+            if record.unverified.pop(member, None) is not None:
+                self.parts.background(self._see_to(record, held))
             self.parts.ledger.write_down(record)
             self.parts.changed()
         return self.view(record)
@@ -107,6 +106,9 @@ class LeaseEngine:
         await self.keeper.close()
         await self.parts.binder.close()
         await asyncio.gather(*self.parts.tasks, return_exceptions=True)
+
+    async def _see_to(self, record: LeaseRecord, held: Held) -> None:
+        record.unverified |= {one.member.name: one for one in await self.parts.host.vanish(record, [held])}
 
     def _record(self, uid: str, request: LeaseRequest, pools: tuple[str, ...], *, provisioned: bool) -> LeaseRecord:
         loop, now = asyncio.get_running_loop(), self.parts.clock.now()

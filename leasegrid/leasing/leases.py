@@ -33,10 +33,11 @@ class LeaseRecord:
     """One lease. Times are UNIX seconds of the fabric's steady clock.
 
     `arrived` is monotonic; `pools` may serve it, the first preferred. `provisioned`: members are made for it, so it
-    waits for them whatever its `on_empty`. `settled` resolves when the first acquisition has
-    succeeded or failed. `binding`: members that are being bound now; `bound` is set when there are none. `used` names
-    every member that ever belonged to it; `collecting` asks those that left by themselves what they did under it.
-    `queue_position`: its place in the queue, from 1; 0 when it does not queue. `on_touch` hears of every change.
+    waits for them whatever its `on_empty`. `settled` resolves when the first acquisition has succeeded or failed.
+    `binding`: members that are being bound now; `bound` is set when there are none. `used` names every member that
+    ever belonged to it; `unverified`: those that did not answer their release; `collecting` asks those that left by
+    themselves what they did under it. `queue_position`: its place in the queue, from 1; 0 when it does not queue.
+    `on_touch` hears of every change.
     """
 
     uid: str
@@ -51,7 +52,7 @@ class LeaseRecord:
     version: int = 1
     held: dict[str, Held] = field(default_factory=dict)
     used: dict[str, None] = field(default_factory=dict)
-    unverified: dict[str, None] = field(default_factory=dict)
+    unverified: dict[str, Held] = field(default_factory=dict)
     binding: int = 0
     bound: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str = ""

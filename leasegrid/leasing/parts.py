@@ -7,11 +7,20 @@ from typing import Protocol
 
 from leasegrid.leasing.binding import Binder
 from leasegrid.leasing.deadlines import DeadlineHeap
-from leasegrid.leasing.leases import LeaseRecord, LeaseTable
+from leasegrid.leasing.leases import Held, LeaseRecord, LeaseTable
 from leasegrid.leasing.pools import Pool
-from leasegrid.leasing.roster import Member, Roster
+from leasegrid.leasing.roster import Roster
 from leasegrid.leasing.signing import Signer, SteadyClock
 from tasklet_runner.fabric.protocol import Receipt
+
+
+@dataclass(frozen=True)
+class Disposal:
+    """Volumes that were deleted, their bytes, and what is not yet seen to be gone, by name."""
+
+    volumes: int = 0
+    volume_bytes: int = 0
+    unverified: tuple[str, ...] = ()
 
 
 class Ledger(Protocol):
@@ -29,11 +38,15 @@ class Ledger(Protocol):
 class Host(Protocol):
     """What members run on: processes of this machine, or pods."""
 
-    async def vanish(self, record: LeaseRecord, silent: Sequence[Member]) -> None:
-        """See to members of an ended lease that did not answer its release; return when there is nothing to wait for.
+    async def vanish(self, record: LeaseRecord, silent: Sequence[Held]) -> Sequence[Held]:
+        """See to members of a lease that did not answer their release; returns when there is nothing to wait for.
 
-        Those whose `gone` is not set then stand in the receipt as unverified.
+        What is returned nobody has seen end: it stands in the receipt as unverified.
         """
+        ...
+
+    async def dispose(self, record: LeaseRecord, held: Sequence[Held]) -> Disposal:
+        """Delete what belonged to members that are not used again: pods, and volumes with every byte on them."""
         ...
 
 

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
-from leasegrid.leasing.leases import LeaseRecord
+from leasegrid.leasing.leases import Held, LeaseRecord
+from leasegrid.leasing.parts import Disposal
 from leasegrid.leasing.roster import Member, Roster, Shape
 from leasegrid.local.runtime import RuntimeDirectory
 from leasegrid.local.zygote import SpawnOrder, Zygote, session_processes
@@ -51,15 +52,21 @@ class Processes:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    async def vanish(self, record: LeaseRecord, silent: Sequence[Member]) -> None:
+    async def vanish(self, record: LeaseRecord, silent: Sequence[Held]) -> Sequence[Held]:
         """On one machine there is a last word: a member that does not answer is killed, and its pool replaces it."""
         del record
-        for member in silent:
-            self.kill(member)
-        waits = [asyncio.ensure_future(member.gone.wait()) for member in silent]
+        for held in silent:
+            self.kill(held.member)
+        waits = [asyncio.ensure_future(held.member.gone.wait()) for held in silent]
         _, pending = await asyncio.wait(waits, timeout=GONE_SECONDS)
         for wait in pending:
             wait.cancel()
+        return [held for held in silent if not held.member.gone.is_set()]
+
+    async def dispose(self, record: LeaseRecord, held: Sequence[Held]) -> Disposal:
+        """A member that is not used again ends by itself and removes its own scratch; volumes are the state's."""
+        del record, held
+        return Disposal()
 
     def _order(self, pool: str, shape: Shape) -> SpawnOrder:
         self._numbers += 1

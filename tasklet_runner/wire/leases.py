@@ -86,6 +86,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     members: tuple[str, ...]
     tasklets: int = 0
     scratch_bytes: int = 0
+    volumes: int = 0
     volume_bytes: int = 0
     held_milliseconds: int = 0
     released_in_milliseconds: int = 0
