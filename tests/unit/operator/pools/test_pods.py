@@ -5,7 +5,7 @@ import pytest
 from leasegrid.api.quantities import GIBI, MEBI
 from leasegrid_operator.pools.naming import member_name, member_number
 from leasegrid_operator.pools.sizes import member_sizes
-from tests.unit.operator.pools.examples import BLOCK, LEASE, MEMORY, flags, pool_spec, template
+from tests.unit.operator.pools.examples import BLOCK, LEASE, MEMORY, OWNER, flags, pool_spec, template
 
 
 def test_a_member_is_told_who_it_is_and_what_it_has() -> None:
@@ -27,7 +27,8 @@ def test_a_member_is_told_who_it_is_and_what_it_has() -> None:
 
 
 def test_a_pod_belongs_to_its_pool_and_is_found_by_its_labels() -> None:
-    metadata = template(template={"labels": {"team": "a", "leasegrid.dev/pool": "forged"}}).pod(1)["metadata"]
+    labelled = template(template={"labels": {"team": "a", "leasegrid.dev/pool": "forged"}})
+    metadata = labelled.pod(1)["metadata"]
 
     assert metadata["labels"] == {
         "team": "a",
@@ -38,10 +39,7 @@ def test_a_pod_belongs_to_its_pool_and_is_found_by_its_labels() -> None:
     assert [(one["kind"], one["uid"], one["controller"]) for one in metadata["ownerReferences"]] == [
         ("InstancePool", "0123456789", True)
     ]
-    assert (
-        metadata["annotations"]["leasegrid.dev/template"]
-        == template(template={"labels": {"team": "a", "leasegrid.dev/pool": "forged"}}).hash
-    )
+    assert metadata["annotations"]["leasegrid.dev/template"] == labelled.hash
 
 
 def test_a_provisioned_pod_belongs_to_its_lease_alone() -> None:
@@ -54,7 +52,7 @@ def test_a_provisioned_pod_belongs_to_its_lease_alone() -> None:
 
 
 def test_a_memory_member_has_its_store_in_memory_that_its_limit_holds() -> None:
-    pod = template(**MEMORY, resources={"cpu": "1", "memory": "256Mi"}).pod(1)
+    pod = template(OWNER, **MEMORY, resources={"cpu": "1", "memory": "256Mi"}).pod(1)
 
     volumes = {one["name"]: one for one in pod["spec"]["volumes"]}
     assert volumes["store"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "1Gi"}
@@ -69,7 +67,7 @@ def test_a_memory_member_has_its_store_in_memory_that_its_limit_holds() -> None:
 
 
 def test_a_block_member_has_a_claim_of_its_own_name() -> None:
-    made = template(**BLOCK)
+    made = template(OWNER, **BLOCK)
     claim = made.claim(3)
 
     assert claim is not None
@@ -87,7 +85,7 @@ def test_a_block_member_has_a_claim_of_its_own_name() -> None:
 
 
 def test_a_successor_serves_the_same_claim_for_its_lease() -> None:
-    pod = template(**BLOCK).successor("cpu-01234-3-s2", "cpu-01234-3", LEASE)
+    pod = template(OWNER, **BLOCK).successor("cpu-01234-3-s2", "cpu-01234-3", LEASE)
 
     assert pod["metadata"]["name"] == "cpu-01234-3-s2"
     assert [one["kind"] for one in pod["metadata"]["ownerReferences"]] == ["Lease"]
