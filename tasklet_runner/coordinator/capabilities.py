@@ -13,7 +13,7 @@ def capabilities_by_member(capabilities: Iterable[str]) -> dict[str, str]:
     """For each member name the capability that lists it, the one with the latest deadline. Raises ProtocolError."""
     latest: dict[str, tuple[float, str]] = {}
     for text in capabilities:
-        capability = _read(text)
+        capability = read_capability(text)
         for grant in capability.members:
             known = latest.get(grant.member)
             if known is None or known[0] < capability.deadline:
@@ -21,7 +21,8 @@ def capabilities_by_member(capabilities: Iterable[str]) -> dict[str, str]:
     return {member: text for member, (_, text) in latest.items()}
 
 
-def _read(text: str) -> Capability:
+def read_capability(text: str) -> Capability:
+    """What a capability says, believed as it stands. Raises ProtocolError."""
     parts = text.split(".")
     if len(parts) != 3:
         raise ProtocolError("the fabric issued a capability that is no signed statement", remedy="update the fabric")
