@@ -51,16 +51,6 @@ def validate(files: tuple[str, ...]) -> int:
     return validate_files(files)
 
 
-@click.command(short_help="Show what the state directory still holds.")
-@json_option
-@verbose_option
-def leases(as_json: bool) -> int:
-    """Show what the state directory still holds: leases of live runs, kept outputs, caches."""
-    from leasegrid.cli.holdings import show_leases
-
-    return show_leases(as_json=as_json)
-
-
 @click.command(short_help="Write the kept outputs of JOB into DIR.")
 @click.argument("job", metavar="[NAMESPACE/]JOB")
 @click.argument("directory", type=_PATH, metavar="DIR")

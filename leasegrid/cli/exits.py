@@ -30,7 +30,15 @@ _BY_REASON = {
     errors.StoreError.code: ExitCode.ENVIRONMENT,
 }
 
-_ENVIRONMENT = (errors.StoreError, errors.InputError, errors.ResultsError, errors.StateDirectoryError)
+_ENVIRONMENT = (
+    errors.StoreError,
+    errors.InputError,
+    errors.ResultsError,
+    errors.StateDirectoryError,
+    errors.ClusterError,
+)
+_NO_CAPACITY = (errors.CapacityExceededError, errors.UnsupportedError, errors.LeaseEndedError)
+_USAGE = (errors.NoSuchObjectError, errors.InvalidObjectError)
 
 
 def code_of_report(complete: bool, reason: str, trouble: str = "") -> ExitCode:
@@ -50,8 +58,10 @@ def may_go_on(reason: str) -> bool:
 
 def code_of_error(error: errors.LeaseGridError | OSError) -> ExitCode:
     """The status of a command that ended with an error of ours, or of the operating system."""
-    if isinstance(error, (errors.CapacityExceededError, errors.UnsupportedError)):
+    if isinstance(error, _NO_CAPACITY):
         return ExitCode.NO_CAPACITY
+    if isinstance(error, _USAGE):
+        return ExitCode.USAGE
     if isinstance(error, (*_ENVIRONMENT, OSError)):
         return ExitCode.ENVIRONMENT
     return ExitCode.CHUNKS_FAILED

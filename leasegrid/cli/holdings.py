@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
 from leasegrid.cli import words
+from leasegrid.cli.lease_entries import Entry
+from leasegrid.cli.tables import columns
 from leasegrid.local.books import Resource
 from leasegrid.local.state import KeptLease, StateDirectory
 from tasklet_runner.store.inspection import cached_results, committed_chunks
@@ -35,7 +36,8 @@ def show_leases(*, as_json: bool) -> int:
     finally:
         state.close()
     if as_json:
-        click.echo(json.dumps({"stateDirectory": str(state.root), "leases": [_as_json(held) for held in holdings]}))
+        entries = [_entry(held).as_json() for held in holdings]
+        click.echo(json.dumps({"stateDirectory": str(state.root), "leases": entries}))
     elif holdings:
         for line in table(holdings, now):
             click.echo(line)
@@ -56,14 +58,12 @@ def _holding(state: StateDirectory, lease: KeptLease) -> Holding:
 
 def table(holdings: Sequence[Holding], now: float) -> list[str]:
     """The holdings in columns, a heading above; `now` in UNIX seconds."""
-    rows = [_HEADINGS, *(_row(held, now) for held in holdings)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return columns(_HEADINGS, [_row(held, now) for held in holdings])
 
 
 def _row(held: Holding, now: float) -> tuple[str, ...]:
     lease = held.lease
-    user = f"process {lease.process}" if lease.process else "-"
+    user = f"process {lease.process}" if lease.process else ""
     name = lease.name if lease.namespace == "default" else f"{lease.namespace}/{lease.name}"
     what = f"{name} ({lease.purpose})" if lease.purpose else name
     return what, lease.resource.value, held.content, _until(lease, now), user
@@ -75,19 +75,21 @@ def _until(lease: KeptLease, now: float) -> str:
     return f"in {words.duration(max(0.0, lease.expires - now))}"
 
 
-def _as_json(held: Holding) -> dict[str, Any]:
+def _entry(held: Holding) -> Entry:
     lease = held.lease
-    return {
-        "uid": lease.uid,
-        "namespace": lease.namespace,
-        "name": lease.name,
-        "resource": lease.resource.value,
-        "purpose": lease.purpose,
-        "members": list(lease.members),
-        "chunks": held.chunks,
-        "bytes": lease.volume_bytes,
-        "directory": lease.directory,
-        "acquired": lease.acquired,
-        "expires": lease.expires,
-        "process": lease.process,
-    }
+    return Entry(
+        uid=lease.uid,
+        namespace=lease.namespace,
+        name=lease.name,
+        resource=lease.resource.value,
+        purpose=lease.purpose,
+        holder=lease.holder,
+        wanted=len(lease.members),
+        members=lease.members,
+        chunks=held.chunks,
+        volume_bytes=lease.volume_bytes,
+        directory=lease.directory,
+        acquired=lease.acquired,
+        expires=lease.expires,
+        process=lease.process,
+    )

@@ -9,17 +9,19 @@ from typing import NoReturn, TextIO
 
 import click
 
-from leasegrid.cli.commands import completion, leases, results, run, validate, version
+from leasegrid.cli.cluster_commands import COMMANDS
+from leasegrid.cli.cluster_options import is_plugin
+from leasegrid.cli.commands import completion, results, run, validate, version
 from leasegrid.cli.interrupts import StoppedError
 from leasegrid.cli.options import Session, verbose_option
 
 _EPILOG = """\b
 Exit status:
   0    all is done
-  1    some chunks failed
-  2    wrong usage, or YAML that is not valid
-  3    no capacity, or a requirement that nothing here can meet
-  4    the surroundings: disk full, file unreadable, state directory in use
+  1    some chunks failed, or the tasklet of exec
+  2    wrong usage, YAML that is not valid, or an object that is not there
+  3    no capacity, a requirement that nothing here can meet, or a lease that has ended
+  4    the surroundings: disk full, file unreadable, state directory in use, cluster out of reach
   70   an error in leasegrid itself
   130  interrupted (Ctrl-C); 143 terminated (SIGTERM); 129 terminal closed
 """
@@ -34,7 +36,7 @@ def leasegrid() -> None:
     """Compute that exists only while somebody leases it."""
 
 
-for _command in (run, validate, leases, results, completion, version):
+for _command in (run, validate, results, *COMMANDS, completion, version):
     leasegrid.add_command(_command)
 
 
@@ -50,8 +52,9 @@ def main() -> NoReturn:
 def execute(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit status, having said on stderr what there is to say."""
     session = Session()
+    program = "kubectl leasegrid" if is_plugin() else "leasegrid"
     try:
-        status = leasegrid.main(list(arguments), prog_name="leasegrid", standalone_mode=False, obj=session)
+        status = leasegrid.main(list(arguments), prog_name=program, standalone_mode=False, obj=session)
         sys.stdout.flush()
         return int(status or 0)
     except click.ClickException as error:
