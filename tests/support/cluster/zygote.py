@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+import tasklet_runner.member.cpu  # noqa: F401 - what a member loads only when it is one, so that all share it
 from tasklet_runner.__main__ import main as run_tasklet_runner
 from tasklet_runner.member.sealing import warm_up
 

@@ -1,0 +1,198 @@
+"""One stand-in member: all of a real one but the sandbox, in a process that thousands of them share.
+
+Entrance, calls, core, state machine, signatures, deadlines and hints are the real ones; `EmptyWorkshop` has no slots,
+and a reset takes a fixed time. So a holder can open its connection and renew over it, but runs nothing.
+"""
+
+import asyncio
+import secrets
+import signal
+from dataclasses import dataclass
+from typing import TextIO
+
+from aiohttp import web
+
+from tasklet_runner.member.calls import Calls
+from tasklet_runner.member.connection import HolderConnection
+from tasklet_runner.member.core import MemberCore, Notifier
+from tasklet_runner.member.decisions import Bound, End, Refused, Released, Stale
+from tasklet_runner.member.entrance import Entrance
+from tasklet_runner.member.hints import notifier_for
+from tasklet_runner.member.process import listen
+from tasklet_runner.member.progress import Tally
+from tasklet_runner.member.sealing import SealingKey
+from tasklet_runner.member.settings import MemberSettings
+from tasklet_runner.member.states import Claim, Identity, MemberStates
+from tasklet_runner.member.workshop import Visit, Workshop
+from tasklet_runner.wire.member import MemberState, Role
+from tasklet_runner.wire.statements import Bind, Capability, Release
+from tests.support.cluster.records import Recorder
+
+
+@dataclass(frozen=True)
+class House:
+    """What all stand-ins of a process share. `server` takes the connections that an entrance hands over."""
+
+    server: web.Server
+    records: TextIO
+    reset_seconds: float
+
+
+class EmptyWorkshop(Workshop):
+    """A workshop without slots: nothing to fork, to load or to wipe."""
+
+    def __init__(self, settings: MemberSettings, reset_seconds: float) -> None:
+        # Not the base's constructor: its slots and shelves are what a stand-in does without.
+        self.settings = settings
+        self.slots = ()
+        self.programs = {}
+        self.lifetime = Tally()
+        self.sealing_key = SealingKey()
+        self.connections: set[Visit] = set()
+        self._reset_seconds = reset_seconds
+
+    async def open(self) -> None:
+        """Ready at once."""
+
+    async def clear(self) -> int:
+        """Takes the time of a reset."""
+        await asyncio.sleep(self._reset_seconds)
+        return 0
+
+
+class RecordedStates(MemberStates):
+    """The member's state machine, and a line for each bind and each end."""
+
+    def __init__(self, identity: Identity, record: Recorder) -> None:
+        super().__init__(identity)
+        self._record = record
+
+    def bind(self, bind: Bind, now: float) -> Bound | Refused:
+        """See `MemberStates`, as for the others."""
+        answer = super().bind(bind, now)
+        if isinstance(answer, Bound) and not answer.repeated:
+            self._record("bound", lease=bind.lease_uid, epoch=bind.epoch, seconds=bind.deadline - bind.issued_at)
+        return answer
+
+    def release(self, statement: Capability | Release, now: float) -> Released | Stale | Refused:
+        claim = self.claim
+        answer = super().release(statement, now)
+        if isinstance(answer, Released):
+            self._ended(claim, End.RELEASED, now)
+        return answer
+
+    def tick(self, now: float) -> End | None:
+        claim = self.claim
+        reason = super().tick(now)
+        if reason is not None:
+            self._ended(claim, reason, now)
+        return reason
+
+    def revoke(self, reason: End) -> None:
+        claim = self.claim
+        super().revoke(reason)
+        self._ended(claim, reason, asyncio.get_running_loop().time())
+
+    def reset_finished(self, unclean: str = "") -> MemberState:
+        state = super().reset_finished(unclean)
+        if state is MemberState.READY:
+            self._record("ready", epoch=self.epoch)
+        return state
+
+    def _ended(self, claim: Claim | None, reason: End, now: float) -> None:
+        if claim is not None:
+            late = now - claim.ends_at
+            self._record("ended", lease=claim.lease_uid, epoch=self.epoch, reason=reason.value, late=late)
+
+
+class StandIn:
+    """One member at its own address, from `run` until it is retired, drained or killed; then `ended` has its status."""
+
+    pid = 0
+
+    def __init__(self, settings: MemberSettings, house: House) -> None:
+        self.settings = settings
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        identity = _identity(settings)
+        self._record = Recorder(house.records, identity.member, identity.incarnation)
+        self._workshop = EmptyWorkshop(settings, house.reset_seconds)
+        self._notifier: Notifier = notifier_for(settings.notify)
+        self.core = MemberCore(settings, identity, self._notifier, self._workshop)
+        self.core.states = RecordedStates(identity, self._record)
+        self._house = house
+        self._entrance = Entrance(Calls(self.core), house.server)
+        self._listening = asyncio.Event()
+        self._life = asyncio.create_task(self._run())
+
+    @property
+    def host(self) -> str:
+        """Its address, without the port."""
+        return self.settings.listen.rpartition(":")[0]
+
+    def send(self, number: int) -> None:
+        """SIGTERM drains; SIGKILL ends it without a word. There is no process that could be stopped or continued."""
+        if number == signal.SIGTERM:
+            self.core.drain()
+        elif number == signal.SIGKILL and not self.ended.done():
+            self._life.cancel()
+
+    async def until_ready(self, probe: object) -> None:
+        """Returns when it listens and is warm."""
+        await self._listening.wait()
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """What an entrance hands over: the holder's connection, and the probes of a kubelet."""
+        if request.path == "/healthz":
+            return web.Response(text="ok\n")
+        if request.path != "/v1/work":
+            return web.Response(status=404, text="a stand-in has /healthz and /v1/work besides the plain calls\n")
+        socket = web.WebSocketResponse(compress=False, timeout=1.0)
+        await socket.prepare(request)
+        await HolderConnection(self.core, self._workshop, socket).serve()
+        return socket
+
+    async def finished(self) -> None:
+        """Wait until nothing of it is left."""
+        await asyncio.gather(self._life, return_exceptions=True)
+
+    async def _run(self) -> None:
+        self._record("started")
+        status = -signal.SIGKILL
+        try:
+            await self._entrance.open(listen(self.settings.listen))
+            await self.core.warm()
+            self._record("ready")
+            self._listening.set()
+            await self.core.ended.wait()
+            self._record("gone", reason=self.core.states.reason)
+            await self._entrance.close()
+            await self.core.close()
+            status = 0
+        except asyncio.CancelledError:
+            await self._fall()
+        finally:
+            self.ended.set_result(status)
+            await self._notifier.leave()
+
+    async def _fall(self) -> None:
+        """As if the kernel had ended its process: no answer, no last hint, and no timer goes off any more."""
+        claim, self.core.states.claim = self.core.states.claim, None
+        self._record("killed", lease=claim.lease_uid if claim else "")
+        for connection in list(self._house.server.connections):
+            transport = connection.transport
+            if transport is not None and transport.get_extra_info("sockname")[0] == self.host:
+                transport.abort()
+        self._entrance.answers.clear()
+        await self._entrance.close()
+
+
+def _identity(settings: MemberSettings) -> Identity:
+    works = settings.role is Role.CPU
+    return Identity(
+        member=settings.name,
+        incarnation=secrets.token_hex(16),
+        slots=settings.slots if works else 0,
+        tasklet_memory=settings.tasklet_memory if works else 0,
+        replace_after_use=settings.replace_after_use or not works,
+        role=settings.role,
+    )
