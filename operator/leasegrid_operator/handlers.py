@@ -17,6 +17,7 @@ import aiohttp
 import kopf
 
 from leasegrid_operator.cluster import Credentials
+from leasegrid_operator.logs import Action, log
 from leasegrid_operator.reception import Reception
 from leasegrid_operator.resources import CLAIMS, LEASES, NODES, PODS, POOLS
 
@@ -46,7 +47,7 @@ async def watch(reception: Reception, credentials: Credentials, namespaces: Sequ
     while not stop.is_set():
         failure = await _watch_once(reception, credentials, namespaces, stop)
         if not stop.is_set():
-            _logger.error("the watches ended, they are started again: %r", failure)
+            log(_logger, logging.ERROR, Action.WATCH_RESTARTED, f"the watches ended and are started again: {failure!r}")
             await asyncio.sleep(RESTART_SECONDS)
 
 

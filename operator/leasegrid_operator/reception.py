@@ -31,7 +31,7 @@ class Reception:
     `listed` is set once the observer was told of all that was there at the start.
     """
 
-    def __init__(self, observer: Observer, scope: Scope) -> None:
+    def __init__(self, observer: Observer, scope: Scope, progress: WatchProgress) -> None:
         self._tell = {
             POOLS: observer.pool_seen,
             LEASES: observer.lease_seen,
@@ -46,7 +46,7 @@ class Reception:
         self._reading: set[str] = set()
         self._settling: set[asyncio.Task[None]] = set()
         self._received = 0
-        self.progress = WatchProgress(WATCHED, scope.clock())
+        self._progress = progress
         self.listed = asyncio.Event()
 
     def received(self, resource: Resource, event: Mapping[str, Any]) -> None:
@@ -61,7 +61,7 @@ class Reception:
         else:
             self._sightings.noted(path, metadata["uid"], key, listed=event["type"] is None)
         self._received += 1
-        self.progress.seen(resource, metadata.get("resourceVersion", ""), self._scope.clock())
+        self._progress.seen(resource, metadata.get("resourceVersion", ""), self._scope.clock())
         self._tell[resource](key.namespace, body, deleted)
 
     def asked(self, path: str, query: Mapping[str, str]) -> None:
@@ -69,7 +69,7 @@ class Reception:
         resource = self._resources.get(path)
         if resource is None:
             return
-        self.progress.asked(resource, self._scope.clock())
+        self._progress.asked(resource, self._scope.clock())
         if "watch" in query:
             self._list_read(path)
         elif "continue" not in query:
