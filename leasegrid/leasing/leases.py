@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from leasegrid.leasing.roster import Member
-from leasegrid.leasing.signing import Signer
+from leasegrid.leasing.signing import LeaseTerm, Signer
 from tasklet_runner.fabric.protocol import LeasedMember, LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
 from tasklet_runner.wire.member import Counters
@@ -134,7 +134,8 @@ class LeaseRecord:
     def _capabilities(self, signer: Signer, now: float) -> tuple[str, ...]:
         grants = tuple(held.grant for held in self.held.values())
         if self._signed_for != (grants, self.deadline) or now - self._signed_at > FRESH_SECONDS:
-            self._signed = signer.capabilities(self.uid, self.request.holder_key, grants, self.deadline)
+            term = LeaseTerm(self.deadline, self.request.ttl_seconds, self.last_deadline)
+            self._signed = signer.capabilities(self.uid, self.request.holder_key, grants, term)
             self._signed_for, self._signed_at = (grants, self.deadline), now
         return self._signed
 

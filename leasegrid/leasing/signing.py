@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -30,6 +31,15 @@ class SteadyClock:
     def now(self) -> float:
         """UNIX seconds."""
         return self._offset + time.monotonic()
+
+
+@dataclass(frozen=True)
+class LeaseTerm:
+    """Until when a lease lives, by how much a renewal moves that, and what no renewal passes. UNIX seconds."""
+
+    deadline: float
+    ttl_seconds: int
+    last_deadline: float
 
 
 class Signer:
@@ -72,7 +82,7 @@ class Signer:
         return sign(Retire(member=grant.member, incarnation=grant.incarnation, epoch=grant.epoch), self._key)
 
     def capabilities(
-        self, lease_uid: str, holder_key: str, grants: Sequence[MemberGrant], deadline: float
+        self, lease_uid: str, holder_key: str, grants: Sequence[MemberGrant], term: LeaseTerm
     ) -> tuple[str, ...]:
         """One statement for each 64 members, in their order."""
         now = self._clock.now()
@@ -83,8 +93,10 @@ class Signer:
                     holder_key=holder_key,
                     members=tuple(grants[start : start + MEMBERS_PER_CAPABILITY]),
                     issued_at=now,
-                    deadline=deadline,
+                    deadline=term.deadline,
                     expires_at=now + MAX_PRESENTATION_SECONDS,
+                    ttl_seconds=term.ttl_seconds,
+                    last_deadline=term.last_deadline,
                 ),
                 self._key,
             )
