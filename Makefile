@@ -50,7 +50,7 @@ format: $(VENV)/.developed ## let ruff put the sources in order
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
 	@$(BIN)/ruff format --quiet $(SOURCES)
 
-generate: $(VENV)/.installed ## crds/ and docs/api.md from the models
+generate: $(VENV)/.installed ## crds/, docs/api.md and docs/openapi.json from the models
 	@$(BIN)/python -m leasegrid.api.generate
 
 unit: $(VENV)/.developed ## the unit tier: Python and nothing else

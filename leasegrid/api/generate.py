@@ -1,4 +1,5 @@
-"""`python -m leasegrid.api.generate [--check]`: crds/ and docs/api.md from the models.
+"""`python -m leasegrid.api.generate [--check]`: crds/ and docs/api.md from the models, docs/openapi.json from the
+broker's routes and messages.
 
 With --check nothing is written: what the models say is compared with the files, and each that differs is named, with
 the command that mends it; the exit status is then 1.
@@ -13,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from leasegrid.api.definitions import KINDS, definition_of
+from leasegrid.api.openapi import openapi_json
 from leasegrid.api.reference import reference
 
 HEAD = "# Made from leasegrid/api/ by `make generate`; change the models, not this file.\n"
@@ -21,7 +23,8 @@ HEAD = "# Made from leasegrid/api/ by `make generate`; change the models, not th
 @cache
 def generated() -> Mapping[str, str]:
     """The content of each generated file, by its path below the project's folder. Raises SchemaError."""
-    return {**{f"crds/{kind.file_name}": _yaml(definition_of(kind)) for kind in KINDS}, "docs/api.md": reference()}
+    crds = {f"crds/{kind.file_name}": _yaml(definition_of(kind)) for kind in KINDS}
+    return {**crds, "docs/api.md": reference(), "docs/openapi.json": openapi_json().decode("utf-8")}
 
 
 def _yaml(document: object) -> str:
