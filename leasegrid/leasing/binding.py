@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from leasegrid.leasing.leases import Held, LeaseRecord
@@ -9,7 +10,8 @@ from leasegrid.leasing.roster import Member, Roster, take_hint
 from leasegrid.leasing.signing import Signer
 from tasklet_runner.fabric.protocol import LeasedMember
 from tasklet_runner.wire.errors import LeaseGridError, RefusedError, UnreachableError
-from tasklet_runner.wire.member import BindReply, Hint, MemberState, ReleaseReply
+from tasklet_runner.wire.member import BindReply, Hint, MemberState, ReleaseReply, StateReport
+from tasklet_runner.wire.statements import MEMBERS_PER_CAPABILITY
 
 CONFIRM_SECONDS = 0.05
 
@@ -70,6 +72,32 @@ class Binder:
         record.collecting.add(task)
         task.add_done_callback(record.collecting.discard)
 
+    async def adopt(self, record: LeaseRecord, member: Member) -> None:
+        """Take a member that says it is bound to the lease as held by it: an earlier process of the fabric bound it."""
+        if member.report is None:
+            raise ValueError(f"{member.name} was not asked")
+        held = Held(member, leased(member, member.report), member.grant)
+        member.lease = record.uid
+        record.hold(held)
+        self._roster.file(member)
+        if not member.report.confirmed:
+            await self._confirm(record.uid, held)
+
+    async def release_stray(self, member: Member, lease_uid: str) -> None:
+        """Free a member of a lease that nobody knows any more; one that does not answer frees itself in time."""
+        with suppress(LeaseGridError):
+            await member.reach().release(self._signer.release(lease_uid, member.grant))
+
+    async def deliver(self, record: LeaseRecord, capabilities: Sequence[str]) -> None:
+        """Show its members the renewed capabilities, for a holder that may not be connected to them."""
+        calls = [
+            held.member.reach().renew(capabilities[place // MEMBERS_PER_CAPABILITY])
+            for place, held in enumerate(record.held.values())
+            if not held.member.gone.is_set()
+        ]
+        # One that does not answer keeps its deadline: its holder can show the capability itself.
+        await asyncio.gather(*calls, return_exceptions=True)
+
     async def seconds_left(self, record: LeaseRecord) -> float:
         """How long the lease lasts yet by the word of its members, in seconds; 0 when it is over or nobody answers."""
         answers = await asyncio.gather(*(self._left(record.uid, held.member) for held in record.held.values()))
@@ -97,6 +125,7 @@ class Binder:
                 member.state, member.since = MemberState.WARMING, _now()
             self._roster.file(member)
             return False
+        member.report = report
         word = Hint(member=member.name, incarnation=report.incarnation, epoch=report.epoch, state=report.state)
         take_hint(member, word, _now())
         self._roster.file(member)
@@ -136,7 +165,7 @@ class Binder:
             return None
         member.epoch, member.state, member.since = reply.epoch, MemberState.CLAIMED, _now()
         member.claims += 1
-        return Held(member, _leased(member, reply), grant)
+        return Held(member, leased(member, reply), grant)
 
     async def _confirm_soon(self, lease_uid: str, bound: Sequence[Held]) -> None:
         # A bind is provisional for five seconds: its confirmation need not stand in the holder's way.
@@ -180,7 +209,8 @@ class Binder:
         return freed
 
 
-def _leased(member: Member, reply: BindReply) -> LeasedMember:
+def leased(member: Member, reply: BindReply | StateReport) -> LeasedMember:
+    """The member as its holder is told of it."""
     return LeasedMember(
         name=member.name,
         endpoint=member.endpoint,

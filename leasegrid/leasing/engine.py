@@ -1,12 +1,14 @@
 """One namespace's leases at work: what every fabric answers its holders with, on whatever its members run."""
 
 import asyncio
+from collections.abc import Sequence
 
 from leasegrid.leasing.claims import Claims
 from leasegrid.leasing.endings import Endings
 from leasegrid.leasing.keeper import Keeper
 from leasegrid.leasing.leases import Held, LeaseRecord
 from leasegrid.leasing.parts import Parts, Planner
+from leasegrid.leasing.roster import Member
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.errors import LeaseEndedError
 
@@ -24,9 +26,8 @@ class LeaseEngine:
         self.endings = Endings(parts)
         self.keeper = Keeper(parts, self.claims, planner, self.endings)
 
-    def enter(self, uid: str, request: LeaseRequest, pools: tuple[str, ...], *, provisioned: bool) -> LeaseRecord:
+    def enter(self, record: LeaseRecord) -> LeaseRecord:
         """A lease that wants members from now on. Its `settled` tells how that ended; one that failed is ended."""
-        record = self._record(uid, request, pools, provisioned=provisioned)
         self.parts.ledger.write_down(record)
         self.parts.table.add(record)
         record.settled.add_done_callback(lambda _: self._settled(record))
@@ -34,15 +35,14 @@ class LeaseEngine:
         self.claims.run()
         return record
 
-    def adopt(self, record: LeaseRecord, held: tuple[Held, ...]) -> None:
+    async def adopt(self, record: LeaseRecord, members: Sequence[Member]) -> None:
         """Go on with a lease that was entered by an earlier process, and has these members by their own word."""
-        for one in held:
-            one.member.lease = record.uid
-            record.hold(one)
-            self.parts.roster.file(one.member)
-        self.parts.deadlines.set(record.uid, record.deadline)
         record.settle()
         self.parts.table.add(record)
+        self.parts.deadlines.set(record.uid, record.deadline)
+        await asyncio.gather(*(self.parts.binder.adopt(record, member) for member in members))
+        record.touch()
+        self.parts.ledger.write_down(record)
         self.parts.changed()
 
     async def watch(self, uid: str, version: int) -> LeaseView:
@@ -110,7 +110,8 @@ class LeaseEngine:
     async def _see_to(self, record: LeaseRecord, held: Held) -> None:
         record.unverified |= {one.member.name: one for one in await self.parts.host.vanish(record, [held])}
 
-    def _record(self, uid: str, request: LeaseRequest, pools: tuple[str, ...], *, provisioned: bool) -> LeaseRecord:
+    def record(self, uid: str, request: LeaseRequest, pools: tuple[str, ...], *, provisioned: bool) -> LeaseRecord:
+        """A new lease, for `enter` or `adopt`, that arrives now."""
         loop, now = asyncio.get_running_loop(), self.parts.clock.now()
         return LeaseRecord(
             uid=uid,

@@ -9,7 +9,7 @@ from leasegrid.rules.pool_state import PoolMember
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.plan.types import Requirements
 from tasklet_runner.wire.errors import UnreachableError
-from tasklet_runner.wire.member import Hint, MemberState
+from tasklet_runner.wire.member import Hint, MemberState, StateReport
 from tasklet_runner.wire.statements import MemberGrant
 
 MEMBER_TIMEOUT_SECONDS = 3.0
@@ -46,7 +46,7 @@ class Member:
     `endpoint` is empty until its address is known; `started`: its process is known to run, so that it can be asked;
     `template`: the version that it was made from; `node`: where it runs, for people. `since`: when it entered its
     state, monotonic seconds. `retiring`: told to end, but still there; `gone` is set when it is not;
-    `gone_at`: a member of a dead node leaves the count of its pool then.
+    `report`: what it said last when it was asked; `gone_at`: a member of a dead node leaves the count of its pool then.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Member:
     claims: int = 0
     lease: str = ""
     retiring: bool = False
+    report: StateReport | None = None
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     gone_at: float | None = None
     _client: MemberClient | None = field(init=False, default=None)

@@ -139,7 +139,8 @@ class LocalFabric:
 
     def _enter(self, request: LeaseRequest) -> LeaseRecord:
         pools, provisioned = self._pools_of(request)
-        return self._running.leases.enter(new_uid(), request, pools, provisioned=provisioned)
+        leases = self._running.leases
+        return leases.enter(leases.record(new_uid(), request, pools, provisioned=provisioned))
 
     def _pools_of(self, request: LeaseRequest) -> tuple[tuple[str, ...], bool]:
         """The pools that may serve a request, and whether members are made for it."""

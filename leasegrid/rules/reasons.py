@@ -14,6 +14,12 @@ class ConditionType(StrEnum):
     """A pool fails to make members, or had to take some out of service."""
     CAPPED_BY_MAX = "CappedByMax"
     """A pool would make more members if maxSize allowed it."""
+    SATISFIABLE = "Satisfiable"
+    """A lease can be served by pools that there are."""
+    BOUND = "Bound"
+    """A lease has its members."""
+    RELEASED = "Released"
+    """A lease has ended; the reason says why."""
 
 
 class PoolReason(StrEnum):
@@ -114,3 +120,32 @@ class AdmissionReason(StrEnum):
     """First in the queue: what becomes ready is kept for it."""
     BEHIND_OTHERS = "BehindOthers"
     """Others stand before it in the queue."""
+
+
+class LeaseReason(StrEnum):
+    """Reasons of a lease's conditions, beside those of admission."""
+
+    SATISFIABLE = "Satisfiable"
+    """There are pools that can serve it."""
+    BOUND = "Bound"
+    """All its members are bound."""
+    GROWING = "Growing"
+    """Some of its members are bound, and more are wanted."""
+    PROVISIONING = "Provisioning"
+    """Members are being made for it alone."""
+    MEMBERS_LOST = "MembersLost"
+    """All its members are gone."""
+    FINISHED = "Finished"
+    """Its holder gave it back."""
+    EXPIRED = "Expired"
+    """Its deadline passed without a renewal."""
+    REVOKED = "Revoked"
+    """spec.revoke was given, and the grace is over."""
+    DELETED = "Deleted"
+    """Its object was deleted."""
+    PARENT_RELEASED = "ParentReleased"
+    """The lease that it names as its parent has ended."""
+    UNVERIFIED = "Unverified"
+    """It has ended, but nobody has seen the end of some members yet."""
+    INVALID_SPEC = "InvalidSpec"
+    """The spec breaks a rule that the API server does not know."""

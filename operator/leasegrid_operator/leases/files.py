@@ -1,0 +1,115 @@
+"""What the operator remembers of a lease's object between two looks, and what its status should say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from leasegrid.leasing.engine import LeaseEngine
+from leasegrid.leasing.leases import LeaseRecord
+from leasegrid_operator.leases.reading import LeaseFacts
+from leasegrid_operator.leases.status import BoundLease, Said, bound_status, released_status, waiting_status
+from tasklet_runner.fabric.protocol import Receipt
+
+Essence = tuple[object, ...]
+"""What of a status is worth a write: a renewal through the broker is not."""
+
+_WORDS = {
+    "Finished": "its holder gave it back",
+    "Expired": "it was not renewed before its deadline",
+    "Revoked": "it was revoked (spec.revoke)",
+    "Deleted": "its object was deleted",
+    "ParentReleased": "its parent has ended",
+}
+
+
+@dataclass(eq=False)
+class LeaseFile:
+    """`before`: the conditions as they were written last. `renew_time`: the spec's, as it was last obeyed; `renewed`:
+    when that was, UNIX seconds. `essence`: what stands in the status, `composed` what is on its way there.
+
+    `receipt` and `message`: how it ended. `removed`: the object is gone. `patience`: until when (monotonic) it waits
+    for a pool that was made beside it and is not seen yet.
+    """
+
+    facts: LeaseFacts
+    before: Said
+    renew_time: str | None = None
+    renewed: float | None = None
+    renewals: int = 0
+    essence: Essence = ()
+    composed: Essence = ()
+    receipt: Receipt | None = None
+    message: str = ""
+    removed: bool = False
+    patience: float = 0.0
+
+    @property
+    def uid(self) -> str:
+        """The object's uid: the lease's name towards members."""
+        return self.facts.uid
+
+    @property
+    def spec_revokes(self) -> bool:
+        """True when the object asks for its own end."""
+        return self.facts.spec is not None and self.facts.spec.revoke is not None
+
+
+def compose(file: LeaseFile, engine: LeaseEngine, now: float) -> dict[str, Any] | None:
+    """The status that is to be written now, None when there is nothing to say, or nothing new."""
+    record = engine.parts.table.get(file.uid)
+    if file.receipt is not None:
+        return _new(
+            file, ("released", file.receipt.unverified), released_status(file.receipt, file.message, file.before, now)
+        )
+    if record is None:
+        return None
+    if record.settled.done():
+        return _bound(file, record, engine, now)
+    if not record.waiting_because:
+        return None
+    essence = ("waiting", record.queue_position, record.waiting_because)
+    if essence == file.essence:
+        return None
+    return _new(file, essence, waiting_status(record.queue_position, record.waiting_because, file.before, now))
+
+
+def bound_essence(epochs: Mapping[str, int], wanted: int, renewals: int = 0) -> Essence:
+    """What counts of a lease that has its members."""
+    return ("bound", tuple(sorted(epochs.items())), wanted, renewals)
+
+
+def ended_words(record: LeaseRecord, receipt: Receipt) -> str:
+    """Why a lease ended, for people."""
+    failure = record.settled.exception() if record.settled.done() and not record.settled.cancelled() else None
+    if failure is not None:
+        return str(failure)
+    words = _WORDS.get(receipt.reason, receipt.reason)
+    if not receipt.unverified:
+        return words
+    names = ", ".join(receipt.unverified[:5])
+    return f"{words}; nobody has seen the end of {len(receipt.unverified)} members or volumes yet: {names}"
+
+
+def _bound(file: LeaseFile, record: LeaseRecord, engine: LeaseEngine, now: float) -> dict[str, Any] | None:
+    epochs = {name: held.grant.epoch for name, held in record.held.items()}
+    essence = bound_essence(epochs, record.wanted, file.renewals)
+    if essence == file.essence:
+        return None
+    view = engine.view(record)
+    lease = BoundLease(
+        members=view.members,
+        nodes={name: held.member.node for name, held in record.held.items()},
+        capabilities=view.capabilities,
+        acquired=record.acquired,
+        renewed=file.renewed,
+        expires=record.deadline,
+        wanted=record.wanted,
+    )
+    return _new(file, essence, bound_status(lease, file.before, now))
+
+
+def _new(file: LeaseFile, essence: Essence, status: dict[str, Any]) -> dict[str, Any] | None:
+    if essence == file.essence:
+        return None
+    file.composed = essence
+    return status

@@ -1,0 +1,290 @@
+"""The leases of one namespace: their objects on one side, the shared engine on the other.
+
+Level-triggered: `seen` may be called with the same facts again and does nothing then.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from leasegrid.api.enums import OnEmpty
+from leasegrid.api.lease import LeaseSpec
+from leasegrid.leasing.engine import LeaseEngine
+from leasegrid.leasing.leases import LeaseRecord
+from leasegrid.rules.reasons import LeaseReason
+from leasegrid_operator.cluster import Cluster
+from leasegrid_operator.errors import ClusterError
+from leasegrid_operator.leases.asking import KnownPools, refusal_of, request_of
+from leasegrid_operator.leases.files import LeaseFile, compose, ended_words
+from leasegrid_operator.leases.reading import LeaseFacts
+from leasegrid_operator.leases.status import Status
+from leasegrid_operator.leases.timers import Timers
+from leasegrid_operator.leases.writing import StatusWriter
+from leasegrid_operator.logs import Action, log
+from leasegrid_operator.metrics import OperatorMetrics
+from leasegrid_operator.resources import LEASES, ObjectKey
+from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.wire.errors import LeaseGridError
+
+logger = logging.getLogger(__name__)
+
+POOL_PATIENCE_SECONDS = 1.0
+"""A pool and a lease of it may be made by one command, and their watches are not in step."""
+
+
+class Estate(Protocol):
+    """What stands behind members, as far as leases change it."""
+
+    def known_pools(self) -> KnownPools:
+        """The pools that there are."""
+        ...
+
+    def provision(self, key: ObjectKey, uid: str, spec: LeaseSpec) -> str:
+        """Members are to be made for this lease alone; returns the name of the pool that they form."""
+        ...
+
+    def belongs(self, record: LeaseRecord) -> None:
+        """The lease has the members that it holds: those of single use are its own from now on."""
+        ...
+
+    def ended(self, record: LeaseRecord, receipt: Receipt, message: str, *, removed: bool) -> None:
+        """A lease is over; `removed`: it has no object to say so."""
+        ...
+
+
+@dataclass(frozen=True)
+class Office:
+    """What all namespaces share. `wall` gives UNIX seconds."""
+
+    cluster: Cluster
+    metrics: OperatorMetrics
+    wall: Callable[[], float]
+
+
+class LeaseKeeping:
+    """Implements `Ledger`. `attach` gives it the engine; until `take_over` was called it only notes what it sees."""
+
+    def __init__(self, office: Office, estate: Estate) -> None:
+        self._office = office
+        self._estate = estate
+        self._engine: LeaseEngine
+        self.files: dict[str, LeaseFile] = {}
+        self.names: dict[str, str] = {}
+        self.active = False
+        self._writer = StatusWriter(office.cluster, self._compose, self._written)
+        self._timers = Timers()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def attach(self, engine: LeaseEngine) -> None:
+        """The engine whose ledger this is."""
+        self._engine = engine
+
+    def seen(self, facts: LeaseFacts) -> None:
+        """An object as it is now."""
+        file = self.files.get(facts.uid)
+        if file is None:
+            file = LeaseFile(facts, facts.written.conditions, facts.spec.renew_time if facts.spec else None)
+            self.files[facts.uid] = file
+            self.names[facts.key.name] = facts.uid
+            if self.active:
+                self.begin(file)
+        else:
+            file.facts = facts
+            if self.active:
+                self._follow(file)
+
+    def removed(self, uid: str) -> None:
+        """An object is gone: an immediate revoke."""
+        file = self.files.pop(uid, None)
+        if file is None:
+            return
+        file.removed = True
+        if self.names.get(file.facts.key.name) == uid:
+            del self.names[file.facts.key.name]
+        record = self._engine.parts.table.get(uid)
+        if record is not None and self.active:
+            # Kept until it has ended: the receipt is told by an event, as there is no object.
+            self.files[uid] = file
+            self._engine.endings.begin(record, LeaseReason.DELETED)
+
+    def begin(self, file: LeaseFile) -> None:
+        """A lease that no engine knows yet: enter it, refuse it, or see to what is left of it."""
+        spec = file.facts.spec
+        if file.facts.written.released:
+            self._keep_for_a_while(file, file.facts.written.released_at or self._office.wall())
+        elif spec is None:
+            self.refuse(file, LeaseReason.INVALID_SPEC, "; ".join(file.facts.faults))
+        elif spec.revoke is not None:
+            self.refuse(file, LeaseReason.REVOKED, "it was revoked before it was bound (spec.revoke)")
+        elif (why := self._orphaned(file)) is not None:
+            self.refuse(file, LeaseReason.PARENT_RELEASED, why)
+        else:
+            self._enter(file)
+
+    def refuse(self, file: LeaseFile, reason: str, message: str) -> None:
+        """It ends before it had any member."""
+        file.receipt, file.message = Receipt(lease_uid=file.uid, reason=str(reason), members=()), message
+        self._office.metrics.ended(str(reason))
+        log(logger, logging.INFO, Action.LEASE_REFUSED, message, lease=str(file.facts.key), reason=str(reason))
+        self._writer.mark(file.uid)
+
+    def write_down(self, record: LeaseRecord) -> None:
+        """See `Ledger`."""
+        if record.settled.done() or record.held:
+            self._estate.belongs(record)
+            self._writer.mark(record.uid)
+        elif record.waiting_because:
+            self._writer.mark_queued(record.uid)
+
+    def close_account(self, record: LeaseRecord, receipt: Receipt) -> None:
+        """See `Ledger`."""
+        file = self.files.get(record.uid)
+        message = ended_words(record, receipt)
+        removed = file is None or file.removed
+        self._office.metrics.ended(receipt.reason)
+        self._estate.ended(record, receipt, message, removed=removed)
+        fields = {"lease": f"{record.request.namespace}/{record.request.request_id}", "reason": receipt.reason}
+        log(logger, logging.INFO, Action.LEASE_ENDED, message, uid=record.uid, **fields)
+        if file is None or file.removed:
+            self.files.pop(record.uid, None)
+            return
+        file.receipt, file.message = receipt, message
+        self._writer.mark(record.uid)
+
+    def completed(self, uid: str, receipt: Receipt) -> None:
+        """The end of what was unverified has been seen after all."""
+        file = self.files.get(uid)
+        if file is not None and file.receipt is not None:
+            file.receipt, file.message = receipt, file.message.partition(";")[0]
+            self._writer.mark(uid)
+
+    def watch_settling(self, record: LeaseRecord) -> None:
+        """Tell metrics and log once when its first acquisition is over."""
+        record.settled.add_done_callback(lambda _: self._settled(record))
+
+    def tick(self) -> None:
+        """Do what is due by time; call it some times a second."""
+        self._timers.run(self._office.wall())
+
+    async def close(self) -> None:
+        """Write nothing more."""
+        await self._writer.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _enter(self, file: LeaseFile) -> None:
+        facts = file.facts
+        if facts.spec is None:
+            return
+        pools = self._estate.known_pools()
+        refusal = refusal_of(file.uid, facts.spec, pools)
+        if refusal is not None:
+            self._be_patient(file, refusal.reason, f"{refusal.message} ({refusal.remedy})")
+            return
+        request = request_of(facts.key, facts.spec, pools)
+        provisioned = facts.spec.on_empty is OnEmpty.PROVISION
+        own = (self._estate.provision(facts.key, file.uid, facts.spec),) if provisioned else ()
+        record = self._engine.record(file.uid, request, (*own, *request.pools), provisioned=provisioned)
+        # Its place in the queue is that of its creation, whichever operator saw it first.
+        record.arrived -= max(0.0, self._office.wall() - facts.created - 1.0)
+        self.watch_settling(record)
+        self._engine.enter(record)
+
+    def _be_patient(self, file: LeaseFile, reason: str, message: str) -> None:
+        now = self._office.wall()
+        file.patience = file.patience or now + POOL_PATIENCE_SECONDS
+        if now >= file.patience:
+            self.refuse(file, reason, message)
+        else:
+            self._timers.at(min(file.patience, now + POOL_PATIENCE_SECONDS / 10), lambda: self._again(file))
+
+    def _again(self, file: LeaseFile) -> None:
+        if not file.removed and file.receipt is None and self._engine.parts.table.get(file.uid) is None:
+            self.begin(file)
+
+    def _follow(self, file: LeaseFile) -> None:
+        """What people may change of a lease while it lives."""
+        record, spec = self._engine.parts.table.get(file.uid), file.facts.spec
+        if record is None or spec is None:
+            return
+        request = request_of(file.facts.key, spec, self._estate.known_pools())
+        if request.priority != record.request.priority or request.ttl_seconds != record.request.ttl_seconds:
+            record.request = msgspec.structs.replace(
+                record.request, priority=request.priority, ttl_seconds=request.ttl_seconds
+            )
+            self._engine.parts.changed()
+        if spec.revoke is not None and not record.ended:
+            self._timers.at(self._office.wall() + spec.revoke.grace_seconds, lambda: self._revoke(file))
+        if spec.renew_time != file.renew_time:
+            file.renew_time = spec.renew_time
+            self._beside(self._renew(file, record))
+
+    def _revoke(self, file: LeaseFile) -> None:
+        record = self._engine.parts.table.get(file.uid)
+        if record is not None:
+            self._engine.endings.begin(record, LeaseReason.REVOKED)
+
+    async def _renew(self, file: LeaseFile, record: LeaseRecord) -> None:
+        try:
+            await self._engine.renew(file.uid)
+        except LeaseGridError:
+            return  # it has ended meanwhile, and its status says so
+        await self._engine.parts.binder.deliver(record, self._engine.view(record).capabilities)
+        file.renewed, file.renewals = self._office.wall(), file.renewals + 1
+        log(logger, logging.INFO, Action.LEASE_RENEWED, "renewed by its object", lease=str(file.facts.key))
+        self._writer.mark(file.uid)
+
+    def _orphaned(self, file: LeaseFile) -> str | None:
+        """Why the lease's parent does not live, or None."""
+        spec = file.facts.spec
+        if spec is None or spec.parent_ref is None:
+            return None
+        parent = self.files.get(self.names.get(spec.parent_ref.name, ""))
+        if parent is None:
+            return f"its parent, the Lease {spec.parent_ref.name}, is not there"
+        ended = parent.facts.written.released or parent.receipt is not None
+        return f"its parent, the Lease {spec.parent_ref.name}, has ended" if ended else None
+
+    def _settled(self, record: LeaseRecord) -> None:
+        if record.settled.cancelled() or record.settled.exception() is not None:
+            return
+        file = self.files.get(record.uid)
+        if file is not None:
+            self._office.metrics.acquired(max(0.0, asyncio.get_running_loop().time() - record.arrived))
+            log(logger, logging.INFO, Action.LEASE_BOUND, f"{len(record.held)} members", lease=str(file.facts.key))
+
+    def _keep_for_a_while(self, file: LeaseFile, released_at: float) -> None:
+        seconds = file.facts.spec.ttl_seconds_after_released if file.facts.spec is not None else 0
+        self._timers.at(released_at + seconds, lambda: self._beside(self._delete(file)))
+
+    async def _delete(self, file: LeaseFile) -> None:
+        try:
+            await self._office.cluster.delete(LEASES, file.facts.key, uid=file.uid)
+        except ClusterError as error:
+            if not file.removed:
+                log(logger, logging.WARNING, Action.WRITE_FAILED, str(error), lease=str(file.facts.key))
+
+    def _compose(self, uid: str) -> tuple[ObjectKey, Status] | None:
+        file = self.files.get(uid)
+        if file is None or file.removed:
+            return None
+        status = compose(file, self._engine, self._office.wall())
+        return None if status is None else (file.facts.key, status)
+
+    def _written(self, uid: str, status: Status) -> None:
+        file = self.files.get(uid)
+        if file is None:
+            return
+        file.before, file.essence = tuple(status["conditions"]), file.composed
+        if file.receipt is not None and not file.facts.written.released:
+            self._keep_for_a_while(file, self._office.wall())
+
+    def _beside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

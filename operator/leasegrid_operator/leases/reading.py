@@ -1,0 +1,74 @@
+"""What a Lease's body says, as typed facts: a body has kilobytes, the facts a few hundred bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from leasegrid.api.lease import Lease, LeaseSpec
+from leasegrid.api.loading import read_object
+from leasegrid.rules.reasons import ConditionType
+from leasegrid_operator.resources import ObjectKey
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A lease's status as far as it is read again: instants in UNIX seconds, None for not yet; members by name."""
+
+    epochs: Mapping[str, int]
+    acquired: float | None
+    expires: float | None
+    conditions: tuple[Mapping[str, str], ...]
+    released: bool
+    released_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseFacts:
+    """`spec` is None when the models refuse what the API server took; `faults` then says why, by path."""
+
+    key: ObjectKey
+    uid: str
+    created: float
+    spec: LeaseSpec | None
+    faults: tuple[str, ...]
+    written: Written
+
+
+def read_lease(body: Body) -> LeaseFacts:
+    """The facts."""
+    metadata = body["metadata"]
+    lease, faults = read_object(body)
+    return LeaseFacts(
+        key=ObjectKey(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        created=_instant(metadata["creationTimestamp"]),
+        spec=lease.spec if isinstance(lease, Lease) else None,
+        faults=faults,
+        written=_written(body.get("status") or {}),
+    )
+
+
+def _written(status: Body) -> Written:
+    conditions = tuple(status.get("conditions") or ())
+    released = next(
+        (one for one in conditions if one["type"] == ConditionType.RELEASED and one["status"] == "True"), None
+    )
+    return Written(
+        epochs={one["name"]: one["epoch"] for one in status.get("members") or ()},
+        acquired=_maybe(status.get("acquireTime")),
+        expires=_maybe(status.get("expireTime")),
+        conditions=conditions,
+        released=released is not None,
+        released_at=_maybe(released.get("lastTransitionTime")) if released is not None else None,
+    )
+
+
+def _maybe(text: str | None) -> float | None:
+    return _instant(text) if text else None
+
+
+def _instant(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,133 @@
+"""The first look of a new leader, and the look for strays that goes on after it: members decide what is bound."""
+
+import asyncio
+import logging
+from collections import defaultdict
+
+from leasegrid.leasing.engine import LeaseEngine
+from leasegrid.leasing.roster import Member
+from leasegrid_operator.errors import ClusterError, NotFoundError
+from leasegrid_operator.leases.adoption import Fate, Stray, fate
+from leasegrid_operator.leases.asking import KnownPools, request_of
+from leasegrid_operator.leases.files import LeaseFile, bound_essence
+from leasegrid_operator.leases.keeping import LeaseKeeping, Office
+from leasegrid_operator.leases.reading import read_lease
+from leasegrid_operator.logs import Action, log
+from leasegrid_operator.resources import LEASES
+from tasklet_runner.wire.member import MemberState
+
+logger = logging.getLogger(__name__)
+
+ASKED_AT_ONCE = 100
+
+
+class TakeOver:
+    """Of one namespace. `run` once, then `look_for_strays` about once a second."""
+
+    def __init__(self, namespace: str, office: Office, keeping: LeaseKeeping, engine: LeaseEngine) -> None:
+        self._namespace = namespace
+        self._office = office
+        self._keeping = keeping
+        self._engine = engine
+        self._since: dict[str, float] = {}
+
+    async def run(self, pools: KnownPools) -> None:
+        """Ask every member, go on with the leases that have some, enter those that have none."""
+        await self._ask(self._engine.parts.roster.all())
+        claimed = self._claimed()
+        self._keeping.active = True
+        for file in sorted(self._keeping.files.values(), key=lambda one: (one.facts.created, one.facts.key)):
+            members = claimed.get(file.uid, [])
+            if file.facts.written.released or file.facts.spec is None:
+                self._keeping.begin(file)
+            elif members or file.facts.written.epochs:
+                await self._adopt(file, members, pools)
+            else:
+                self._keeping.begin(file)
+
+    async def look_for_strays(self) -> None:
+        """Members that say they are claimed, of claims that the engine does not know."""
+        strays = [one for one in self._engine.parts.roster.all() if one.state is MemberState.CLAIMED and not one.lease]
+        self._since = {one.name: self._since.get(one.name, _now()) for one in strays}
+        stale = [one for one in strays if one.report is None or one.report.epoch != one.epoch]
+        await self._ask(stale)
+        for member in strays:
+            if member.state is MemberState.CLAIMED and not member.lease and member.report is not None:
+                await self._decide(member, member.report.lease_uid)
+
+    async def _decide(self, member: Member, uid: str) -> None:
+        decided = fate(self._stray(member, uid), _now())
+        if decided is Fate.LOOK:
+            absent = await self._is_absent(uid)
+            decided = fate(self._stray(member, uid, absent=absent), _now()) if absent else Fate.WAIT
+        record = self._engine.parts.table.get(uid)
+        if decided is Fate.ADOPT and record is not None:
+            await self._engine.parts.binder.adopt(record, member)
+            record.touch()
+            self._keeping.write_down(record)
+        elif decided is Fate.RELEASE:
+            log(
+                logger,
+                logging.WARNING,
+                Action.MEMBER_LOST,
+                "released: nobody has its lease",
+                member=member.name,
+                uid=uid,
+            )
+            await self._engine.parts.binder.release_stray(member, uid)
+
+    def _stray(self, member: Member, uid: str, *, absent: bool = False) -> Stray:
+        record, file = self._engine.parts.table.get(uid), self._keeping.files.get(uid)
+        listed = file is not None and file.facts.written.epochs.get(member.name) == member.epoch
+        missing = record.missing if record is not None else 0
+        return Stray(record is not None, missing, listed, self._since[member.name], absent)
+
+    async def _is_absent(self, uid: str) -> bool:
+        """By a live read: no lease of that uid lives. False when nobody could be asked."""
+        file = self._keeping.files.get(uid)
+        try:
+            if file is not None:
+                body = await self._office.cluster.get(LEASES, file.facts.key)
+                return bool(body["metadata"]["uid"] != uid or read_lease(body).written.released)
+            listing = await self._office.cluster.list(LEASES, self._namespace)
+        except NotFoundError:
+            return True
+        except ClusterError:
+            return False
+        bodies = [body for body in listing.items if body["metadata"]["uid"] == uid]
+        return all(read_lease(body).written.released for body in bodies)
+
+    async def _adopt(self, file: LeaseFile, members: list[Member], pools: KnownPools) -> None:
+        facts = file.facts
+        if facts.spec is None:
+            return
+        request = request_of(facts.key, facts.spec, pools)
+        record = self._engine.record(file.uid, request, request.pools, provisioned=False)
+        now = self._engine.parts.clock.now()
+        record.acquired = facts.written.acquired or now
+        left = max((one.report.seconds_left for one in members if one.report is not None), default=0.0)
+        record.deadline = min(now + (left or request.ttl_seconds), record.last_deadline)
+        epochs = {one.name: one.epoch for one in members}
+        if epochs == dict(facts.written.epochs):
+            file.essence = bound_essence(epochs, record.wanted, file.renewals)
+        log(logger, logging.INFO, Action.LEASE_ADOPTED, f"{len(members)} members", lease=str(facts.key))
+        await self._engine.adopt(record, members)
+        if facts.spec.revoke is not None:
+            self._keeping.seen(facts)
+
+    def _claimed(self) -> dict[str, list[Member]]:
+        found: dict[str, list[Member]] = defaultdict(list)
+        for member in self._engine.parts.roster.all():
+            if member.state is MemberState.CLAIMED and member.report is not None:
+                found[member.report.lease_uid].append(member)
+        return found
+
+    async def _ask(self, members: list[Member]) -> None:
+        started = [member for member in members if member.started]
+        for first in range(0, len(started), ASKED_AT_ONCE):
+            batch = started[first : first + ASKED_AT_ONCE]
+            await asyncio.gather(*(self._engine.parts.binder.ask(member) for member in batch))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
