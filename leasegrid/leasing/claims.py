@@ -74,7 +74,7 @@ class Claims:
     def _gives_way(self, record: LeaseRecord) -> bool:
         """Growth takes no member whose room a newcomer waits for: what becomes idle is retired to make it."""
         pools = self._parts.pools
-        mine = [pools[name] for name in record.pools]
+        mine = [pools[name] for name in record.pools if name in pools]
         starved = any(pool.starved for pool in pools.values() if pool not in mine)
         return starved and record.settled.done() and all(pool.shares_room for pool in mine)
 

@@ -85,7 +85,7 @@ class Member:
     @property
     def free(self) -> bool:
         """True when a bind has a chance."""
-        return self.state is MemberState.READY and not self.lease and not self.retiring
+        return self.state is MemberState.READY and bool(self.endpoint) and not self.lease and not self.retiring
 
     @property
     def grant(self) -> MemberGrant:
