@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from leasegrid_operator.pools.naming import MANAGED_BY, MANAGED_BY_LABEL, TEMPLATE_ANNOTATION
+from leasegrid_operator.pools.naming import MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL, TEMPLATE_ANNOTATION
 from leasegrid_operator.pools.troubles import Trouble, trouble_of
 
 Body = Mapping[str, Any]
@@ -16,13 +16,16 @@ ENDED_PHASES = frozenset({"Succeeded", "Failed"})
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """Instants in UNIX seconds. `owner_uid`: of its controller, empty for none; `ready`: since when its probe passes,
+    """Instants in UNIX seconds. `pool`: what its label says, an index and no more; `owner_kind` and `owner_uid`: of
+    its controller, empty for none; `ready`: since when its probe passes,
     None when it does not; `deleting`: when it ought to be gone, None when nobody deletes it.
     """
 
     name: str
     uid: str
     namespace: str
+    pool: str
+    owner_kind: str
     owner_uid: str
     phase: str
     address: str
@@ -47,13 +50,17 @@ class PodFacts:
 def read_pod(body: Body) -> PodFacts | None:
     """The facts; None for a pod that the operator never made: it has no managed-by label of ours."""
     metadata, status = body["metadata"], body.get("status") or {}
-    if (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+    labels = metadata.get("labels") or {}
+    if labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
         return None
+    owner = controller_of(body)
     return PodFacts(
         name=metadata["name"],
         uid=metadata["uid"],
         namespace=sys.intern(metadata["namespace"]),
-        owner_uid=sys.intern(controller_uid(body)),
+        pool=sys.intern(labels.get(POOL_LABEL, "")),
+        owner_kind=sys.intern(owner.get("kind", "")),
+        owner_uid=sys.intern(owner.get("uid", "")),
         phase=sys.intern(status.get("phase", "Pending")),
         address=status.get("podIP", ""),
         node=sys.intern((body.get("spec") or {}).get("nodeName", "")),
@@ -65,12 +72,13 @@ def read_pod(body: Body) -> PodFacts | None:
     )
 
 
-def controller_uid(body: Body) -> str:
-    """The uid of an object's controller; empty for none."""
+def controller_of(body: Body) -> Mapping[str, Any]:
+    """The ownerReference of an object's controller; empty for none."""
     for one in body["metadata"].get("ownerReferences") or ():
         if one.get("controller"):
-            return str(one["uid"])
-    return ""
+            found: Mapping[str, Any] = one
+            return found
+    return {}
 
 
 def instant(text: str) -> float:
@@ -85,9 +93,34 @@ def _ready_since(status: Mapping[str, Any]) -> float | None:
     return None
 
 
-def claim_is_bound(body: Body) -> bool:
-    """True when a PersistentVolumeClaim has its volume."""
-    return (body.get("status") or {}).get("phase") == "Bound"
+@dataclass(frozen=True, slots=True)
+class ClaimFacts:
+    """A PersistentVolumeClaim; `volume` is empty until it is bound."""
+
+    name: str
+    uid: str
+    owner_kind: str
+    owner_uid: str
+    created: float
+    volume: str
+    deleting: bool
+
+
+def read_claim(body: Body) -> ClaimFacts | None:
+    """The facts; None for a claim that the operator never made."""
+    metadata = body["metadata"]
+    if (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+        return None
+    owner = controller_of(body)
+    return ClaimFacts(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner_kind=sys.intern(owner.get("kind", "")),
+        owner_uid=sys.intern(owner.get("uid", "")),
+        created=instant(metadata["creationTimestamp"]),
+        volume=(body.get("spec") or {}).get("volumeName", ""),
+        deleting="deletionTimestamp" in metadata,
+    )
 
 
 def node_is_lost(body: Body) -> bool:
