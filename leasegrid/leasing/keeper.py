@@ -104,6 +104,7 @@ class Keeper:
     def _expire(self, uid: str) -> None:
         record = self._parts.table.get(uid)
         if record is not None:
+            record.expiring = True
             self._beside(self._expire_unless_renewed(record))
 
     async def _expire_unless_renewed(self, record: LeaseRecord) -> None:
@@ -111,6 +112,7 @@ class Keeper:
         left = await self._parts.binder.seconds_left(record)
         if left > 0 and not record.ended:
             record.deadline = min(self._parts.clock.now() + left, record.last_deadline)
+        record.expiring = False
         if record.ended or record.deadline > self._parts.clock.now():
             self._parts.deadlines.set(record.uid, record.deadline)
             self._parts.changed()
@@ -127,8 +129,9 @@ class Keeper:
             self._parts.binder.collect(record, held)
             member.lease = ""
             self._parts.roster.file(member)
-            self._parts.ledger.write_down(record)
-            record.touch()
+            if not record.expiring:
+                self._parts.ledger.write_down(record)
+                record.touch()
 
     def _plan(self, now: float) -> float:
         if now >= self._look_at or self._plan_due:

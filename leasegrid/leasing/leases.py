@@ -36,7 +36,7 @@ class LeaseRecord:
     waits for them whatever its `on_empty`. `settled` resolves when the first acquisition has succeeded or failed.
     `binding`: members that are being bound now; `bound` is set when there are none. `used` names every member that
     ever belonged to it; `unverified`: those that did not answer their release; `collecting` asks those that left by
-    themselves what they did under it. `queue_position`: its place in the queue, from 1; 0 when it does not queue.
+    themselves what they did under it. `expiring`: its deadline has come, and its members are asked. `queue_position`: its place in the queue, from 1; 0 when it does not queue.
     `on_touch` hears of every change.
     """
 
@@ -56,6 +56,7 @@ class LeaseRecord:
     binding: int = 0
     bound: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str = ""
+    expiring: bool = False
     waiting_because: str = ""
     queue_position: int = 0
     counters: Counters = field(default_factory=Counters)
@@ -76,7 +77,8 @@ class LeaseRecord:
     @property
     def wants(self) -> bool:
         """True when it should get more members: it waits for its first, or it is elastic and below its count."""
-        return bool(self.missing) and (not self.settled.done() or self.request.elastic)
+        grows = not self.settled.done() or self.request.elastic
+        return bool(self.missing) and grows and not self.expiring
 
     @property
     def last_deadline(self) -> float:

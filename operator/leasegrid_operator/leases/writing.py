@@ -1,4 +1,4 @@
-"""Writes leases' status: one write of a lease at a time, transitions at once, places in the queue when there is time."""
+"""Writes leases' status: one write of a lease at a time, transitions at once, places in a queue when there is time."""
 
 import asyncio
 import logging
