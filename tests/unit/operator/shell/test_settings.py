@@ -1,0 +1,112 @@
+"""Settings: what is read from flags and variables, and what is said of those that cannot be used."""
+
+from pathlib import Path
+
+import pytest
+
+from leasegrid_operator.errors import SettingsError
+from leasegrid_operator.settings import LogFormat, Settings, provision_spec, read_settings
+
+ADDRESS = {"LEASEGRID_ADVERTISED_ADDRESS": "http://10.0.0.7:8080"}
+
+
+def test_every_setting_but_the_advertised_address_has_a_default() -> None:
+    settings = read_settings({}, ADDRESS)
+
+    assert settings.namespaces == ()
+    assert settings.identity
+    assert settings.own_namespace == "default"
+    assert settings.hints_address == "http://10.0.0.7:8080/v1/hints"
+
+
+def test_a_flag_goes_before_its_variable() -> None:
+    settings = read_settings(
+        {"broker_port": "9000", "log_format": None},
+        {**ADDRESS, "LEASEGRID_BROKER_PORT": "1", "LEASEGRID_LOG_FORMAT": "text"},
+    )
+
+    assert settings.broker_port == 9000
+    assert settings.log_format is LogFormat.TEXT
+
+
+def test_the_advertised_address_is_the_brokers_own_where_that_is_one_host() -> None:
+    assert read_settings({}, {"LEASEGRID_BROKER_HOST": "127.0.0.9"}).advertised_address == "http://127.0.0.9:8080"
+
+
+def test_namespaces_are_names_with_commas_between() -> None:
+    assert read_settings({}, {**ADDRESS, "LEASEGRID_NAMESPACES": "team-a, team-b,"}).namespaces == ("team-a", "team-b")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        pytest.param("NAMESPACES", "Team_A", "'Team_A' is no name of a namespace", id="a namespace in capitals"),
+        pytest.param("BROKER_PORT", "70000", "is no port", id="a port past the last"),
+        pytest.param(
+            "BROKER_PORT", "tcp://10.96.0.3:8080", "enableServiceLinks: false", id="the variable of a Service's link"
+        ),
+        pytest.param("ADVERTISED_ADDRESS", "broker:8080", "write http://HOST:PORT", id="an address without scheme"),
+        pytest.param("LOG_LEVEL", "loud", "is none of debug, info, warning, error", id="an unknown level"),
+        pytest.param("MEMBER_PULL_POLICY", "Sometimes", "Always, IfNotPresent, Never", id="an unknown policy"),
+        pytest.param("MAX_MEMBERS_PER_LEASE", "0", "no whole number of at least 1", id="a limit of nothing"),
+    ],
+)
+def test_names_the_variable_and_what_it_takes_for(name: str, text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match="LEASEGRID_") as refused:
+        read_settings({}, {**ADDRESS, f"LEASEGRID_{name}": text})
+
+    assert f"LEASEGRID_{name}: " in refused.value.cause
+    assert said in refused.value.cause
+
+
+def test_all_faults_are_told_at_once_and_a_flag_by_the_flags_name() -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({"broker_port": "x"}, {"LEASEGRID_LOG_LEVEL": "y"})
+
+    assert "--broker-port: " in refused.value.cause
+    assert "LEASEGRID_LOG_LEVEL: " in refused.value.cause
+
+
+def test_nobody_can_be_sent_to_a_wildcard() -> None:
+    with pytest.raises(SettingsError, match=r"nobody can be sent to '0\.0\.0\.0'"):
+        read_settings({}, {})
+
+
+def test_the_shape_of_provisioned_members_is_that_of_the_pool_in_the_template(tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text(
+        "apiVersion: leasegrid.dev/v1alpha1\nkind: InstancePool\nmetadata: {name: provisioned}\n"
+        "spec: {resource: CPU, resources: {cpu: '4', memory: 3Gi}}\n"
+    )
+
+    assert provision_spec(Settings(provision_template=template)).resources.slots == 4
+    assert provision_spec(Settings()).resources.slots == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(None, "No such file", id="that is not there"),
+        pytest.param("a: [", "YAML cannot be read", id="that is no YAML"),
+        pytest.param(
+            "apiVersion: leasegrid.dev/v1alpha1\nkind: InstancePool\nmetadata: {name: p}\nspec: {resource: GPU}\n",
+            "spec.resource",
+            id="with a fault in a field",
+        ),
+        pytest.param("", "template.yaml", id="that is empty"),
+        pytest.param(
+            "apiVersion: leasegrid.dev/v1alpha1\nkind: Lease\nmetadata: {name: l}\nspec: {poolRefs: [{name: p}]}\n",
+            "template.yaml",
+            id="of another kind",
+        ),
+    ],
+)
+def test_says_what_is_wrong_with_a_template(text: str | None, said: str, tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    if text is not None:
+        template.write_text(text)
+
+    with pytest.raises(SettingsError) as refused:
+        provision_spec(Settings(provision_template=template))
+
+    assert said in refused.value.cause
