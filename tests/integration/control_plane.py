@@ -11,9 +11,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -29,13 +29,53 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
+SERVER = "kube-apiserver"
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with a token, and with no rights but those of `groups` and of what is granted later."""
+
+    name: str
+    token: str
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlaneOptions:
+    """`controllers`: garbage collection, volumes, accounts and quotas too. Flags are appended to a process's own."""
+
+    controllers: bool = False
+    users: Sequence[User] = ()
+    server_flags: Sequence[str] = ()
+    controller_flags: Sequence[str] = ()
+
+
 @dataclass(frozen=True)
 class ControlPlane:
-    """A running control plane: `api` speaks to it, `kubeconfig` and `assets` are for kubectl."""
+    """A running control plane: `api` speaks to it, `kubeconfig` and `assets` are for kubectl.
+
+    `store`: where etcd answers, its `/metrics` too.
+    """
 
     assets: Path
     directory: Path
     api: ApiClient
+    store: str
+    processes: "Processes"
+
+    def stop_server(self, *, kill: bool = False) -> None:
+        """Take the API server away; etcd and what it holds stay. `kill`: as in a crash."""
+        self.processes.stop(SERVER, kill=kill)
+
+    def start_server(self) -> None:
+        """Bring it back, at the same address; returns when it serves."""
+        self.processes.start_again(SERVER)
+        self.processes.wait_for(self.api)
+
+    def speaking_as(self, token: str) -> ApiClient:
+        """The same server for another user."""
+        return replace(self.api, token=token)
 
     @property
     def kubeconfig(self) -> Path:
@@ -54,31 +94,40 @@ class ControlPlane:
 
 
 @contextmanager
-def running(assets: Path, *, controllers: bool = False) -> Iterator[ControlPlane]:
+def running(
+    assets: Path, *, controllers: bool = False, options: PlaneOptions = PlaneOptions()
+) -> Iterator[ControlPlane]:
     """A control plane for the time of a with block; `controllers`: with garbage collection and volumes too."""
     with tempfile.TemporaryDirectory(prefix="leasegrid-plane-") as name:
-        directory, processes = Path(name), _Processes(assets, Path(name))
+        directory, processes = Path(name), Processes(assets, Path(name))
         try:
-            yield _started(processes, assets, directory, controllers=controllers)
+            yield _started(
+                processes, assets, directory, replace(options, controllers=controllers or options.controllers)
+            )
         finally:
             processes.end()
 
 
-def _started(processes: "_Processes", assets: Path, directory: Path, *, controllers: bool) -> ControlPlane:
+def _started(processes: "Processes", assets: Path, directory: Path, options: PlaneOptions) -> ControlPlane:
     store, peers, door = free_ports(3)
     key = directory / "accounts.key"
     key.write_bytes(_private_key())
-    (directory / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
+    (directory / "tokens.csv").write_text(_tokens(User("admin", TOKEN, ("system:masters",)), *options.users))
     processes.start("etcd", *_etcd_flags(directory, store, peers))
-    processes.start("kube-apiserver", *_server_flags(directory, store, door, key))
+    processes.start(SERVER, *_server_flags(directory, store, door, key), *options.server_flags)
     certificate = directory / "certs" / "apiserver.crt"
     api = ApiClient(f"https://127.0.0.1:{door}", TOKEN, certificate)
-    plane = ControlPlane(assets, directory, api)
+    plane = ControlPlane(assets, directory, api, f"http://127.0.0.1:{store}", processes)
     processes.wait_for(api)
-    plane.kubeconfig.write_text(json.dumps(_kubeconfig(api.address, certificate)))
-    if controllers:
-        processes.start("kube-controller-manager", *_controller_flags(plane, key, certificate))
+    plane.kubeconfig.write_text(json.dumps(kubeconfig_of(api)))
+    if options.controllers:
+        flags = [*_controller_flags(plane, key, certificate), *options.controller_flags]
+        processes.start("kube-controller-manager", *flags)
     return plane
+
+
+def _tokens(*users: User) -> str:
+    return "".join(f'{user.token},{user.name},{user.name},"{",".join(user.groups)}"\n' for user in users)
 
 
 def _etcd_flags(directory: Path, store: int, peers: int) -> list[str]:
@@ -117,14 +166,16 @@ def _controller_flags(plane: ControlPlane, key: Path, certificate: Path) -> list
     ]
 
 
-def _kubeconfig(address: str, certificate: Path) -> dict[str, object]:
+def kubeconfig_of(api: ApiClient, namespace: str = "default") -> dict[str, object]:
+    """A kubeconfig of the client's user."""
+    cluster = {"server": api.address, "certificate-authority": str(api.certificate)}
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "plane",
-        "clusters": [{"name": "plane", "cluster": {"server": address, "certificate-authority": str(certificate)}}],
-        "users": [{"name": "admin", "user": {"token": TOKEN}}],
-        "contexts": [{"name": "plane", "context": {"cluster": "plane", "user": "admin", "namespace": "default"}}],
+        "clusters": [{"name": "plane", "cluster": cluster}],
+        "users": [{"name": "user", "user": {"token": api.token}}],
+        "contexts": [{"name": "plane", "context": {"cluster": "plane", "user": "user", "namespace": namespace}}],
     }
 
 
@@ -145,16 +196,34 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-class _Processes:
+class Processes:
     """The processes of a plane, each with a log of its own; ended in the reverse order of their start."""
 
     def __init__(self, assets: Path, directory: Path) -> None:
         self._assets = assets
         self._directory = directory
-        self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._flags: dict[str, tuple[str, ...]] = {}
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def pid(self, name: str) -> int:
+        """The process's id, for those who count what it uses."""
+        return self._started[name].pid
+
+    def start_again(self, name: str) -> None:
+        """Start what was stopped, as it was started before."""
+        self.start(name, *self._flags[name])
+
+    def stop(self, name: str, *, kill: bool) -> None:
+        """End one, and return when it is gone."""
+        process = self._started.pop(name)
+        if kill:
+            process.kill()
+        _end(process)
 
     def start(self, name: str, *flags: str) -> None:
-        with self._log(name).open("wb") as log:
+        """Start a binary of the assets; what it says is appended to its log."""
+        self._flags[name] = flags
+        with self._log(name).open("ab") as log:
             # Ends with the tests also when these are killed and clean up nothing.
             process = subprocess.Popen(
                 [str(self._assets / name), *flags],
@@ -163,12 +232,13 @@ class _Processes:
                 cwd=self._directory,
                 preexec_fn=_die_with_tests,
             )
-        self._started.append((name, process))
+        self._started[name] = process
 
     def wait_for(self, api: ApiClient) -> None:
+        """Wait until the API is served. Raises RuntimeError with the last words of what ended instead."""
         deadline = time.monotonic() + START_SECONDS
         while not api.is_ready():
-            for name, process in self._started:
+            for name, process in self._started.items():
                 if process.poll() is not None:
                     raise RuntimeError(f"{name} ended with {process.returncode}: {self._last_words(name)}")
             if time.monotonic() > deadline:
@@ -176,19 +246,24 @@ class _Processes:
             time.sleep(0.05)
 
     def end(self) -> None:
-        for _, process in reversed(self._started):
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """End all."""
+        for process in reversed(self._started.values()):
+            _end(process)
 
     def _log(self, name: str) -> Path:
         return self._directory / f"{name}.log"
 
     def _last_words(self, name: str) -> str:
         return self._log(name).read_text(errors="replace")[-2000:]
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _die_with_tests() -> None:
