@@ -60,22 +60,26 @@ class Reaper:
         """Delete the claim; its volume goes with it."""
         self._writer.end(Doomed(CLAIMS, ObjectKey(self._namespace, claim.name), claim.uid))
 
-    def pod_gone(self, facts: PodFacts) -> None:
+    def pod_gone(self, name: str, uid: str) -> None:
         """A pod is gone; an unclaimed member's volume, which nobody has written to, goes with it."""
-        self._writer.ended(self._pod(facts))
-        if self._ending.get(facts.name, facts).uid == facts.uid:
-            self._ending.pop(facts.name, None)
-        claim = self._claims.get(facts.name)
+        self._writer.ended(Doomed(PODS, ObjectKey(self._namespace, name), uid))
+        ending = self._ending.get(name)
+        if ending is not None and ending.uid == uid:
+            del self._ending[name]
+        claim = self._claims.get(name)
         if claim is not None and claim.owner_kind != LEASE_KIND:
             self.end_claim(claim)
 
-    def claim_seen(self, claim: ClaimFacts, deleted: bool) -> None:
-        """A claim as it is now, or was last."""
-        if deleted:
-            self._claims.pop(claim.name, None)
-            self._writer.ended(Doomed(CLAIMS, ObjectKey(self._namespace, claim.name), claim.uid))
-        else:
-            self._claims[claim.name] = claim
+    def claim_seen(self, claim: ClaimFacts) -> None:
+        """A claim as it is now."""
+        self._claims[claim.name] = claim
+
+    def claim_gone(self, name: str, uid: str) -> None:
+        """A claim is gone."""
+        claim = self._claims.get(name)
+        if claim is not None and claim.uid == uid:
+            del self._claims[name]
+        self._writer.ended(Doomed(CLAIMS, ObjectKey(self._namespace, name), uid))
 
     def claim_of(self, name: str) -> ClaimFacts | None:
         """A member's claim, by its name."""

@@ -53,34 +53,32 @@ class PoolKeeper:
 
     def pool_seen(self, body: Mapping[str, Any], deleted: bool) -> None:
         """An InstancePool, now or last."""
-        uid, name = body["metadata"]["uid"], body["metadata"]["name"]
         if deleted:
-            self._forget(uid)
+            self._forget(body["metadata"]["uid"])
             return
         kept = self.pools.see(body)
-        self.teller.seen(uid, body)
+        self.teller.seen(kept.owner.uid, body)
         if kept.pool.spec.resource is ResourceKind.BLOCK:
             self._classes.look()
-        self._meet_strays(kept, name)
+        self._meet_strays(kept, kept.owner.name)
         self._parts.changed()
 
     def pod_seen(self, body: Mapping[str, Any], deleted: bool) -> None:
-        """A pod with our label, now or last."""
-        facts = read_pod(body)
-        if facts is None:
-            return
+        """A pod with our label, now or last: of a deletion that nobody saw only name and uid are known."""
+        name, uid = body["metadata"]["name"], body["metadata"]["uid"]
         if deleted:
-            self.reaper.pod_gone(facts)
-            self.members.gone(facts.name, facts.uid, _why_gone(facts))
-        else:
+            self.reaper.pod_gone(name, uid)
+            self.members.gone(name, uid, "its pod was deleted")
+        elif (facts := read_pod(body)) is not None:
             self._see(facts, self._pool_of(facts))
         self._parts.changed()
 
     def claim_seen(self, body: Mapping[str, Any], deleted: bool) -> None:
         """A PersistentVolumeClaim with our label, now or last."""
-        claim = read_claim(body)
-        if claim is not None:
-            self.reaper.claim_seen(claim, deleted)
+        if deleted:
+            self.reaper.claim_gone(body["metadata"]["name"], body["metadata"]["uid"])
+        elif (claim := read_claim(body)) is not None:
+            self.reaper.claim_seen(claim)
 
     def node_seen(self, body: Mapping[str, Any], deleted: bool) -> None:
         """A Node, now or last."""
@@ -251,10 +249,6 @@ class PoolKeeper:
             self.members.abandon(kept)
             self.teller.forget(uid)
             self._parts.changed()
-
-
-def _why_gone(facts: PodFacts) -> str:
-    return "its pod was deleted" if facts.trouble is None else facts.trouble.message
 
 
 def _why_ended(facts: PodFacts) -> str:
