@@ -9,13 +9,16 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from leasegrid.leasing.signing import LeaseTerm, Signer, SteadyClock
 from leasegrid_operator.broker.app import make_broker
 from leasegrid_operator.broker.limits import Limits
 from leasegrid_operator.broker.serving import BrokerServer
 from leasegrid_operator.cluster import Access, Reviewed
 from leasegrid_operator.errors import ServerUnavailableError
-from tasklet_runner.fabric.protocol import Fabric
+from tasklet_runner.fabric.protocol import Fabric, LeasedMember, LeaseRequest, LeaseView, Receipt
+from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.member import Hint
+from tasklet_runner.wire.statements import MemberGrant
 
 TOKEN = "the-holders-token"  # noqa: S105 - a token of the table below
 USER = "system:serviceaccount:default:holder"
@@ -67,6 +70,63 @@ class FabricDesk:
 
     def hinted(self, hint: Hint) -> None:
         self.hints.append(hint)
+
+
+class StubFabric:
+    """Leases without members: answers at once, counts calls; `error` is raised by all, `gate` holds watches."""
+
+    def __init__(self, key: Ed25519PrivateKey, members: int = 1) -> None:
+        self.calls: list[tuple[str, ...]] = []
+        self.error: LeaseGridError | None = None
+        self.gate: asyncio.Event | None = None
+        self.members = members
+        self.holder_key = ""
+        self.request: LeaseRequest | None = None
+        self._signer = Signer(key, SteadyClock())
+
+    async def acquire(self, request: LeaseRequest) -> LeaseView:
+        self.holder_key, self.request = request.holder_key, request
+        return self._answer("acquire", request.request_id)
+
+    async def watch(self, uid: str, version: int) -> LeaseView:
+        if self.gate is not None:
+            await self.gate.wait()
+        return self._answer("watch", uid, str(version))
+
+    async def renew(self, uid: str) -> LeaseView:
+        return self._answer("renew", uid)
+
+    async def resize(self, uid: str, count: int, give_back: tuple[str, ...] = ()) -> LeaseView:
+        return self._answer("resize", uid, str(count), *give_back)
+
+    async def report_lost(self, uid: str, member: str, reason: str) -> LeaseView:
+        return self._answer("lost", uid, member, reason)
+
+    async def release(self, uid: str, reason: str = "Finished") -> Receipt:
+        self._answer("release", uid, reason)
+        return Receipt(lease_uid=uid, reason=reason, members=())
+
+    def _answer(self, *call: str) -> LeaseView:
+        self.calls.append(call)
+        if self.error is not None:
+            raise self.error
+        names = [f"pool-abcde-{number}" for number in range(self.members)]
+        grants = [MemberGrant(name, "0123456789abcdef0123456789abcdef", 7) for name in names]
+        now = time.time()
+        return LeaseView(
+            uid="u1",
+            name="stub",
+            version=1,
+            members=tuple(
+                LeasedMember(name=grant.member, endpoint="http://10.0.0.1:8080", incarnation=grant.incarnation,
+                             epoch=grant.epoch, slots=2, tasklet_memory=2**30, pool="pool")
+                for grant in grants
+            ),
+            capabilities=self._signer.capabilities("u1", self.holder_key, grants, LeaseTerm(now + 60, 60, now + 600)),
+            expires_in=60.0,
+            ttl_seconds=60,
+            wanted=self.members,
+        )  # fmt: skip
 
 
 @asynccontextmanager
