@@ -3,8 +3,9 @@
 `GET /v1/state` -> StateReport · `POST /v1/bind` SignedRequest(Bind) -> BindReply · `POST /v1/confirm`
 SignedRequest(Confirm) · `POST /v1/release` SignedRequest(Capability or Release) -> ReleaseReply · `POST /v1/retire`
 SignedRequest(Retire) · `POST /v1/renew` SignedRequest(Capability) -> RenewReply · `GET /v1/work` (WebSocket, see
-`wire.work`) · `GET /metrics` · `GET /healthz`. A refusal is an ErrorReply with status 400 (malformed), 401
-(signature), 409 (Conflict, NotReady, Fenced), 410 (LeaseExpired), 413, 422 or 503.
+`wire.work`; a store member has the paths of `wire.store` in its place) · `GET /metrics` · `GET /healthz`. A refusal is
+an ErrorReply with status 400 (malformed), 401 (signature), 409 (Conflict, NotReady, Fenced), 410 (LeaseExpired), 413,
+422, 503, or 507 (a store member's volume fails).
 """
 
 from enum import StrEnum
@@ -23,6 +24,14 @@ class MemberState(StrEnum):
     TERMINATED = "terminated"
 
 
+class Role(StrEnum):
+    """What a member is for: `CPU` runs tasklets in slots; `Memory` and `Block` serve a store and have no slots."""
+
+    CPU = "CPU"
+    MEMORY = "Memory"
+    BLOCK = "Block"
+
+
 class SignedRequest(msgspec.Struct, frozen=True):
     """The body of every POST: one statement as compact JWS."""
 
@@ -32,7 +41,8 @@ class SignedRequest(msgspec.Struct, frozen=True):
 class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a member says of itself.
 
-    `seconds_left` until its deadline, -1 when unclaimed; `lease_uid` empty when unclaimed.
+    `seconds_left` until its deadline, -1 when unclaimed; `lease_uid` empty when unclaimed. `kept_lease_uid`: the lease
+    whose objects lie on a Block member's volume, claimed or not; no other lease can be bound there.
     """
 
     member: str
@@ -46,6 +56,8 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: float = -1.0
     cpu_features: tuple[str, ...] = ()
     reason: str = ""
+    role: Role = Role.CPU
+    kept_lease_uid: str = ""
 
 
 class BindReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +68,10 @@ class BindReply(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     slots: int
     tasklet_memory: int
+    role: Role = Role.CPU
 
 
-class Counters(msgspec.Struct, frozen=True, kw_only=True):
+class Counters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a member did under one lease; handed over with its release, so that nothing is lost when it vanishes."""
 
     tasklets: int = 0

@@ -1,9 +1,21 @@
-"""The store's HTTP door.
+"""The store's HTTP door: that of a job's store, and that of a leased Memory or Block member.
 
-`PUT /v1/objects/<key>` with the object's bytes as body and a signed PutGrant in `X-Leasegrid-Grant` -> ObjectInfo as
-JSON. The key is one path segment: percent-encoded (RFC 3986), its slashes too. A refusal is an ErrorReply with status
-400 (malformed), 401 (signature), 403 (not covered by the grant), 409 (Conflict, Fenced), 410 (LeaseExpired: the
-grant's time is over), 413 (larger than granted) or 507 (the store is full or its disk fails).
+Objects are write-once. An object's key is one path segment: percent-encoded (RFC 3986), its slashes too.
+
+`PUT /v1/objects/<key>` with the object's bytes as body -> ObjectInfo as JSON. `X-Leasegrid-Digest`, if given, is
+checked before anything is visible. The same bytes again are no error. Who puts shows a signed PutGrant in
+`X-Leasegrid-Grant` (signed by the coordinator of a job's store; by the lease's holder at a member, with the lease's uid
+as `store` and the member's epoch as `term`) or, at a member, a session in `X-Leasegrid-Session`.
+
+A leased member besides, all but the first two under a session:
+`GET /v1/challenge` -> ChallengeReply · `POST /v1/session` SessionRequest -> SessionReply · `GET /v1/objects/<key>` ->
+the bytes, with `Range` those of one range (RFC 9110, section 14: 206, or 416) · `HEAD /v1/objects/<key>` ·
+`GET /v1/objects?prefix=&after=&limit=` -> ObjectPage. GET and HEAD answer with `X-Leasegrid-Digest`
+of the whole object. A session ends with the member's claim, at once; transfers under way are cut off.
+
+A refusal is an ErrorReply with status 400 (malformed), 401 (signature, or no such session), 403 (not covered by the
+grant), 404 (NotFound), 409 (Conflict, Fenced, NotReady), 410 (LeaseExpired: the lease's or the grant's time is over),
+413 (larger than granted), 416 (RangeNotSatisfiable), 422 (DigestMismatch) or 507 (the store is full or its disk fails).
 """
 
 from urllib.parse import quote, unquote
@@ -13,7 +25,15 @@ import msgspec
 from tasklet_runner.wire.errors import ProtocolError
 
 GRANT_HEADER = "X-Leasegrid-Grant"
+SESSION_HEADER = "X-Leasegrid-Session"
+DIGEST_HEADER = "X-Leasegrid-Digest"
+"""SHA-256 of the whole object in hex."""
+
 OBJECTS_PATH = "/v1/objects/"
+LISTING_PATH = "/v1/objects"
+CHALLENGE_PATH = "/v1/challenge"
+SESSION_PATH = "/v1/session"
+MAX_PAGE_OBJECTS = 1000
 MAX_KEY_BYTES = 4096
 """Of a key in UTF-8; percent-encoded it is at most three times as long."""
 
@@ -24,6 +44,35 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
     key: str
     size: int
     digest: str
+
+
+class ObjectPage(msgspec.Struct, frozen=True):
+    """Objects by key in the order of UTF-8 bytes. `next_after`: the `after` of the next page; empty at the end."""
+
+    objects: tuple[ObjectInfo, ...]
+    next_after: str = ""
+
+
+class ChallengeReply(msgspec.Struct, frozen=True):
+    """What the holder signs as a `Challenge` statement; good once, for a minute."""
+
+    nonce: str
+    member: str
+    incarnation: str
+
+
+class SessionRequest(msgspec.Struct, frozen=True):
+    """The holder's capability, and the `Challenge` statement signed with the holder's key."""
+
+    capability: str
+    challenge: str
+
+
+class SessionReply(msgspec.Struct, frozen=True):
+    """A bearer of `session` is the holder until the claim ends; `seconds_left` until the member's present deadline."""
+
+    session: str
+    seconds_left: float
 
 
 def object_path(key: str) -> str:

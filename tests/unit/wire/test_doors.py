@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasklet_runner.wire.errors import ProtocolError
-from tasklet_runner.wire.member import Hint, MemberState, StateReport
+from tasklet_runner.wire.member import BindReply, Hint, MemberState, Role, StateReport
 from tasklet_runner.wire.store import MAX_KEY_BYTES, OBJECTS_PATH, object_key, object_path
 
 
@@ -44,3 +44,11 @@ def test_any_key_survives_its_way_through_a_path(key: str) -> None:
 def test_a_path_names_no_object_with(path: str) -> None:
     with pytest.raises(ProtocolError):
         object_key(path)
+
+
+def test_a_member_that_does_not_say_its_role_runs_tasklets() -> None:
+    older = b'{"member":"m","incarnation":"i","epoch":1,"state":"ready","slots":2,"tasklet_memory":9}'
+    report = msgspec.json.decode(older, type=StateReport)
+    reply = BindReply(member="m", incarnation="i", epoch=1, slots=2, tasklet_memory=9)
+
+    assert (report.role, report.kept_lease_uid, reply.role) == (Role.CPU, "", Role.CPU)
