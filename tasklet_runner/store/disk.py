@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from tasklet_runner.store.failures import StoreName
-from tasklet_runner.store.files import BLOCK_BYTES, FileArea, digest_of, sync_directory
-from tasklet_runner.store.index import DATABASE, Index, ObjectRow, QuotaReachedError, connect
+from tasklet_runner.store.files import FileArea, digest_of, sync_directory
+from tasklet_runner.store.index import DATABASE, OWNER, Index, ObjectRow, QuotaReachedError, connect
 from tasklet_runner.store.locks import DirectoryLock
 from tasklet_runner.store.protocol import CommitRecord, NewObject, ObjectInfo
+from tasklet_runner.store.rows import object_rows
 from tasklet_runner.store.uploads import Upload
 from tasklet_runner.wire.errors import ObjectConflictError, RefusedError, StoreFencedError
-from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES
 
 DIRECT_BYTES = 256 * 1024
 """A batch up to this size is hashed in the caller's thread; a larger one in the worker thread."""
@@ -58,14 +58,24 @@ class DiskStore:
             StoreFencedError: the store has seen a higher term.
             StoreError: the directory cannot be used.
         """
-        name = StoreName(uid, directory, quota_bytes)
+        return cls._open(StoreName(uid, directory, quota_bytes), term)
+
+    @classmethod
+    def open_volume(cls, name: StoreName) -> Self:
+        """Open or make a store that belongs to whichever lease `take` names; raises as `open` does."""
+        return cls._open(name, None)
+
+    @classmethod
+    def _open(cls, name: StoreName, term: int | None) -> Self:
+        directory = name.directory
         with name.translated(), ExitStack() as undo:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = DirectoryLock(directory)
             undo.callback(lock.release)
             index = Index(directory)
             undo.callback(index.close)
-            _take_term(name, index, term)
+            if term is not None:
+                _take_term(name, index, term)
             files = FileArea(directory)
             files.keep_only(index.files())
             sync_directory(directory)
@@ -96,20 +106,39 @@ class DiskStore:
         """How many bytes of objects it takes. Commit records and values do not count: a full store can say so."""
         return self._name.quota_bytes
 
+    @property
+    def owner(self) -> str:
+        """Whom `take` named last; empty before the first."""
+        with self._name.translated():
+            return (self._index.get_value(OWNER) or b"").decode()
+
+    @property
+    def empty(self) -> bool:
+        """True while it holds no object."""
+        with self._name.translated():
+            return self._index.empty
+
+    def take(self, owner: str, term: int) -> None:
+        """Belong to `owner` from now on, at a later term than any before; durable when the call returns. Blocking."""
+        with self._name.translated():
+            _take_term(self._name, self._index, term, owner)
+
     async def write(self, objects: Sequence[NewObject], commits: Sequence[CommitRecord]) -> int:
         """All of it or nothing, in one transaction; see `JobStore.write`."""
         with self._name.translated():
             if sum(len(item.data) for item in objects) <= DIRECT_BYTES:
-                rows = self._rows(objects)
+                rows = object_rows(objects, self._files)
             else:
-                rows = await self._run(lambda: self._rows(objects))
+                rows = await self._run(lambda: object_rows(objects, self._files))
             return await self._apply(rows, commits)
 
-    async def receive(self, key: str, pieces: AsyncIterator[bytes], max_bytes: int) -> ObjectInfo:
+    async def receive(self, key: str, pieces: AsyncIterator[bytes], max_bytes: int, digest: str = "") -> ObjectInfo:
         """Put one object that arrives in pieces, in flat memory. The same bytes again are no error.
 
+        `digest`: SHA-256 in hex of what the writer means to put; empty: not checked.
+
         Raises:
-            RefusedError: more than `max_bytes` came (TooLarge).
+            RefusedError: more than `max_bytes` came (TooLarge), or they are not those of `digest` (DigestMismatch).
             ObjectConflictError: the object is there with other bytes.
             StoreError: the disk fails or the quota is reached.
         """
@@ -118,6 +147,8 @@ class DiskStore:
             upload = Upload(self._files, self._run, keeps=known is None)
             try:
                 row = await self._collect(upload, key, pieces, max_bytes)
+                if digest and row.digest.hex() != digest.lower():
+                    raise _other_bytes_came(key, row, digest)
                 if known is None:
                     await self._apply([row], ())
                 elif known[1] != row.digest:
@@ -173,6 +204,21 @@ class DiskStore:
         with self._name.translated():
             await self._run(self._sync_log)
 
+    @property
+    def room(self) -> int:
+        """Bytes that may still be put, those of puts under way deducted."""
+        return self.quota_bytes - self._index.used - self._reserved
+
+    def require_room(self, byte_count: int) -> None:
+        """Raise StoreError when so many more bytes do not fit: said before they are sent."""
+        if byte_count > self.room:
+            raise self._name.quota_reached(self._index.used + self._reserved, byte_count)
+
+    def page(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
+        """At most `limit` objects whose keys begin with `prefix` and come after `after`, in key order."""
+        with self._name.translated():
+            return [ObjectInfo(key, size, sum_.hex()) for key, size, sum_ in self._index.page(prefix, after, limit)]
+
     def bytes_beside(self, key: str, prefix: str) -> int:
         """Bytes of all objects below `<prefix>/` but this one: what of a grant for the prefix is used up."""
         with self._name.translated():
@@ -194,34 +240,9 @@ class DiskStore:
     async def _run(self, work: Callable[[], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
-    def _rows(self, objects: Sequence[NewObject]) -> list[ObjectRow]:
-        rows: list[ObjectRow] = []
-        try:
-            for item in objects:
-                data = item.data
-                if len(data) <= INLINE_OUTPUT_BYTES:
-                    rows.append(ObjectRow(item.key, len(data), digest_of(data), None, None, data))
-                else:
-                    rows.append(self._file_row(item))
-        except OSError:
-            self._files.remove(row.file for row in rows if row.file is not None)
-            raise
-        return rows
-
-    def _file_row(self, item: NewObject) -> ObjectRow:
-        incoming = self._files.create()
-        try:
-            for start in range(0, len(item.data), BLOCK_BYTES):
-                incoming.append(item.data[start : start + BLOCK_BYTES])
-            incoming.finish()
-        except OSError:
-            incoming.abandon()
-            raise
-        return ObjectRow(item.key, len(item.data), digest_of(item.data), incoming.token, incoming.checksums)
-
     async def _apply(self, rows: Sequence[ObjectRow], commits: Sequence[CommitRecord]) -> int:
         try:
-            applied = self._index.apply(rows, commits, self._room())
+            applied = self._index.apply(rows, commits, self.room)
         except BaseException as error:
             await self._remove([row.file for row in rows if row.file is not None])
             if isinstance(error, QuotaReachedError):
@@ -234,9 +255,6 @@ class DiskStore:
     async def _remove(self, files: list[str]) -> None:
         if files:
             await self._run(lambda: self._files.remove(files))
-
-    def _room(self) -> int:
-        return self.quota_bytes - self._index.used - self._reserved
 
     def _fold_when_due(self, rows: Sequence[ObjectRow], commits: Sequence[CommitRecord]) -> None:
         # About what a transaction adds to the log: the bytes, a third more for keys and trees, some whole pages.
@@ -287,8 +305,7 @@ class DiskStore:
                         "TooLarge", f"object {key!r} has more than the granted {max_bytes:,} bytes", remedy="maxOutput"
                     )
                 if upload.keeps:
-                    if len(piece) > self._room():
-                        raise self._name.quota_reached(self._index.used + self._reserved, len(piece))
+                    self.require_room(len(piece))
                     self._reserved += len(piece)
                     reserved += len(piece)
                 await upload.take(piece)
@@ -297,11 +314,21 @@ class DiskStore:
             self._reserved -= reserved
 
 
-def _take_term(name: StoreName, index: Index, term: int) -> None:
+def _other_bytes_came(key: str, row: ObjectRow, digest: str) -> RefusedError:
+    return RefusedError(
+        "DigestMismatch",
+        f"object {key!r} arrived with SHA-256 {row.digest.hex()}, announced was {digest}",
+        remedy="nothing was kept; put it again",
+    )
+
+
+def _take_term(name: StoreName, index: Index, term: int, owner: str | None = None) -> None:
     if term < index.term:
         raise StoreFencedError(
             f"{name} has been opened under term {index.term}, which is later than {term}",
             remedy="a newer coordinator runs this job; end this one",
         )
-    if term > index.term:
+    if owner is not None:
+        index.take(owner, term)
+    elif term > index.term:
         index.raise_term(term)

@@ -15,11 +15,16 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 @dataclass(frozen=True)
 class StoreName:
-    """How a store is called in messages: its uid, its directory, its quota in bytes."""
+    """How a store is called in messages: its uid, its directory, its quota in bytes.
+
+    `enlarge` and `move` say what its owner can do when it, or the disk below it, is full.
+    """
 
     uid: str
     directory: Path
     quota_bytes: int
+    enlarge: str = "raise spec.output.size"
+    move: str = "keep the state on a larger disk (XDG_STATE_HOME)"
 
     def __str__(self) -> str:
         return f"the store {self.uid} in {self.directory}"
@@ -28,7 +33,7 @@ class StoreName:
         """No room for `wanted` more bytes."""
         return StoreError(
             f"{self} is full: {used:,} of {self.quota_bytes:,} bytes are used and {wanted:,} more are wanted",
-            remedy="enlarge it: raise spec.output.size; or write less",
+            remedy=f"enlarge it: {self.enlarge}; or write less",
         )
 
     def corrupt(self, key: str) -> StoreError:
@@ -52,7 +57,7 @@ class StoreName:
         if _is_full(error):
             return StoreError(
                 f"{self} cannot grow to its {self.quota_bytes:,} bytes: its file system has {self._free()} bytes free",
-                remedy=f"free space at {self.directory}, or keep the state on a larger disk (XDG_STATE_HOME)",
+                remedy=f"free space at {self.directory}, or {self.move}",
             )
         return StoreError(
             f"{self} fails: {error} ({self._free()} bytes are free there)",

@@ -17,6 +17,9 @@ from tasklet_runner.wire.errors import ObjectConflictError
 
 DATABASE = "index.db"
 
+OWNER = "leasegrid.owner"
+"""The record that names the lease whose objects these are."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects(
   key TEXT PRIMARY KEY, size INTEGER NOT NULL, digest BLOB NOT NULL, file TEXT, checksums BLOB, data BLOB);
@@ -28,6 +31,9 @@ CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, value INTEGER NOT NUL
 INSERT OR IGNORE INTO counters VALUES('used', 0), ('term', 0);
 """
 _OTHER_ATTEMPTS = "key > :chunk AND key < :chunk_end AND NOT (key > :kept AND key < :kept_end)"
+
+_LAST_CODE_POINT = 0x10FFFF
+_BEFORE_SURROGATES, _AFTER_SURROGATES = 0xD7FF, 0xE000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(CommitRecord).decode
@@ -59,6 +65,16 @@ class QuotaReachedError(Exception):
         self.wanted = wanted
 
 
+def successor(prefix: str) -> str | None:
+    """The least text that comes after every text with this prefix, by code points; None when there is none."""
+    while prefix:
+        prefix, last = prefix[:-1], ord(prefix[-1])
+        if last < _LAST_CODE_POINT:
+            # Surrogates are no characters, so none of them stands in a key.
+            return prefix + chr(_AFTER_SURROGATES if last == _BEFORE_SURROGATES else last + 1)
+    return None
+
+
 def connect(directory: Path) -> sqlite3.Connection:
     """A connection in autocommit mode that writes without waiting for the disk and never checkpoints by itself."""
     connection = sqlite3.connect(directory / DATABASE, isolation_level=None, check_same_thread=False)
@@ -87,6 +103,31 @@ class Index:
         self._connection.execute("UPDATE counters SET value=? WHERE name='term'", (term,))
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self.term = term
+
+    def take(self, owner: str, term: int) -> None:
+        """Write down who owns the store, and its term, in one transaction; durable when the call returns."""
+        self._connection.execute("PRAGMA synchronous=FULL")
+        try:
+            with transaction(self._connection):
+                self.put_value(OWNER, owner.encode())
+                self._connection.execute("UPDATE counters SET value=? WHERE name='term'", (term,))
+        finally:
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+        self.term = term
+
+    @property
+    def empty(self) -> bool:
+        """True while there is no object."""
+        return self._connection.execute("SELECT 1 FROM objects LIMIT 1").fetchone() is None
+
+    def page(self, prefix: str, after: str, limit: int) -> list[tuple[str, int, bytes]]:
+        """Key, size and digest of objects whose keys begin with `prefix` and come after `after`, in key order."""
+        end = successor(prefix)
+        bound = "" if end is None else "AND key < :end"
+        return self._connection.execute(
+            f"SELECT key, size, digest FROM objects WHERE key >= :prefix AND key > :after {bound} ORDER BY key LIMIT :limit",  # noqa: S608, E501  # constants alone
+            {"prefix": prefix, "after": after, "end": end, "limit": limit},
+        ).fetchall()
 
     def apply(self, rows: Sequence[ObjectRow], commits: Sequence[CommitRecord], room: int) -> Applied:
         """All of it or nothing.

@@ -6,35 +6,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-import msgspec
 from aiohttp import ClientConnectionResetError, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tasklet_runner.store.disk import DiskStore
-from tasklet_runner.store.grants import check_grant
-from tasklet_runner.wire.errors import (
-    LeaseGridError,
-    ObjectConflictError,
-    ProtocolError,
-    RefusedError,
-    SignatureError,
-    StateDirectoryError,
-    StoreError,
-    StoreFencedError,
-)
-from tasklet_runner.wire.member import ErrorReply
+from tasklet_runner.store.refusals import refusal
+from tasklet_runner.store.serving import granted_bytes, key_of, receive_object, stored
+from tasklet_runner.wire.errors import LeaseGridError, StateDirectoryError
 from tasklet_runner.wire.signed import verify
 from tasklet_runner.wire.statements import PutGrant
-from tasklet_runner.wire.store import GRANT_HEADER, OBJECTS_PATH, ObjectInfo, object_key
-
-_REFUSALS = {"NotGranted": HTTPStatus.FORBIDDEN, "LeaseExpired": HTTPStatus.GONE}
-_STATUS: tuple[tuple[type[LeaseGridError], HTTPStatus], ...] = (
-    (SignatureError, HTTPStatus.UNAUTHORIZED),
-    (ProtocolError, HTTPStatus.BAD_REQUEST),
-    (StoreFencedError, HTTPStatus.CONFLICT),
-    (ObjectConflictError, HTTPStatus.CONFLICT),
-    (StoreError, HTTPStatus.INSUFFICIENT_STORAGE),
-)
+from tasklet_runner.wire.store import GRANT_HEADER, OBJECTS_PATH
 
 
 @dataclass(frozen=True)
@@ -86,32 +67,12 @@ class _Door:
 
     async def put(self, request: web.Request) -> web.Response:
         try:
-            info = await self._receive(request)
+            key = key_of(request)
+            grant = verify(request.headers.get(GRANT_HEADER, ""), PutGrant, self._key)
+            left = granted_bytes(self._store, key, grant, store_uid=self._store.uid, now=self._clock())
+            return stored(await receive_object(request, self._store, left))
         except LeaseGridError as error:
-            return _refusal(error)
+            return refusal(error)
         except ClientConnectionResetError:
             # The member is gone; nobody reads the answer.
             return web.Response(status=HTTPStatus.BAD_REQUEST)
-        return web.Response(body=msgspec.json.encode(info), content_type="application/json")
-
-    async def _receive(self, request: web.Request) -> ObjectInfo:
-        # The undecoded path: a framework's decoding would fold dot segments and slashes of a key.
-        key = object_key(request.raw_path.partition("?")[0])
-        grant = verify(request.headers.get(GRANT_HEADER, ""), PutGrant, self._key)
-        check_grant(grant, key, store_uid=self._store.uid, term=self._store.term, now=self._clock())
-        left = grant.max_bytes - self._store.bytes_beside(key, grant.key_prefix)
-        if (request.content_length or 0) > left:
-            raise RefusedError(
-                "TooLarge", f"object {key!r} has {request.content_length:,} bytes, {max(left, 0):,} are granted"
-            )
-        return await self._store.receive(key, request.content.iter_any(), left)
-
-
-def _refusal(error: LeaseGridError) -> web.Response:
-    if isinstance(error, RefusedError):
-        status, code = _REFUSALS.get(error.reason, HTTPStatus.REQUEST_ENTITY_TOO_LARGE), error.reason
-    else:
-        status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
-        code = error.code
-    reply = ErrorReply(code=code, cause=error.cause, remedy=error.remedy)
-    return web.Response(status=status, body=msgspec.json.encode(reply), content_type="application/json")

@@ -46,8 +46,7 @@ class Upload:
 
     async def abandon(self) -> None:
         """Leave nothing behind, also after `seal`."""
-        if self._incoming is not None:
-            await self._run(self._incoming.abandon)
+        await self._run(self._abandon)
 
     def _append(self, block: bytes) -> None:
         self._digest.update(block)
@@ -55,6 +54,11 @@ class Upload:
             if self._incoming is None:
                 self._incoming = self._files.create()
             self._incoming.append(block)
+
+    def _abandon(self) -> None:
+        # Looked at here, behind whatever was under way in this thread when the upload was broken off.
+        if self._incoming is not None:
+            self._incoming.abandon()
 
     def _finish(self) -> None:
         if self._buffer:

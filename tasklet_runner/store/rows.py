@@ -1,0 +1,36 @@
+"""Objects that are at hand whole, as rows of the index: small ones with their bytes, large ones written to files."""
+
+from collections.abc import Sequence
+
+from tasklet_runner.store.files import BLOCK_BYTES, FileArea, digest_of
+from tasklet_runner.store.index import ObjectRow
+from tasklet_runner.store.protocol import NewObject
+from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES
+
+
+def object_rows(objects: Sequence[NewObject], files: FileArea) -> list[ObjectRow]:
+    """The rows; files are complete and durable. Blocking; an OSError leaves no file behind."""
+    rows: list[ObjectRow] = []
+    try:
+        for item in objects:
+            data = item.data
+            if len(data) <= INLINE_OUTPUT_BYTES:
+                rows.append(ObjectRow(item.key, len(data), digest_of(data), None, None, data))
+            else:
+                rows.append(_file_row(item, files))
+    except OSError:
+        files.remove(row.file for row in rows if row.file is not None)
+        raise
+    return rows
+
+
+def _file_row(item: NewObject, files: FileArea) -> ObjectRow:
+    incoming = files.create()
+    try:
+        for start in range(0, len(item.data), BLOCK_BYTES):
+            incoming.append(item.data[start : start + BLOCK_BYTES])
+        incoming.finish()
+    except OSError:
+        incoming.abandon()
+        raise
+    return ObjectRow(item.key, len(item.data), digest_of(item.data), incoming.token, incoming.checksums)

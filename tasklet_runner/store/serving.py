@@ -1,0 +1,111 @@
+"""Objects of a DiskStore over HTTP: received, sent whole or by range, described, listed. Who may is asked elsewhere.
+
+Everything raises LeaseGridError for the caller to turn into a refusal, until the first byte of an answer has left.
+"""
+
+from contextlib import suppress
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from tasklet_runner.store.disk import DiskStore
+from tasklet_runner.store.files import BLOCK_BYTES
+from tasklet_runner.store.grants import check_grant
+from tasklet_runner.store.ranges import byte_range
+from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError
+from tasklet_runner.wire.statements import PutGrant
+from tasklet_runner.wire.store import DIGEST_HEADER, MAX_PAGE_OBJECTS, ObjectInfo, ObjectPage, object_key
+
+
+def key_of(request: web.Request) -> str:
+    """The key that a request names. Raises ProtocolError."""
+    # The undecoded path: a framework's decoding would fold dot segments and slashes of a key.
+    return object_key(request.raw_path.partition("?")[0])
+
+
+def granted_bytes(store: DiskStore, key: str, grant: PutGrant, *, store_uid: str, now: float) -> int:
+    """How many bytes the grant still allows under this key; `now` in UNIX seconds. Raises what `check_grant` does."""
+    check_grant(grant, key, store_uid=store_uid, term=store.term, now=now)
+    return grant.max_bytes - store.bytes_beside(key, grant.key_prefix)
+
+
+async def receive_object(request: web.Request, store: DiskStore, max_bytes: int) -> ObjectInfo:
+    """Put the request's body, of at most `max_bytes`. Raises what `DiskStore.receive` does."""
+    key = key_of(request)
+    announced = request.content_length or 0
+    if announced > max_bytes:
+        raise RefusedError("TooLarge", f"object {key!r} has {announced:,} bytes, {max(max_bytes, 0):,} are granted")
+    return await store.receive(key, request.content.iter_any(), max_bytes, request.headers.get(DIGEST_HEADER, ""))
+
+
+def stored(info: ObjectInfo) -> web.Response:
+    """The answer to a put."""
+    return web.Response(body=msgspec.json.encode(info), content_type="application/json")
+
+
+async def send_object(request: web.Request, store: DiskStore) -> web.StreamResponse:
+    """The object's bytes, or the range of them that is asked for, block by block; for HEAD only what it is."""
+    key = key_of(request)
+    info = await _described(store, key)
+    span = None if request.method == "HEAD" else byte_range(request.headers.get("Range", ""), info.size)
+    start, end = span or (0, info.size)
+    headers = {DIGEST_HEADER: info.digest, "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
+    if span is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size}"
+    response = web.StreamResponse(status=HTTPStatus.OK if span is None else HTTPStatus.PARTIAL_CONTENT, headers=headers)
+    response.content_length = end - start
+    # Read before the head leaves: what cannot be read at all is a refusal in words.
+    first = b"" if request.method == "HEAD" else await store.read(key, start, _step(start, end))
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await _send_blocks(request, response, store, (key, start, end), first)
+    return response
+
+
+async def _send_blocks(
+    request: web.Request, response: web.StreamResponse, store: DiskStore, span: tuple[str, int, int], block: bytes
+) -> None:
+    key, at, end = span
+    whole = False
+    try:
+        with suppress(ConnectionError, LeaseGridError):
+            while True:
+                await response.write(block)
+                at += len(block)
+                if at >= end:
+                    break
+                block = await store.read(key, at, _step(at, end))
+            await response.write_eof()
+            whole = True
+    finally:
+        # The head has promised more bytes: only a cut connection tells the reader that they do not come.
+        if not whole and request.transport is not None:
+            request.transport.abort()
+
+
+def list_objects(request: web.Request, store: DiskStore) -> web.Response:
+    """One page of the listing."""
+    prefix, after = request.query.get("prefix", ""), request.query.get("after", "")
+    limit = _limit(request.query.get("limit", str(MAX_PAGE_OBJECTS)))
+    found = store.page(prefix, after, limit)
+    page = ObjectPage(tuple(found), found[-1].key if len(found) == limit else "")
+    return web.Response(body=msgspec.json.encode(page), content_type="application/json")
+
+
+async def _described(store: DiskStore, key: str) -> ObjectInfo:
+    try:
+        return await store.stat(key)
+    except KeyError:
+        raise RefusedError("NotFound", f"there is no object {key!r}", remedy="list the objects there are") from None
+
+
+def _step(at: int, end: int) -> int:
+    """Up to the next block's boundary: blocks are checked whole, so none is read twice."""
+    return min(BLOCK_BYTES - at % BLOCK_BYTES, end - at)
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MAX_PAGE_OBJECTS:
+        raise ProtocolError(f"limit={text[:20]!r} is no number of objects", remedy=f"give 1 to {MAX_PAGE_OBJECTS}")
+    return int(text)
