@@ -1,0 +1,25 @@
+"""A store's refusal as the error that it stands for."""
+
+import msgspec
+
+from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError, StoreError, StoreFencedError
+from tasklet_runner.wire.member import ErrorReply
+
+
+def reply_of(status: int, body: bytes) -> ErrorReply:
+    """The refusal that stands in an answer. Raises ProtocolError when there is none."""
+    try:
+        return msgspec.json.decode(body, type=ErrorReply)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(
+            f"an answer of status {status} that cannot be read", remedy="is it a store's endpoint?"
+        ) from error
+
+
+def error_of(reply: ErrorReply) -> LeaseGridError:
+    """StoreFencedError and StoreError as themselves, all others as RefusedError with their reason."""
+    if reply.code == StoreFencedError.code:
+        return StoreFencedError(reply.cause, remedy=reply.remedy)
+    if reply.code == StoreError.code:
+        return StoreError(reply.cause, remedy=reply.remedy)
+    return RefusedError(reply.code, reply.cause, remedy=reply.remedy)
