@@ -7,34 +7,52 @@ from pathlib import Path
 
 from tasklet_runner.member.process import run_member
 from tasklet_runner.member.settings import MemberSettings
-from tasklet_runner.member.zygote import run_zygote
+from tasklet_runner.wire.member import Role
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code of the process: 0, 2 for wrong usage, 4 for an environment that cannot be used."""
-    options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+    parser = _parser()
+    options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     if options.command == "zygote":
+        # Here, as are the two below: a store member's process must not load the sandbox, whose engine costs memory.
+        from tasklet_runner.member.zygote import run_zygote
+
         return run_zygote(options.control_fd, options.life_fd, options.runtime_dir)
-    return run_member(
-        MemberSettings(
-            name=options.name,
-            listen=options.listen,
-            fabric_key=options.fabric_key,
-            scratch=options.scratch,
-            slots=options.slots,
-            memory=options.memory,
-            tmpfs=options.tmpfs,
-            notify=options.notify,
-            replace_after_use=options.reuse == "Replace",
-            life_fd=options.control_fd,
-        )
+    settings = _settings(options)
+    if settings.role is Role.CPU:
+        from tasklet_runner.member.cpu import assemble_cpu
+
+        return run_member(settings, assemble_cpu)
+    if options.store is None or options.quota is None:
+        parser.error(f"a member of role {settings.role.value} needs --store and --quota")
+    from tasklet_runner.member.storing import assemble_store
+
+    return run_member(settings, assemble_store)
+
+
+def _settings(options: argparse.Namespace) -> MemberSettings:
+    return MemberSettings(
+        name=options.name,
+        listen=options.listen,
+        fabric_key=options.fabric_key,
+        scratch=options.scratch,
+        slots=options.slots,
+        memory=options.memory,
+        tmpfs=options.tmpfs,
+        notify=options.notify,
+        replace_after_use=options.reuse == "Replace",
+        life_fd=options.control_fd,
+        role=Role(options.role),
+        store=options.store or Path(),
+        quota=options.quota or 0,
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tasklet-runner", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_member(commands.add_parser("member", help="one leased worker"))
+    _add_member(commands.add_parser("member", help="one leased worker or store"))
     zygote = commands.add_parser("zygote", help="forks members that share their memory")
     zygote.add_argument("--control-fd", type=int, required=True, help="socket for commands, one JSON object a line")
     zygote.add_argument("--life-fd", type=int, required=True, help="read end of the fabric's life pipe")
@@ -49,12 +67,15 @@ def _add_member(member: argparse.ArgumentParser) -> None:
     member.add_argument(
         "--scratch", type=Path, required=True, help="an own directory, wiped first; on tmpfs if possible"
     )
-    member.add_argument("--slots", type=_positive, default=1, help="tasklets at a time")
+    member.add_argument("--slots", type=_positive, default=1, help="tasklets at a time; store members have none")
     member.add_argument("--memory", type=_positive, default=1 << 30, help="of the whole member, in bytes")
     member.add_argument("--tmpfs", type=_positive, default=256 << 20, help="of it, the scratch's share, in bytes")
     member.add_argument("--notify", default="", help="where hints go: unix:///path or http(s)://…")
     member.add_argument("--control-fd", type=int, default=-1, help="when this pipe closes, end (once unleased)")
     member.add_argument("--reuse", choices=("Reset", "Replace"), default="Reset", help="after a lease")
+    member.add_argument("--role", choices=[role.value for role in Role], default=Role.CPU.value, help="what it serves")
+    member.add_argument("--store", type=Path, help="of a Memory or Block member: the directory of its objects")
+    member.add_argument("--quota", type=_positive, help="of a Memory or Block member: bytes of objects that it takes")
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tasklet_runner.member.core import MemberCore
-from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError, SignatureError
+from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError, StoreError
 from tasklet_runner.wire.member import ErrorReply, RenewReply, SignedRequest
 
 _STATUS = {
@@ -17,6 +17,7 @@ _STATUS = {
     "NotReady": 409,
     "Fenced": 409,
     "LeaseExpired": 410,
+    StoreError.code: 507,
 }
 
 _decode_request = msgspec.json.Decoder(SignedRequest).decode
@@ -84,6 +85,6 @@ def _yes(reply: object) -> CallAnswer:
 def _no(error: LeaseGridError) -> CallAnswer:
     if isinstance(error, RefusedError):
         return CallAnswer(_STATUS[error.reason], refusal(error.reason, error.cause, error.remedy))
-    if isinstance(error, SignatureError | ProtocolError):
+    if isinstance(error, ProtocolError | StoreError):
         return CallAnswer(_STATUS.get(error.code, 400), refusal(error.code, error.cause, error.remedy))
     raise error

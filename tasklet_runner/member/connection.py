@@ -42,6 +42,7 @@ from tasklet_runner.wire.work import (
 
 if TYPE_CHECKING:
     from tasklet_runner.member.core import MemberCore
+    from tasklet_runner.member.workshop import Workshop
 
 OPEN_SECONDS = 10.0
 """A holder that has not opened the connection by then is turned away."""
@@ -52,8 +53,9 @@ _serials = itertools.count(1)
 class HolderConnection:
     """Serves one WebSocket. It is the `Sink` of the frames that came over it."""
 
-    def __init__(self, core: "MemberCore", socket: web.WebSocketResponse) -> None:
+    def __init__(self, core: "MemberCore", workshop: "Workshop", socket: web.WebSocketResponse) -> None:
         self._core = core
+        self._workshop = workshop
         self._socket = socket
         self._serial = next(_serials)
         self._closed = False
@@ -128,7 +130,7 @@ class HolderConnection:
     async def _prove(self) -> bool:
         identity = self._core.states.identity
         nonce = secrets.token_urlsafe(32)
-        key = self._core.sealing_key.public
+        key = self._workshop.sealing_key.public
         await self.say(Hello(identity.member, identity.incarnation, nonce, key, identity.slots))
         message = await self._socket.receive(timeout=OPEN_SECONDS)
         if message.type is not WSMsgType.BINARY:
@@ -136,12 +138,12 @@ class HolderConnection:
         wanted = frames.decode(message.data)
         if not isinstance(wanted, Open):
             raise ProtocolError("the first message must be Open", remedy="see wire.work")
-        seconds_left = self._core.open_work(wanted.capability, wanted.challenge, nonce)
+        seconds_left = self._core.open_work(wanted.capability, wanted.challenge, lambda signed: signed == nonce)
         await self.say(Opened(seconds_left))
         return True
 
     async def _serve_opened(self) -> None:
-        self._core.connections.add(self)
+        self._workshop.connections.add(self)
         try:
             async for message in self._socket:
                 if message.type is not WSMsgType.BINARY:
@@ -152,7 +154,7 @@ class HolderConnection:
             await self._refuse(error)
         finally:
             self._closed = True
-            self._core.connections.discard(self)
+            self._workshop.connections.discard(self)
             self._leave()
 
     async def _act(self, message: frames.FromHolder, data: bytes) -> None:
@@ -181,14 +183,14 @@ class HolderConnection:
                 receipt.abandon()
         if not self._core.serving:
             return
-        for slot in self._core.workshop.slots:
+        for slot in self._workshop.slots:
             slot.abandon(self)
         for number in self._programs.values():
-            self._core.workshop.drop(number)
+            self._workshop.drop(number)
 
     async def _run(self, head: frames.Run, data: bytes) -> None:
         number = self._programs.get(head.program_id)
-        slots = self._core.workshop.slots
+        slots = self._workshop.slots
         if not 0 <= head.slot < len(slots):
             raise ProtocolError(f"there is no slot {head.slot}, only 0 to {len(slots) - 1}", remedy="see Hello")
         frame = Frame(self, head, data, number or 0, 0)
@@ -198,7 +200,7 @@ class HolderConnection:
         await slots[head.slot].submit(frame)
 
     async def _blob(self, piece: Blob) -> None:
-        shelf = self._core.workshop.blobs
+        shelf = self._workshop.blobs
         if piece.offset == 0:
             self._blobs.pop(piece.digest, None)
             if shelf.has(piece.digest):
@@ -215,10 +217,10 @@ class HolderConnection:
 
     async def _forget(self, message: Forget) -> None:
         for digest in message.digests:
-            self._core.workshop.blobs.forget(digest)
+            self._workshop.blobs.forget(digest)
 
     async def _take_code_key(self, message: CodeKey) -> None:
-        self._code_key = self._core.sealing_key.open(message.sealed)
+        self._code_key = self._workshop.sealing_key.open(message.sealed)
 
     async def _renew(self, message: Renew) -> None:
         self._core.renew(message.capability)
@@ -228,11 +230,10 @@ class HolderConnection:
         self._spawn(self._make_ready(message))
 
     async def _make_ready(self, message: Prepare) -> None:
-        workshop = self._core.workshop
-        number = next(workshop.numbers)
+        number = next(self._workshop.numbers)
         try:
-            ready, code = await make_program(workshop, message, self._code_key)
-            fault = await workshop.prepare(number, ready)
+            ready, code = await make_program(self._workshop, message, self._code_key)
+            fault = await self._workshop.prepare(number, ready)
         except FaultError as error:
             fault = error.fault
         if fault is not None:

@@ -1,25 +1,23 @@
-"""The member at work: the state machine with a clock, a workshop, connections and hints around it."""
+"""The member at work: the state machine with a clock, a facility and hints around it."""
 
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tasklet_runner.member import decisions
 from tasklet_runner.member.decisions import End, Refusal
-from tasklet_runner.member.sealing import SealingKey
+from tasklet_runner.member.facility import Facility
 from tasklet_runner.member.settings import MemberSettings
-from tasklet_runner.member.states import Identity, MemberStates
-from tasklet_runner.member.workshop import Workshop
+from tasklet_runner.member.states import Claim, Identity, MemberStates
 from tasklet_runner.wire.errors import LeaseGridError, RefusedError, SignatureError
 from tasklet_runner.wire.member import BindReply, Hint, MemberState, ReleaseReply, StateReport
 from tasklet_runner.wire.signed import Statement, public_key, verify
 from tasklet_runner.wire.statements import Bind, Capability, Challenge, Confirm, Release, Retire
-
-if TYPE_CHECKING:
-    from tasklet_runner.member.connection import HolderConnection
 
 DRAIN_SECONDS = 5.0
 """After SIGTERM running tasks have so long to end."""
@@ -31,19 +29,22 @@ class Notifier(Protocol):
     """Where hints go."""
 
     def tell(self, hint: Hint) -> None:
-        """Pass the hint on, or lose it."""
+        """Pass the hint on; only the newest counts."""
+        ...
+
+    async def leave(self) -> None:
+        """The member ends: try for a moment to deliver the last hint, then let go."""
         ...
 
 
 class MemberCore:
     """One member in one event loop. `ended` is set when the process should end."""
 
-    def __init__(self, settings: MemberSettings, identity: Identity, notifier: Notifier) -> None:
+    def __init__(self, settings: MemberSettings, identity: Identity, notifier: Notifier, facility: Facility) -> None:
         self.settings = settings
         self.states = MemberStates(identity)
-        self.workshop = Workshop(settings, self.states.taint, self._scratch_failed)
-        self.sealing_key = SealingKey()
-        self.connections: set[HolderConnection] = set()
+        self._facility = facility
+        facility.attach(self)
         self.ended = asyncio.Event()
         self._fabric_key: Ed25519PublicKey = public_key(settings.fabric_key)
         self._notifier = notifier
@@ -55,24 +56,32 @@ class MemberCore:
 
     @property
     def serving(self) -> bool:
-        """True while a lease may run tasks here."""
+        """True while a lease may begin something here."""
         return self.states.state is MemberState.CLAIMED and self._leaving is None
 
+    @property
+    def claim(self) -> Claim | None:
+        """The claim that stands at this moment."""
+        return self.states.held(time.monotonic())
+
     async def warm(self) -> None:
-        """Make scratch and slots ready. Raises LeaseGridError or OSError when that cannot be done."""
-        await self.workshop.open()
-        self.states.warmed()
+        """Make the facility ready. Raises LeaseGridError or OSError when that cannot be done."""
+        await self._facility.open()
+        self.states.warmed(self._facility.epoch)
         self._tell()
 
     def report(self) -> StateReport:
         """What the member says of itself."""
-        return self.states.report(time.monotonic())
+        report = self.states.report(time.monotonic())
+        return msgspec.structs.replace(report, kept_lease_uid=self._facility.kept_lease_uid)
 
     def bind(self, statement: str) -> BindReply:
         """Bind by the fabric's statement. Raises RefusedError or SignatureError, as all of the following do."""
-        bound = _accepted(self.states.bind(self._verified(statement, Bind), time.monotonic()))
+        order = self._verified(statement, Bind)
+        self._facility.check(order)
+        bound = _accepted(self.states.bind(order, time.monotonic()))
         if not bound.repeated:
-            self._moved()
+            self._begin(order)
         return bound.reply
 
     def confirm(self, statement: str) -> None:
@@ -86,14 +95,19 @@ class MemberCore:
         self._set_timer()
         return admitted.seconds_left
 
-    def open_work(self, capability: str, challenge: str, nonce: str) -> float:
-        """Check the capability and that who shows it has the holder's key; the seconds until the deadline."""
+    def open_work(self, capability: str, challenge: str, fresh: Callable[[str], bool]) -> float:
+        """Check the capability and that who shows it has the holder's key; the seconds until the deadline.
+
+        `fresh` is asked once, about the nonce that the holder did sign: is it this member's and not used yet?
+        """
         shown = self._verified(capability, Capability)
         signed = verify(challenge, Challenge, public_key(shown.holder_key))
         identity = self.states.identity
-        if (signed.nonce, signed.member, signed.incarnation) != (nonce, identity.member, identity.incarnation):
+        if (signed.member, signed.incarnation) != (identity.member, identity.incarnation) or not fresh(signed.nonce):
             raise RefusedError(
-                Refusal.UNAUTHENTICATED, "the challenge is of another connection or member", remedy="sign Hello's nonce"
+                Refusal.UNAUTHENTICATED,
+                "the challenge is of another connection or member, or is used up",
+                remedy="sign the nonce of Hello (or of GET /v1/challenge)",
             )
         admitted = _accepted(self.states.admit(shown, time.monotonic()))
         self._set_timer()
@@ -140,8 +154,26 @@ class MemberCore:
         """The process is about to end: kill and wipe whatever there is."""
         if self._reset is not None:
             await asyncio.gather(self._reset, return_exceptions=True)
-        await self._end_connections(End.REVOKED.value)
-        await self.workshop.clear()
+        await self._facility.dismiss(End.REVOKED.value)
+        await self._facility.clear()
+
+    def taint(self) -> None:
+        """This process is not used for another lease."""
+        self.states.taint()
+
+    def fail(self, why: str) -> None:
+        """The member's own disk failed: end the lease here, in order, and then the member."""
+        self.states.taint()
+        self._leaving = asyncio.create_task(self._leave(why))
+
+    def _begin(self, order: Bind) -> None:
+        try:
+            self._facility.begin(order)
+        except LeaseGridError:
+            self.states.revoke(End.STORE_FAILED)
+            self._begin_reset(End.STORE_FAILED)
+            raise
+        self._moved()
 
     def _verified(self, statement: str, kind: type[Statement]) -> Statement:
         return verify(statement, kind, self._fabric_key)
@@ -153,17 +185,12 @@ class MemberCore:
             return verify(statement, Release, self._fabric_key)
 
     async def _leave(self, why: str) -> None:
-        for connection in list(self.connections):
-            await connection.drain(why)
+        await self._facility.warn(why)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.workshop.until_idle(), DRAIN_SECONDS)
+            await asyncio.wait_for(self._facility.until_idle(), DRAIN_SECONDS)
         if self.states.state is MemberState.CLAIMED:
             self.states.revoke(End.DRAINED)
             self._begin_reset(End.DRAINED)
-
-    def _scratch_failed(self) -> None:
-        self.states.taint()
-        self._leaving = asyncio.create_task(self._leave("IoError: the member's scratch failed"))
 
     def _moved(self) -> None:
         self._tell()
@@ -198,7 +225,7 @@ class MemberCore:
 
     def _begin_reset(self, reason: End) -> "asyncio.Future[ReleaseReply]":
         # Killed before anything else is done: at the deadline nothing of the lease may go on running.
-        self.workshop.stop()
+        self._facility.stop()
         self._moved()
         wiped: asyncio.Future[ReleaseReply] = asyncio.get_running_loop().create_future()
         self._wiped = wiped
@@ -206,11 +233,11 @@ class MemberCore:
         return wiped
 
     async def _run_reset(self, reason: End, wiped: "asyncio.Future[ReleaseReply]") -> None:
-        epoch, counters, scratch_bytes, unclean = self.states.epoch, self.workshop.counters(), 0, ""
-        await self._end_connections(reason.value)
+        epoch, counters, scratch_bytes, unclean = self.states.epoch, self._facility.counters(), 0, ""
+        await self._facility.dismiss(reason.value)
         try:
-            counters = self.workshop.counters()
-            scratch_bytes = await self.workshop.clear()
+            counters = self._facility.counters()
+            scratch_bytes = await self._facility.clear()
         except (LeaseGridError, OSError) as error:
             unclean = f"the reset could not be proven clean: {error}"
         reply = ReleaseReply(member=self.settings.name, epoch=epoch, counters=counters, scratch_bytes=scratch_bytes)
@@ -223,13 +250,10 @@ class MemberCore:
 
     async def _stand_again(self) -> str:
         try:
-            await self.workshop.open()
+            await self._facility.open()
         except (LeaseGridError, OSError) as error:
-            return f"the slots do not stand after the reset: {error}"
+            return f"the member does not stand after the reset: {error}"
         return ""
-
-    async def _end_connections(self, reason: str) -> None:
-        await asyncio.gather(*(connection.end(reason) for connection in list(self.connections)))
 
 
 def _accepted(decision: Decision | decisions.Refused) -> Decision:

@@ -75,3 +75,4 @@ class End(StrEnum):
     RELEASED = "Released"
     REVOKED = "Revoked"
     DRAINED = "Drained"
+    STORE_FAILED = "StoreFailed"

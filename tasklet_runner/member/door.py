@@ -1,41 +1,47 @@
 """The member's HTTP door; see `tasklet_runner.wire.member` for the requests and replies."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from tasklet_runner.member.calls import CallAnswer, Calls, refusal
-from tasklet_runner.member.connection import HolderConnection
 from tasklet_runner.member.core import MemberCore
-from tasklet_runner.member.metrics import exposition
+from tasklet_runner.member.metrics import Figures, exposition
 from tasklet_runner.wire.signed import MAX_STATEMENT_BYTES
-from tasklet_runner.wire.work import MAX_MESSAGE_BYTES
-
-HEARTBEAT_SECONDS = 8.0
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_app(core: MemberCore, calls: Calls) -> web.Application:
-    """The application: it holds nothing but the core."""
+@dataclass(frozen=True)
+class Assembly:
+    """A member put together: its core, what its facility adds to the door, and what it shows at `/metrics`."""
+
+    core: MemberCore
+    routes: Sequence[web.RouteDef]
+    figures: Figures
+
+
+def make_app(assembly: Assembly, calls: Calls) -> web.Application:
+    """The application: it holds nothing but what it is given."""
     app = web.Application(client_max_size=2 * MAX_STATEMENT_BYTES, middlewares=[_errors])
-    door = _Door(core, calls)
+    door = _Door(assembly, calls)
     app.add_routes(
         [
             web.get("/v1/state", door.state),
             web.post("/v1/{verb:bind|confirm|renew|retire}", door.call),
             web.post("/v1/release", door.release),
-            web.get("/v1/work", door.work),
             web.get("/metrics", door.metrics),
             web.get("/healthz", door.health),
+            *assembly.routes,
         ]
     )
     return app
 
 
 class _Door:
-    def __init__(self, core: MemberCore, calls: Calls) -> None:
-        self._core = core
+    def __init__(self, assembly: Assembly, calls: Calls) -> None:
+        self._assembly = assembly
         self._calls = calls
 
     async def state(self, _: web.Request) -> web.Response:
@@ -47,16 +53,8 @@ class _Door:
     async def release(self, request: web.Request) -> web.Response:
         return _json(await self._calls.release(await request.read()))
 
-    async def work(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(
-            max_msg_size=MAX_MESSAGE_BYTES, compress=False, heartbeat=HEARTBEAT_SECONDS, timeout=1.0
-        )
-        await socket.prepare(request)
-        await HolderConnection(self._core, socket).serve()
-        return socket
-
     async def metrics(self, _: web.Request) -> web.Response:
-        body, content_type = exposition(self._core)
+        body, content_type = exposition(self._assembly.core, self._assembly.figures)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def health(self, _: web.Request) -> web.Response:

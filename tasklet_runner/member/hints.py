@@ -1,12 +1,11 @@
-"""Hints to the fabric at each transition: a unix datagram, or an HTTP POST. Lost ones cost nothing but time."""
+"""Hints to the fabric at each transition, as unix datagrams or (`member.posting`) HTTP POSTs: the newest counts."""
 
 import asyncio
-import contextlib
 import socket
 
-import aiohttp
 import msgspec
 
+from tasklet_runner.member.posting import HttpNotifier
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.member import Hint
 
@@ -18,6 +17,9 @@ class Silence:
 
     def tell(self, hint: Hint) -> None:
         """Say nothing."""
+
+    async def leave(self) -> None:
+        """Nothing to let go."""
 
 
 class DatagramNotifier:
@@ -36,6 +38,10 @@ class DatagramNotifier:
         waits, self._waiting = bool(self._waiting), msgspec.json.encode(hint)
         if not waits:
             self._send()
+
+    async def leave(self) -> None:
+        """The member ends."""
+        self.close()
 
     def close(self) -> None:
         """Close the socket; the next hint opens another."""
@@ -63,34 +69,6 @@ class DatagramNotifier:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             self._socket.connect(self._path)
         return self._socket
-
-
-class HttpNotifier:
-    """Posts each hint as JSON, one after another; the newest is kept when they come faster than they go."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._latest: Hint | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def tell(self, hint: Hint) -> None:
-        """Post the hint soon."""
-        self._latest = hint
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._post())
-
-    async def _post(self) -> None:
-        # Asked again after the session's end: a hint that came while it closed would wait for the next one.
-        while self._latest is not None:
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-                await self._post_latest(session)
-
-    async def _post_latest(self, session: aiohttp.ClientSession) -> None:
-        while self._latest is not None:
-            body, self._latest = msgspec.json.encode(self._latest), None
-            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-                async with session.post(self._url, data=body, headers={"Content-Type": "application/json"}):
-                    pass
 
 
 def notifier_for(target: str) -> Silence | DatagramNotifier | HttpNotifier:

@@ -1,6 +1,6 @@
-"""What a member shows at `/metrics`: read from the slots' shared pages when asked, never on the task path."""
+"""What a member shows at `/metrics`: read when asked, never on the task path."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from tasklet_runner.member.progress import DURATION_BUCKETS, Tally
@@ -11,39 +11,62 @@ if TYPE_CHECKING:
 
     from tasklet_runner.member.core import MemberCore
 
+Figures = Callable[[], "Iterator[Metric]"]
+"""What a facility shows of itself."""
 
-def exposition(core: "MemberCore") -> tuple[bytes, str]:
+
+def exposition(core: "MemberCore", figures: Figures) -> tuple[bytes, str]:
     """The metrics as text, and its content type."""
     # Here and not above: most members are never asked, and the library costs memory in each.
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(core))
+    registry.register(_Collector(core, figures))
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
 class _Collector:
-    def __init__(self, core: "MemberCore") -> None:
+    def __init__(self, core: "MemberCore", figures: Figures) -> None:
         self._core = core
+        self._figures = figures
 
     def collect(self) -> "Iterator[Metric]":
         """Called by prometheus-client."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.core import GaugeMetricFamily
 
-        workshop, states = self._core.workshop, self._core.states
-        tally = workshop.lifetime + workshop.tally()
-        launched = CounterMetricFamily("leasegrid_tasklets_launched", "Tasklets that were started.")
-        launched.add_metric([], tally.tasklets)
-        yield launched
-        yield _durations(tally)
+        states = self._core.states
+        yield from self._figures()
         state = GaugeMetricFamily("leasegrid_pool_members", "1 for the member's state.", labels=["state"])
         for each in MemberState:
             state.add_metric([each.value], float(each is states.state))
         yield state
-        active = GaugeMetricFamily("leasegrid_cpu_leases_active", "1 while the member is leased.")
+        role = states.identity.role.value.lower()
+        active = GaugeMetricFamily(f"leasegrid_{role}_leases_active", "1 while the member is leased.")
         active.add_metric([], float(states.claim is not None))
         yield active
+
+
+def tasklet_figures(tally: Tally) -> "Iterator[Metric]":
+    """How many tasklets a member has started in its life, and how long they took."""
+    from prometheus_client.core import CounterMetricFamily
+
+    launched = CounterMetricFamily("leasegrid_tasklets_launched", "Tasklets that were started.")
+    launched.add_metric([], tally.tasklets)
+    yield launched
+    yield _durations(tally)
+
+
+def store_figures(used_bytes: int, quota_bytes: int) -> "Iterator[Metric]":
+    """How full a store member is."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    used = GaugeMetricFamily("leasegrid_store_used_bytes", "Bytes of all objects.")
+    used.add_metric([], used_bytes)
+    yield used
+    quota = GaugeMetricFamily("leasegrid_store_quota_bytes", "Bytes of objects that the store takes.")
+    quota.add_metric([], quota_bytes)
+    yield quota
 
 
 def _durations(tally: Tally) -> "Metric":

@@ -1,26 +1,26 @@
 """A member's process from start to end: door open, warm, serve, leave nothing behind."""
 
 import asyncio
+import errno
 import gc
 import os
-import secrets
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from aiohttp import web
 
 from tasklet_runner.member.calls import Calls
-from tasklet_runner.member.core import MemberCore
-from tasklet_runner.member.door import make_app
+from tasklet_runner.member.core import MemberCore, Notifier
+from tasklet_runner.member.door import Assembly, make_app
 from tasklet_runner.member.entrance import Entrance
 from tasklet_runner.member.hints import notifier_for
 from tasklet_runner.member.settings import MemberSettings
-from tasklet_runner.member.states import Identity
 from tasklet_runner.sandbox.confine import make_undumpable
-from tasklet_runner.sandbox.engine import cpu_features
-from tasklet_runner.sandbox.trees import remove_tree
+from tasklet_runner.sandbox.trees import empty_tree
 from tasklet_runner.wire.errors import LeaseGridError, StateDirectoryError
 
 EXIT_ENVIRONMENT = 4
@@ -28,13 +28,17 @@ EXIT_ENVIRONMENT = 4
 
 _UNIX = "unix://"
 _BACKLOG = 128
+_MOUNTED = frozenset({errno.EBUSY, errno.EROFS, errno.EACCES, errno.EPERM})
+
+Assemble = Callable[[MemberSettings, Notifier], Assembly]
+"""Makes the member of one role. Passed in, so that a store member's process never loads the sandbox."""
 
 
-def run_member(settings: MemberSettings) -> int:
+def run_member(settings: MemberSettings, assemble: Assemble) -> int:
     """Run a member until it ends; its exit code. One clear line on stderr says why it could not run."""
     try:
         with listen(settings.listen) as door:
-            _run(settings, door)
+            _run(settings, assemble, door)
     except LeaseGridError as error:
         sys.stderr.write(f"tasklet-runner: {error}\n")
         sys.stderr.flush()
@@ -42,10 +46,10 @@ def run_member(settings: MemberSettings) -> int:
     return 0
 
 
-def _run(settings: MemberSettings, door: socket.socket) -> None:
+def _run(settings: MemberSettings, assemble: Assemble, door: socket.socket) -> None:
     make_undumpable()
     try:
-        asyncio.run(_serve(settings, door))
+        asyncio.run(_serve(settings, assemble, door))
     finally:
         if settings.listen.startswith(_UNIX):
             with suppress(FileNotFoundError):
@@ -81,10 +85,18 @@ def _listen_tcp(address: str) -> socket.socket:
     return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
 
 
-async def _serve(settings: MemberSettings, door: socket.socket) -> None:
-    core = MemberCore(settings, _identity(settings), notifier_for(settings.notify))
-    calls = Calls(core)
-    runner = web.AppRunner(make_app(core, calls), access_log=None, handle_signals=False, shutdown_timeout=0.5)
+async def _serve(settings: MemberSettings, assemble: Assemble, door: socket.socket) -> None:
+    notifier = notifier_for(settings.notify)
+    assembly = assemble(settings, notifier)
+    core, calls = assembly.core, Calls(assembly.core)
+    runner = web.AppRunner(
+        make_app(assembly, calls),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=0.5,
+        # Lingering reads the rest of a refused upload, so that its sender gets to read the refusal.
+        lingering_time=2.0,
+    )
     await runner.setup()
     entrance = Entrance(calls, _server_of(runner))
     await entrance.open(door)
@@ -101,7 +113,10 @@ async def _serve(settings: MemberSettings, door: socket.socket) -> None:
     finally:
         await entrance.close()
         await runner.cleanup()
-        await _leave_nothing(core)
+        try:
+            await _leave_nothing(core)
+        finally:
+            await notifier.leave()
 
 
 def _server_of(runner: web.AppRunner) -> web.Server:
@@ -116,9 +131,21 @@ async def _leave_nothing(core: MemberCore) -> None:
         try:
             await core.close()
         finally:
-            remove_tree(scratch)
+            _remove(scratch)
     except OSError as error:
         raise StateDirectoryError(f"the scratch {scratch} cannot be removed: {error}", remedy="remove it") from error
+
+
+def _remove(scratch: Path) -> None:
+    """A volume's mount point stays, empty: only who mounted it can remove it."""
+    try:
+        empty_tree(scratch)
+        scratch.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in _MOUNTED or os.listdir(scratch):
+            raise
 
 
 async def _warm(core: MemberCore) -> None:
@@ -126,22 +153,11 @@ async def _warm(core: MemberCore) -> None:
         await core.warm()
     except OSError as error:
         raise StateDirectoryError(
-            f"the scratch {core.settings.scratch} cannot be used: {error}",
-            remedy="give --scratch a directory that can be written, with free space",
+            f"the scratch {core.settings.scratch} or the store cannot be used: {error}",
+            remedy="give --scratch (and --store) a directory that can be written, with free space",
         ) from error
 
 
 def _life_ended(core: MemberCore, descriptor: int) -> None:
     asyncio.get_running_loop().remove_reader(descriptor)
     core.orphan()
-
-
-def _identity(settings: MemberSettings) -> Identity:
-    return Identity(
-        member=settings.name,
-        incarnation=secrets.token_hex(16),
-        slots=settings.slots,
-        tasklet_memory=settings.tasklet_memory,
-        replace_after_use=settings.replace_after_use,
-        cpu_features=cpu_features(),
-    )

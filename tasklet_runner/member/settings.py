@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasklet_runner.wire.member import Role
+
 MEMORY_RESERVE_BYTES = 256 * 1024 * 1024
 """Of a member's memory, what its own processes may use; tasklets share the rest."""
 
@@ -11,8 +13,9 @@ MEMORY_RESERVE_BYTES = 256 * 1024 * 1024
 class MemberSettings:
     """`memory` and `tmpfs` in bytes; `listen`: `host:port` or `unix:///path`; `notify`: where hints go, or empty.
 
-    `life_fd`: the read end of a pipe that the fabric's process holds open; -1 when there is none. `replace_after_use`:
-    single use (`reuse: Replace`).
+    `store`, `quota`: where a Memory or Block member keeps objects, and how many bytes of them it takes. `life_fd`: the
+    read end of a pipe that the fabric's process holds open; -1 when there is none. `replace_after_use`: single use
+    (`reuse: Replace`); store members always are.
     """
 
     name: str
@@ -25,6 +28,9 @@ class MemberSettings:
     notify: str = ""
     replace_after_use: bool = False
     life_fd: int = -1
+    role: Role = Role.CPU
+    store: Path = Path()
+    quota: int = 0
 
     @property
     def tasklet_memory(self) -> int:

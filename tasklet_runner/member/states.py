@@ -23,7 +23,7 @@ from tasklet_runner.member.decisions import (
     Retired,
     Stale,
 )
-from tasklet_runner.wire.member import BindReply, MemberState, StateReport
+from tasklet_runner.wire.member import BindReply, MemberState, Role, StateReport
 from tasklet_runner.wire.statements import (
     MAX_PRESENTATION_SECONDS,
     Bind,
@@ -48,6 +48,7 @@ class Identity:
     tasklet_memory: int
     replace_after_use: bool = False
     cpu_features: tuple[str, ...] = ()
+    role: Role = Role.CPU
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ class Claim:
     def local(self, instant: float) -> float:
         """An instant of the signer's clock on this member's monotonic one."""
         return self.bound_at + (instant - self.issued_at)
+
+    def signers_clock(self, now: float) -> float:
+        """A monotonic instant of this member on the signer's clock: the way back."""
+        return self.issued_at + (now - self.bound_at)
 
     @property
     def ends_at(self) -> float:
@@ -84,9 +89,13 @@ class MemberStates:
         self._last_lease = False
         self._tainted = False
 
-    def warmed(self) -> None:
-        """Scratch is wiped and all slots stand: the first `ready`."""
-        self.state = MemberState.READY
+    def warmed(self, epoch: int = 0) -> None:
+        """Scratch is wiped and all slots stand: the first `ready`. `epoch`: the last one of the member's volume."""
+        self.state, self.epoch = MemberState.READY, epoch
+
+    def held(self, now: float) -> Claim | None:
+        """The claim that stands now."""
+        return None if self._over(now) else self.claim
 
     def bind(self, bind: Bind, now: float) -> Bound | Refused:
         """Belong to a lease from now on, provisionally. The same bind again gets the same answer."""
@@ -217,6 +226,7 @@ class MemberStates:
             seconds_left=max(0.0, claim.deadline - now) if claim else -1.0,
             cpu_features=self.identity.cpu_features,
             reason=self.reason,
+            role=self.identity.role,
         )
 
     def _release_now(self, lease_uid: str) -> Released | Stale | Refused:
@@ -241,6 +251,7 @@ class MemberStates:
             epoch=self.epoch,
             slots=identity.slots,
             tasklet_memory=identity.tasklet_memory,
+            role=identity.role,
         )
 
     def _bind_again(self, bind: Bind, claim: Claim) -> Bound | Refused:

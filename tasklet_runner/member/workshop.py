@@ -1,40 +1,79 @@
-"""What a lease uses of a member: slots, programs, native code, blobs, held outputs; and the reset that ends it."""
+"""What a CPU lease uses of a member: slots, programs, native code, blobs, held outputs; and the reset that ends it."""
 
 import asyncio
 import os
-from collections.abc import Callable
 from itertools import count
+from typing import Protocol
 
 from tasklet_runner.member.blobs import BlobShelf
 from tasklet_runner.member.codes import CodeShelf
+from tasklet_runner.member.facility import Warden
 from tasklet_runner.member.progress import Tally
+from tasklet_runner.member.sealing import SealingKey
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.member.slots import ReadyProgram, Slot, SlotHome
 from tasklet_runner.member.watch import watch_slots
+from tasklet_runner.member.wiping import wipe
 from tasklet_runner.sandbox.compiling import CompileBounds
 from tasklet_runner.sandbox.trees import empty_tree
 from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.member import Counters
+from tasklet_runner.wire.statements import Bind
 
 PLACES = ("blobs", "held", "mounts")
 
 
-class Workshop:
-    """One per member. `open` forks the slots; `clear` ends everything that a lease left behind."""
+class Visit(Protocol):
+    """A holder's open connection, as far as the workshop minds it."""
 
-    def __init__(
-        self, settings: MemberSettings, on_taint: Callable[[], None], on_scratch_failed: Callable[[], None]
-    ) -> None:
+    async def end(self, reason: str) -> None:
+        """The lease has ended."""
+        ...
+
+    async def drain(self, reason: str) -> None:
+        """The member is about to go."""
+        ...
+
+
+class Workshop:
+    """One per member: its `Facility`. `open` forks the slots; `clear` ends everything that a lease left behind."""
+
+    epoch = 0
+    kept_lease_uid = ""
+
+    def __init__(self, settings: MemberSettings) -> None:
         self.settings = settings
         self.scratch = settings.scratch
         self.programs: dict[int, ReadyProgram] = {}
         self.numbers = count(1)
         self.lifetime = Tally()
-        home = SlotHome(self.scratch, self.programs, on_taint, on_scratch_failed)
+        self.sealing_key = SealingKey()
+        self.connections: set[Visit] = set()
+        home = SlotHome(self.scratch, self.programs, self._tainted, self._scratch_failed)
         self.slots = tuple(Slot(number, home) for number in range(settings.slots))
         self._watch: asyncio.Task[None] | None = None
+        self._warden: Warden
         self._fresh()
+
+    def attach(self, warden: Warden) -> None:
+        """See `Facility`, as for all of the following that say no more."""
+        self._warden = warden
+
+    def check(self, bind: Bind) -> None:
+        """Any lease may use the slots."""
+
+    def begin(self, bind: Bind) -> None:
+        """Nothing of a CPU lease outlives the process, so nothing must be durable first."""
+
+    async def warn(self, why: str) -> None:
+        """Say `Draining` to all holders."""
+        for connection in list(self.connections):
+            await connection.drain(why)
+
+    async def dismiss(self, reason: str) -> None:
+        """Say `Ended` to all holders."""
+        await asyncio.gather(*(connection.end(reason) for connection in list(self.connections)))
 
     async def until_idle(self) -> None:
         """Wait until no frame waits or runs."""
@@ -102,11 +141,13 @@ class Workshop:
         self.lifetime += self.tally()
         for slot in self.slots:
             slot.reset_tally()
-        wiped = used_bytes(self.scratch)
-        empty_tree(self.scratch)
-        if left := os.listdir(self.scratch):
-            raise LeaseGridError(f"scratch still holds {len(left)} entries after the wipe", remedy="replace the member")
-        return wiped
+        return wipe(self.scratch)
+
+    def _tainted(self) -> None:
+        self._warden.taint()
+
+    def _scratch_failed(self) -> None:
+        self._warden.fail("IoError: the member's scratch failed")
 
     def _fresh(self) -> None:
         self.blobs = BlobShelf(self.scratch / "blobs", self.settings.tmpfs)
@@ -121,12 +162,3 @@ def _prove_no_children() -> None:
     raise LeaseGridError(
         f"a child process is left after the reset (pid {left or 'unknown'})", remedy="replace the member"
     )
-
-
-def used_bytes(directory: os.PathLike[str]) -> int:
-    """Bytes on disk of all files below a directory, those of removed ones excluded."""
-    total = 0
-    for path, _, files, descriptor in os.fwalk(directory):
-        del path
-        total += sum(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512 for name in files)
-    return total

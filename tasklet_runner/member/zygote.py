@@ -18,6 +18,7 @@ from typing import NoReturn
 
 import msgspec
 
+from tasklet_runner.member.cpu import assemble_cpu
 from tasklet_runner.member.process import EXIT_ENVIRONMENT, run_member
 from tasklet_runner.member.sealing import warm_up
 from tasklet_runner.member.settings import MemberSettings
@@ -154,7 +155,7 @@ class _Zygote:
         status = 1
         try:
             self._let_go()
-            status = run_member(_settings(order, self._life_fd))
+            status = run_member(_settings(order, self._life_fd), assemble_cpu)
             sys.stderr.flush()
         finally:
             # Never back into the zygote's loop, whatever happened; the traceback of a fault is on stderr already.

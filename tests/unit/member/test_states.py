@@ -16,7 +16,7 @@ from tasklet_runner.member.decisions import (
     Stale,
 )
 from tasklet_runner.member.states import PROVISIONAL_SECONDS, Identity, MemberStates
-from tasklet_runner.wire.member import MemberState
+from tasklet_runner.wire.member import MemberState, Role
 from tasklet_runner.wire.statements import Bind, Capability, Confirm, MemberGrant, Release, Retire
 
 SIGNER = 1_700_000_000.0
@@ -305,3 +305,23 @@ def test_a_report_names_the_lease_and_never_the_holder() -> None:
     report = states.report(NOW + 70)
     assert (report.lease_uid, report.confirmed, report.seconds_left) == ("L", True, 0)
     assert "K" not in repr(report).split("'")
+
+
+def test_a_member_on_a_used_volume_begins_at_its_epoch_and_says_its_role() -> None:
+    states = MemberStates(Identity("m0", "inc", slots=0, tasklet_memory=0, role=Role.BLOCK))
+    states.warmed(epoch=7)
+    assert states.report(NOW).role is Role.BLOCK
+    assert isinstance(states.bind(bind(epoch=7), NOW), Refused)
+    bound = states.bind(bind(epoch=8), NOW)
+    assert isinstance(bound, Bound)
+    assert (bound.reply.epoch, bound.reply.role) == (8, Role.BLOCK)
+
+
+def test_a_claim_is_held_until_the_very_instant_of_its_end() -> None:
+    states = member()
+    assert states.held(NOW) is None
+    confirmed(states)
+    claim = states.held(NOW + 59.9)
+    assert claim is not None
+    assert claim.signers_clock(NOW + 30) == SIGNER + 30
+    assert states.held(NOW + 60) is None

@@ -1,0 +1,52 @@
+"""A CPU member put together: the core around a workshop, and the one connection over which its holder works."""
+
+import secrets
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from tasklet_runner.member.connection import HolderConnection
+from tasklet_runner.member.core import MemberCore, Notifier
+from tasklet_runner.member.door import Assembly
+from tasklet_runner.member.metrics import tasklet_figures
+from tasklet_runner.member.settings import MemberSettings
+from tasklet_runner.member.states import Identity
+from tasklet_runner.member.workshop import Workshop
+from tasklet_runner.sandbox.engine import cpu_features
+from tasklet_runner.wire.work import MAX_MESSAGE_BYTES
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+HEARTBEAT_SECONDS = 8.0
+
+
+def assemble_cpu(settings: MemberSettings, notifier: Notifier) -> Assembly:
+    """A member with slots. Its incarnation is drawn here."""
+    workshop = Workshop(settings)
+    core = MemberCore(settings, _identity(settings), notifier, workshop)
+
+    async def work(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(
+            max_msg_size=MAX_MESSAGE_BYTES, compress=False, heartbeat=HEARTBEAT_SECONDS, timeout=1.0
+        )
+        await socket.prepare(request)
+        await HolderConnection(core, workshop, socket).serve()
+        return socket
+
+    def figures() -> "Iterator[Metric]":
+        return tasklet_figures(workshop.lifetime + workshop.tally())
+
+    return Assembly(core, (web.get("/v1/work", work),), figures)
+
+
+def _identity(settings: MemberSettings) -> Identity:
+    return Identity(
+        member=settings.name,
+        incarnation=secrets.token_hex(16),
+        slots=settings.slots,
+        tasklet_memory=settings.tasklet_memory,
+        replace_after_use=settings.replace_after_use,
+        cpu_features=cpu_features(),
+    )
