@@ -1,6 +1,7 @@
 """A cluster through the user's own kubeconfig and rights: the CLI's one module that imports the Kubernetes client."""
 
 import asyncio
+import errno
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
@@ -8,9 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, cast
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, ApiException, Configuration, CoreV1Api, CustomObjectsApi
+from kubernetes.aio.client import ApiClient, ApiException, Configuration, CustomObjectsApi
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
-from kubernetes.aio.stream import WsApiClient
 
 from leasegrid.api.common import API_VERSION
 from leasegrid.cli.cluster_options import Where, default_kubeconfig
@@ -54,6 +54,7 @@ class Cluster:
             if _is_within_cluster(path, where):
                 load_incluster_config(client_configuration=configuration)
                 return cls(configuration, where, "in-cluster", where.namespace or _own_namespace())
+            _check_is_there(path)
             loader = await load_kube_config(path, where.context, configuration, persist_config=False)
         except (ConfigException, OSError, ValueError, TypeError) as error:
             raise _no_configuration(path, where, error) from error
@@ -138,11 +139,15 @@ class Cluster:
     @asynccontextmanager
     async def port(self, pod: str, number: int) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A WebSocket of `pods/portforward` to one port of a pod; see `forwarding` for what travels on it."""
+        # Here and not above: its models take half a second to import, and few commands need a pod.
+        from kubernetes.aio.client import CoreV1Api
+        from kubernetes.aio.stream import WsApiClient
+
         asked = self._request("get", "pods/portforward", pod)
         client = WsApiClient(self._configuration)
         try:
-            call = CoreV1Api(client).connect_get_namespaced_pod_portforward(
-                pod, self.namespace, ports=number, _preload_content=False
+            call = CoreV1Api(client).connect_get_namespaced_pod_portforward_without_preload_content(
+                pod, self.namespace, ports=str(number)
             )
             opening = await self._answer(asked, call)
             try:
@@ -217,6 +222,12 @@ def _is_within_cluster(path: str, where: Where) -> bool:
     return not named and "KUBERNETES_SERVICE_HOST" in os.environ and not os.path.exists(path)
 
 
+def _check_is_there(path: str) -> None:
+    """The client only prints a line for a file that is not there."""
+    if not any(os.path.exists(one) for one in path.split(os.pathsep) if one):
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", path)
+
+
 def _own_namespace() -> str:
     try:
         with open(_IN_CLUSTER_NAMESPACE, encoding="utf-8") as file:
@@ -228,7 +239,8 @@ def _own_namespace() -> str:
 def _no_configuration(path: str, where: Where, error: Exception) -> ClusterError:
     chosen = f" with the context {where.context!r}" if where.context else ""
     return ClusterError(
-        f"no cluster is known: the kubeconfig {path} cannot be used{chosen}: {error}",
+        f"no cluster is known: the kubeconfig {path} cannot be used{chosen}: "
+        f"{(isinstance(error, OSError) and error.strerror) or error}",
         remedy="name one with --kubeconfig or KUBECONFIG (kubectl config get-contexts shows what is in it); "
         "without a cluster: leasegrid run FILE",
     )

@@ -81,13 +81,19 @@ class _ExecCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put LEASE behind the options that follow it."""
-        chosen, rest, _ = self.make_parser(ctx).parse_args(list(args))
-        if rest and not chosen.get("claims"):
-            before = args[: len(args) - len(rest)]
-            _, behind, _ = self.make_parser(ctx).parse_args(rest[1:])
-            between = rest[1 : len(rest) - len(behind)]
-            args = [*(part for part in before if part != "--"), *between, "--", rest[0], *behind]
+        words = self._words(ctx, args)
+        if words and not self._parsed(ctx, args).get("claims"):
+            behind = self._words(ctx, words[1:])
+            before, between = args[: len(args) - len(words)], words[1 : len(words) - len(behind)]
+            args = [*(part for part in before if part != "--"), *between, "--", words[0], *behind]
         return super().parse_args(ctx, args)
+
+    def _words(self, ctx: click.Context, args: list[str]) -> list[str]:
+        found = self._parsed(ctx, args).get("words")
+        return list(found) if isinstance(found, (list, tuple)) else []
+
+    def _parsed(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
+        return dict(self.make_parser(ctx).parse_args(list(args))[0])
 
 
 @click.command(cls=_ExecCommand, short_help="Run FILE on a member of a lease.")

@@ -68,8 +68,13 @@ def refusal(status: int, body: str, request: Request) -> LeaseGridError:
 
 def _forbidden(message: str, request: Request) -> LeaseGridError:
     role = _role(request)
+    cause = f"you may not {request.verb} {request.plural} in {request.place}: {message}"
+    if request.plural.startswith("pods"):
+        return ClusterError(
+            cause, remedy=f"ask for the verbs get and create on {request.plural} there, or run this within the cluster"
+        )
     return ClusterError(
-        f"you may not {request.verb} {request.plural} in {request.place}: {message}",
+        cause,
         remedy=f"ask for the ClusterRole {role} there: kubectl create rolebinding {role} --clusterrole={role} "
         f"--user=YOU --namespace={request.namespace}",
     )

@@ -44,11 +44,16 @@ class Forward:
                         way.cancel()
                     await asyncio.gather(*ways, return_exceptions=True)
         except (LeaseGridError, aiohttp.ClientError, OSError) as error:
-            self.trouble.append(str(error))
+            self._note(str(error))
         finally:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+    def _note(self, trouble: str) -> None:
+        # A connection that ends before a word is tried again by its client, and fails alike.
+        if trouble not in self.trouble:
+            self.trouble.append(trouble)
 
     async def _down(self, socket: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamWriter) -> None:
         begun: set[int] = set()
@@ -59,7 +64,7 @@ class Forward:
             if channel not in begun:
                 begun.add(channel)
             elif channel == ERRORS:
-                self.trouble.append(data.decode(errors="replace").strip())
+                self._note(data.decode(errors="replace").strip())
             else:
                 writer.write(data)
                 await writer.drain()

@@ -9,7 +9,6 @@ from typing import NoReturn, TextIO
 
 import click
 
-from leasegrid.cli.cluster_commands import COMMANDS
 from leasegrid.cli.cluster_options import is_plugin
 from leasegrid.cli.commands import completion, results, run, validate, version
 from leasegrid.cli.interrupts import StoppedError
@@ -30,13 +29,35 @@ _NO_THREAD = "can't start new thread"
 """What the interpreter says, as a RuntimeError, where the operating system has its own word for processes."""
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+ON_CLUSTER = ("claim", "renew", "release", "terminate", "exec", "leases", "pools", "top", "drain")
+"""Commands that are imported when one of them, or the list of all, is wanted: `run` should start at once."""
+
+
+class _Commands(click.Group):
+    """The commands of this machine, and those of a cluster."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all."""
+        return sorted([*super().list_commands(ctx), *ON_CLUSTER])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in ON_CLUSTER:
+            return super().get_command(ctx, cmd_name)
+        from leasegrid.cli.cluster_commands import COMMANDS
+
+        return next(command for command in COMMANDS if command.name == cmd_name)
+
+
+@click.group(
+    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @verbose_option
 def leasegrid() -> None:
     """Compute that exists only while somebody leases it."""
 
 
-for _command in (run, validate, results, *COMMANDS, completion, version):
+for _command in (run, validate, results, completion, version):
     leasegrid.add_command(_command)
 
 

@@ -2,14 +2,16 @@
 and binds one real member by statements that the tests sign.
 """
 
+import asyncio
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,10 @@ from typing import Any
 import yaml
 
 from tasklet_runner.client.members import MemberClient
-from tasklet_runner.wire.statements import Confirm, MemberGrant
+from tasklet_runner.coordinator.capabilities import read_capability
+from tasklet_runner.wire.member import MemberState
+from tasklet_runner.wire.signed import sign
+from tasklet_runner.wire.statements import Capability, Confirm, MemberGrant
 from tests.integration.control_plane import ControlPlane
 from tests.support.members import MemberRig
 from tests.support.running import Ended, Place, Running, leasegrid, run_leasegrid, wait_until
@@ -41,6 +46,12 @@ class Desk:
     def run(self, *words: str) -> Ended:
         """Run a command to its end."""
         return run_leasegrid(self.place, *words)
+
+    def feed(self, stdin: bytes, *words: str) -> "subprocess.CompletedProcess[bytes]":
+        """Run a command with bytes on its stdin, and take its output as it is."""
+        command = [str(Path(sys.executable).with_name("leasegrid")), *words]
+        environment = self.place.environment
+        return subprocess.run(command, input=stdin, env=environment, capture_output=True, timeout=90, check=False)
 
     def as_plugin(self, *words: str) -> Ended:
         """Run a command as `kubectl leasegrid …` does: a program of that name."""
@@ -136,33 +147,69 @@ def released_status(reason: str = "Released") -> Raw:
     return {"receipt": RECEIPT, "conditions": conditions}
 
 
-@dataclass
+@dataclass(frozen=True)
 class OneMember:
     """A real member, bound to leases by the stand-in."""
 
     rig: MemberRig
-    client: MemberClient
-    issued: list[str] = field(default_factory=list)
 
-    async def bind(self, desk: Desk, name: str, seconds: float = 60) -> None:
+    def bind(self, desk: Desk, name: str, seconds: float = 60) -> None:
         """Bind the member to the lease as it stands on the API server, and write its status."""
+        asyncio.run(self._bind(desk, name, seconds))
+
+    async def _bind(self, desk: Desk, name: str, seconds: float) -> None:
         lease = desk.get("leases", name)
         uid, key = lease["metadata"]["uid"], lease["spec"]["holderKey"]
-        ready = await self.rig.ready(self.client)
-        bind = self.rig.bind(ready, seconds, lease_uid=uid, holder_key=key)
-        await self.client.bind(self.rig.signed(bind))
-        confirm = Confirm(lease_uid=uid, member=ready.member, incarnation=ready.incarnation, epoch=bind.epoch)
-        await self.client.confirm(self.rig.signed(confirm))
-        grant = MemberGrant(ready.member, ready.incarnation, bind.epoch)
-        words = self.rig.capability(ready, seconds, lease_uid=uid, holder_key=key, members=(grant,))
+        async with MemberClient(self.rig.endpoint) as client:
+            ready = await self.rig.ready(client)
+            bind = self.rig.bind(ready, seconds, lease_uid=uid, holder_key=key)
+            await client.bind(self.rig.signed(bind))
+            confirm = Confirm(lease_uid=uid, member=ready.member, incarnation=ready.incarnation, epoch=bind.epoch)
+            await client.confirm(sign(confirm, self.rig.fabric))
         member = {"name": ready.member, "endpoint": self.rig.endpoint, "node": "node-1", "epoch": bind.epoch}
-        desk.say("leases", name, bound_status(member, self.rig.signed(words), seconds))
+        grant = MemberGrant(ready.member, ready.incarnation, bind.epoch)
+        desk.say("leases", name, bound_status(member, self.capability(lease, grant, seconds), seconds))
 
-    async def release(self, desk: Desk, name: str) -> None:
+    def renew(self, desk: Desk, name: str, seconds: float = 60) -> None:
+        """Issue a capability with a later deadline, as after a renewal."""
+        lease = desk.get("leases", name)
+        (member,) = lease["status"]["members"]
+        (known,) = lease["status"]["capabilities"]
+        (grant,) = read_capability(known).members
+        assert grant.member == member["name"]
+        desk.say("leases", name, bound_status(member, self.capability(lease, grant, seconds), seconds))
+
+    def capability(self, lease: Raw, grant: MemberGrant, seconds: float) -> str:
+        """The lease's capability, issued now."""
+        now = time.time()
+        words = Capability(
+            lease_uid=lease["metadata"]["uid"],
+            holder_key=lease["spec"]["holderKey"],
+            members=(grant,),
+            issued_at=now,
+            deadline=now + seconds,
+            expires_at=now + 60,
+        )
+        return sign(words, self.rig.fabric)
+
+    def release(self, desk: Desk, name: str) -> None:
         """Free the member with the capability in the status, and write the receipt."""
+        asyncio.run(self._release(desk, name))
+
+    async def _release(self, desk: Desk, name: str) -> None:
         (capability,) = desk.get("leases", name)["status"]["capabilities"]
-        await self.client.release(capability)
+        async with MemberClient(self.rig.endpoint) as client:
+            await client.release(capability)
         desk.say("leases", name, released_status())
+
+    def state(self) -> MemberState:
+        """What the member says of itself."""
+
+        async def asked() -> MemberState:
+            async with MemberClient(self.rig.endpoint) as client:
+                return (await client.state()).state
+
+        return asyncio.run(asked())
 
 
 @contextmanager
@@ -171,7 +218,7 @@ def one_member(root: Path) -> Iterator[OneMember]:
     rig = MemberRig(root)
     rig.start()
     try:
-        yield OneMember(rig, MemberClient(rig.endpoint))
+        yield OneMember(rig)
     finally:
         rig.stop()
 
