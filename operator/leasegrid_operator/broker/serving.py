@@ -26,11 +26,15 @@ _REFUSED = (
 
 
 class BrokerServer:
-    """Serves an application of `make_broker` on one address. An async context manager."""
+    """Serves an application of `make_broker` on one address. An async context manager.
+
+    `port`: where it listens once it was started; 0 at first lets the kernel choose.
+    """
 
     def __init__(self, app: web.Application, limits: Limits, host: str, port: int) -> None:
         self._limits = limits
-        self._host, self._port = host, port
+        self._host = host
+        self.port = port
         # A caller that went away is not waited for: its request is idempotent, and it asks again.
         self._runner = web.AppRunner(
             app,
@@ -56,13 +60,6 @@ class BrokerServer:
         await self.close()
 
     @property
-    def port(self) -> int:
-        """The port that it listens at; of use when 0 was asked for."""
-        if self._listening is None:
-            return self._port
-        return cast(int, self._listening.sockets[0].getsockname()[1])
-
-    @property
     def connections(self) -> int:
         """Connections that stand."""
         return len(self._server.connections) + len(self._arriving)
@@ -71,8 +68,9 @@ class BrokerServer:
         """Listen. Raises OSError."""
         await self._runner.setup()
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: _Visitor(self, self._limits), self._host, self._port, backlog=BACKLOG
+            lambda: _Visitor(self, self._limits), self._host, self.port, backlog=BACKLOG
         )
+        self.port = self._listening.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Listen no more, finish what is being answered."""
