@@ -36,8 +36,8 @@ class LeaseRecord:
     waits for them whatever its `on_empty`. `settled` resolves when the first acquisition has succeeded or failed.
     `binding`: members that are being bound now; `bound` is set when there are none. `used` names every member that
     ever belonged to it; `unverified`: those that did not answer their release; `collecting` asks those that left by
-    themselves what they did under it. `expiring`: its deadline has come, and its members are asked. `queue_position`: its place in the queue, from 1; 0 when it does not queue.
-    `on_touch` hears of every change.
+    themselves what they did under it. `expiring`: its deadline has come, and its members are asked.
+    `queue_position`: its place in the queue, from 1; 0 when it does not queue. `on_touch` hears of every change.
     """
 
     uid: str
@@ -175,9 +175,13 @@ class LeaseTable:
         """The lease of that uid that has not ended, or None."""
         return self._live.get(uid)
 
+    def known(self, uid: str) -> LeaseRecord | None:
+        """The lease of that uid, an ended one too, or None."""
+        return self._live.get(uid) or self._ended.get(uid)
+
     def find(self, uid: str) -> LeaseRecord:
         """The lease of that uid, an ended one too. Raises LeaseEndedError when it is not known (any more)."""
-        record = self._live.get(uid) or self._ended.get(uid)
+        record = self.known(uid)
         if record is None:
             raise LeaseEndedError(f"there is no lease {uid} here", remedy="acquire a new one")
         return record

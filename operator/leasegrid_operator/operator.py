@@ -1,37 +1,85 @@
-"""The operator put together."""
+"""The operator put together: shell, world, broker, and a reign for as long as this replica leads."""
 
+import asyncio
 import logging
+import time
 
+from leasegrid.leasing.signing import Signer, SteadyClock
+from leasegrid_operator.broker.app import make_broker
+from leasegrid_operator.broker.limits import Limits
+from leasegrid_operator.broker.rates import Rate
+from leasegrid_operator.broker.serving import BrokerServer
+from leasegrid_operator.desk import OperatorDesk
+from leasegrid_operator.leases.keeping import Office
 from leasegrid_operator.logs import Action, log
-from leasegrid_operator.observing import Body
-from leasegrid_operator.settings import Settings
-from leasegrid_operator.shell import attended, opened
+from leasegrid_operator.pools.templates import MemberSettings
+from leasegrid_operator.reign import Reign
+from leasegrid_operator.rooms import Premises
+from leasegrid_operator.settings import Settings, provision_spec
+from leasegrid_operator.shell import Shell, attended, opened
+from leasegrid_operator.world import World
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
 
 
 async def run(settings: Settings) -> None:
-    """Until a signal. Raises what `opened` raises."""
-    async with opened(settings) as shell, attended(shell, _Nobody()):
-        log(_logger, logging.INFO, Action.STARTED, "the operator has started", identity=settings.identity)
-        await shell.stop.wait()
-    log(_logger, logging.INFO, Action.STOPPED, "the operator has stopped", identity=settings.identity)
+    """Run until a signal. Raises what `shell.opened` raises."""
+    async with opened(settings) as shell:
+        world = World()
+        premises = _premises(shell)
+        desk = OperatorDesk(shell.leadership, shell.key, premises)
+        limits = Limits(caller=Rate(settings.caller_requests_per_second, 2 * settings.caller_requests_per_second))
+        broker = make_broker(desk, shell.cluster, limits)
+        server = BrokerServer(broker, limits, settings.broker_host, settings.broker_port)
+        async with attended(shell, world), server:
+            log(logger, logging.INFO, Action.STARTED, "the operator has started", identity=settings.identity)
+            await _reign_while_leading(shell, world, desk, premises)
+    log(logger, logging.INFO, Action.STOPPED, "the operator has stopped", identity=settings.identity)
 
 
-class _Nobody:
-    """Observes nothing."""
+def _premises(shell: Shell) -> Premises:
+    clock = SteadyClock()
+    signer = Signer(shell.key, clock)
+    settings = shell.settings
+    members = MemberSettings(
+        image=settings.member_image,
+        fabric_key=signer.public,
+        notify=settings.hints_address,
+        image_pull_policy=settings.member_pull_policy.value,
+    )
+    office = Office(shell.cluster, shell.metrics, time.time)
+    return Premises(office, signer, clock, members, provision_spec(settings))
 
-    def pool_seen(self, namespace: str, body: Body, deleted: bool) -> None:
-        """Ignored."""
 
-    def lease_seen(self, namespace: str, body: Body, deleted: bool) -> None:
-        """Ignored."""
+async def _abdicate(reign: Reign, world: World, desk: OperatorDesk) -> None:
+    world.sight = desk.reign = None
+    await reign.close()
 
-    def pod_seen(self, namespace: str, body: Body, deleted: bool) -> None:
-        """Ignored."""
 
-    def claim_seen(self, namespace: str, body: Body, deleted: bool) -> None:
-        """Ignored."""
+async def _something(shell: Shell, stopping: asyncio.Task[bool]) -> None:
+    """Wait until leadership may be another, the operator stops, or a while is over: leadership also ends by time."""
+    changed = asyncio.create_task(shell.leadership.changed())
+    await asyncio.wait({changed, stopping}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    changed.cancel()
 
-    def node_seen(self, namespace: str, body: Body, deleted: bool) -> None:
-        """Ignored."""
+
+async def _reign_while_leading(shell: Shell, world: World, desk: OperatorDesk, premises: Premises) -> None:
+    """Begin to decide when leadership comes, cease when it goes; until the operator stops."""
+    stopping = asyncio.create_task(shell.stop.wait())
+    reign: Reign | None = None
+    try:
+        while not stopping.done():
+            if shell.leadership.is_leader and reign is None:
+                reign = Reign(premises)
+                desk.reign = reign
+                await reign.begin(world)
+            elif not shell.leadership.is_leader and reign is not None:
+                await _abdicate(reign, world, desk)
+                reign = None
+            await _something(shell, stopping)
+    finally:
+        if reign is not None:
+            await _abdicate(reign, world, desk)
+        stopping.cancel()

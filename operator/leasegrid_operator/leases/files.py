@@ -8,7 +8,7 @@ from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid_operator.leases.reading import LeaseFacts
 from leasegrid_operator.leases.status import BoundLease, Said, bound_status, released_status, waiting_status
-from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.fabric.protocol import LeaseRequest, Receipt
 
 Essence = tuple[object, ...]
 """What of a status is worth a write: a renewal through the broker is not."""
@@ -27,8 +27,8 @@ class LeaseFile:
     """`before`: the conditions as they were written last. `renew_time`: the spec's, as it was last obeyed; `renewed`:
     when that was, UNIX seconds. `essence`: what stands in the status, `composed` what is on its way there.
 
-    `receipt` and `message`: how it ended. `removed`: the object is gone. `patience`: until when (monotonic) it waits
-    for a pool that was made beside it and is not seen yet.
+    `receipt` and `message`: how it ended. `begun`: the engine was told of it; `removed`: the object is gone. `patience`: until when (monotonic) it waits
+    for a pool that was made beside it and is not seen yet. `wished`: what its holder asked of the broker.
     """
 
     facts: LeaseFacts
@@ -36,10 +36,12 @@ class LeaseFile:
     renew_time: str | None = None
     renewed: float | None = None
     renewals: int = 0
+    wished: LeaseRequest | None = None
     essence: Essence = ()
     composed: Essence = ()
     receipt: Receipt | None = None
     message: str = ""
+    begun: bool = False
     removed: bool = False
     patience: float = 0.0
 

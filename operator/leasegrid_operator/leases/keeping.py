@@ -27,8 +27,8 @@ from leasegrid_operator.leases.writing import StatusWriter
 from leasegrid_operator.logs import Action, log
 from leasegrid_operator.metrics import OperatorMetrics
 from leasegrid_operator.resources import LEASES, ObjectKey
-from tasklet_runner.fabric.protocol import Receipt
-from tasklet_runner.wire.errors import LeaseGridError
+from tasklet_runner.fabric.protocol import LeaseRequest, Receipt
+from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
 
 logger = logging.getLogger(__name__)
 
@@ -87,15 +87,25 @@ class LeaseKeeping:
         """An object as it is now."""
         file = self.files.get(facts.uid)
         if file is None:
-            file = LeaseFile(facts, facts.written.conditions, facts.spec.renew_time if facts.spec else None)
-            self.files[facts.uid] = file
-            self.names[facts.key.name] = facts.uid
-            if self.active:
-                self.begin(file)
-        else:
-            file.facts = facts
-            if self.active:
-                self._follow(file)
+            file = self._new(facts)
+        file.facts = facts
+        if self.active and not file.begun:
+            self.begin(file)
+        elif self.active:
+            self._follow(file)
+
+    async def entered(self, facts: LeaseFacts, request: LeaseRequest) -> LeaseRecord:
+        """The record of a lease that the broker made, as soon as it is entered; what the object cannot say (needs
+        beside named pools) is in the request. Raises LeaseEndedError, with why, when it was refused instead.
+        """
+        file = self.files.get(facts.uid) or self._new(facts)
+        file.wished = request
+        self.seen(facts)
+        while (record := self._engine.parts.table.known(facts.uid)) is None:
+            if file.receipt is not None:
+                raise LeaseEndedError(file.message, remedy="acquire with another request id")
+            await asyncio.sleep(POOL_PATIENCE_SECONDS / 20)
+        return record
 
     def removed(self, uid: str) -> None:
         """An object is gone: an immediate revoke."""
@@ -113,7 +123,7 @@ class LeaseKeeping:
 
     def begin(self, file: LeaseFile) -> None:
         """A lease that no engine knows yet: enter it, refuse it, or see to what is left of it."""
-        spec = file.facts.spec
+        spec, file.begun = file.facts.spec, True
         if file.facts.written.released:
             self._keep_for_a_while(file, file.facts.written.released_at or self._office.wall())
         elif spec is None:
@@ -177,6 +187,12 @@ class LeaseKeeping:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _new(self, facts: LeaseFacts) -> LeaseFile:
+        file = LeaseFile(facts, facts.written.conditions, facts.spec.renew_time if facts.spec else None)
+        self.files[facts.uid] = file
+        self.names[facts.key.name] = facts.uid
+        return file
+
     def _enter(self, file: LeaseFile) -> None:
         facts = file.facts
         if facts.spec is None:
@@ -186,7 +202,7 @@ class LeaseKeeping:
         if refusal is not None:
             self._be_patient(file, refusal.reason, f"{refusal.message} ({refusal.remedy})")
             return
-        request = request_of(facts.key, facts.spec, pools)
+        request = _wished(request_of(facts.key, facts.spec, pools), file.wished)
         provisioned = facts.spec.on_empty is OnEmpty.PROVISION
         own = (self._estate.provision(facts.key, file.uid, facts.spec),) if provisioned else ()
         record = self._engine.record(file.uid, request, (*own, *request.pools), provisioned=provisioned)
@@ -288,3 +304,11 @@ class LeaseKeeping:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _wished(request: LeaseRequest, wished: LeaseRequest | None) -> LeaseRequest:
+    """The request with what its holder asked for and an object cannot say."""
+    if wished is None:
+        return request
+    needs = {"slots": wished.slots, "memory": wished.memory, "cpu_features": wished.cpu_features}
+    return msgspec.structs.replace(request, **needs)

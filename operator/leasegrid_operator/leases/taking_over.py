@@ -103,7 +103,7 @@ class TakeOver:
             return
         request = request_of(facts.key, facts.spec, pools)
         record = self._engine.record(file.uid, request, request.pools, provisioned=False)
-        now = self._engine.parts.clock.now()
+        file.begun, now = True, self._engine.parts.clock.now()
         record.acquired = facts.written.acquired or now
         left = max((one.report.seconds_left for one in members if one.report is not None), default=0.0)
         record.deadline = min(now + (left or request.ttl_seconds), record.last_deadline)

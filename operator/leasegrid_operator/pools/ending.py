@@ -85,6 +85,10 @@ class Reaper:
         """A member's claim, by its name."""
         return self._claims.get(name)
 
+    def claims(self) -> list[ClaimFacts]:
+        """Every claim that is there."""
+        return list(self._claims.values())
+
     def run(self, pools: Iterable[KeptPool]) -> float | None:
         """Ask again for what is not gone yet; returns in how many seconds to look again."""
         for facts in self._ending.values():

@@ -1,0 +1,97 @@
+"""One namespace under a leader: its pools, its leases, and the engine between them."""
+
+import asyncio
+from dataclasses import dataclass
+
+from leasegrid.api.pool import InstancePoolSpec
+from leasegrid.leasing.binding import Binder
+from leasegrid.leasing.engine import LeaseEngine
+from leasegrid.leasing.parts import Parts
+from leasegrid.leasing.roster import Member, Roster
+from leasegrid.leasing.signing import Signer, SteadyClock
+from leasegrid_operator.estate import NamespaceEstate
+from leasegrid_operator.leases.hosting import PodHost
+from leasegrid_operator.leases.keeping import LeaseKeeping, Office
+from leasegrid_operator.leases.taking_over import TakeOver
+from leasegrid_operator.pools.keeping import PoolKeeper
+from leasegrid_operator.pools.templates import MemberSettings
+
+TICK_SECONDS = 0.1
+STRAY_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Premises:
+    """What all namespaces of one operator share. `provision`: the shape of members that no pool describes."""
+
+    office: Office
+    signer: Signer
+    clock: SteadyClock
+    members: MemberSettings
+    provision: InstancePoolSpec
+
+
+class Room:
+    """Made inside a running event loop; `take_over` once it was told of all that there is."""
+
+    def __init__(self, namespace: str, premises: Premises) -> None:
+        self.namespace = namespace
+        self._event = asyncio.Event()
+        roster = Roster(asyncio.get_running_loop().time())
+        binder = Binder(roster, premises.signer)
+        self.estate = NamespaceEstate(namespace, premises.office.cluster, premises.provision)
+        self.leases = LeaseKeeping(premises.office, self.estate)
+        parts = Parts(
+            pools={},
+            roster=roster,
+            binder=binder,
+            signer=premises.signer,
+            clock=premises.clock,
+            ledger=self.leases,
+            host=PodHost(binder, premises.clock, self.estate),
+            changed=self._event.set,
+        )
+        self.pools = PoolKeeper(parts, premises.office.cluster, premises.members, namespace)
+        self.engine = LeaseEngine(parts, self.pools)
+        self.pools.on_lost = self._lost
+        self.leases.attach(self.engine)
+        self.estate.attach(self.pools, self.engine)
+        self._take_over = TakeOver(namespace, premises.office, self.leases, self.engine)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def take_over(self) -> None:
+        """Ask the members, go on with their leases, and keep everything from now on."""
+        await self._take_over.run(self.estate.known_pools())
+        self.estate.sweep([one.uid for one in self.leases.files.values() if one.facts.written.released])
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self.engine.keeper.run(self._event), name=f"keep {self.namespace}"),
+            loop.create_task(self._tick(), name=f"tick {self.namespace}"),
+            loop.create_task(self._look_for_strays(), name=f"strays of {self.namespace}"),
+        ]
+
+    async def close(self) -> None:
+        """Decide and write nothing more; leases and members stay as they are."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.leases.close()
+        await self.estate.close()
+        await self.pools.close()
+        await self.engine.close()
+        await asyncio.gather(*(member.hang_up() for member in self.engine.parts.roster.all()))
+
+    def _lost(self, member: Member, cause: str) -> None:
+        self.estate.lost(member, cause)
+        self.engine.keeper.lost(member)
+
+    async def _tick(self) -> None:
+        while True:
+            self.leases.tick()
+            self.estate.tick()
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _look_for_strays(self) -> None:
+        while True:
+            await self._take_over.look_for_strays()
+            await asyncio.sleep(STRAY_LOOK_SECONDS)
