@@ -79,7 +79,7 @@ class MemberBook:
     def abandon(self, kept: KeptPool) -> None:
         """The pool is gone: none of its members is offered any more, and its pods are collected."""
         for seen in kept.pods.values():
-            seen.member.retiring = True
+            seen.member.retiring, seen.ending = True, "its pool was deleted"
             self._parts.roster.file(seen.member)
 
     def node_lost(self, node: str, lost: bool) -> None:

@@ -37,6 +37,11 @@ class Teller:
         self._books: dict[str, StatusBook] = {}
         self.events = EventBook()
 
+    @property
+    def busy(self) -> bool:
+        """True while something is written, or is to be told soon."""
+        return any(book.writing for book in self._books.values()) or self.events.due_in(time.time()) is not None
+
     def seen(self, uid: str, body: Mapping[str, Any]) -> None:
         """A pool's status as the server has it; older words than our own last write are passed over."""
         book = self._books.setdefault(uid, StatusBook())
