@@ -23,6 +23,9 @@ MAX_KNOWN = 10_000
 GRACE_SECONDS = 10.0
 """An answer may take so much longer than the broker itself may wait."""
 
+NAMES_AT_ONCE = 200
+"""Members that are given back in one request: a body has 64 KiB at most."""
+
 RELEASE_SECONDS = 60.0
 """A release is answered when the members have been wiped."""
 
@@ -88,9 +91,10 @@ class ClusterFabric:
 
     async def resize(self, uid: str, count: int, give_back: tuple[str, ...] = ()) -> LeaseView:
         """See `Fabric.resize`."""
-        body = msgspec.json.encode(ResizeRequest(count=count, give_back=give_back))
-        ask = Ask("POST", f"{self._path(uid)}/resize", body, timeout_seconds=RELEASE_SECONDS)
-        return self._learn(await self._as_holder(uid, ask, LeaseView))
+        while len(give_back) > NAMES_AT_ONCE:
+            await self._resize(uid, count, give_back[:NAMES_AT_ONCE])
+            give_back = give_back[NAMES_AT_ONCE:]
+        return await self._resize(uid, count, give_back)
 
     async def report_lost(self, uid: str, member: str, reason: str) -> LeaseView:
         """See `Fabric.report_lost`."""
@@ -100,10 +104,15 @@ class ClusterFabric:
 
     async def release(self, uid: str, reason: str = "Finished") -> Receipt:
         """See `Fabric.release`."""
-        path = f"{self._path(uid)}?reason={quote(reason, safe='')}"
+        path = f"{self._path(uid)}?reason={quote(reason[:128], safe='')}"
         receipt = await self._as_holder(uid, Ask("DELETE", path, timeout_seconds=RELEASE_SECONDS), Receipt)
         self._views.pop(uid, None)
         return receipt
+
+    async def _resize(self, uid: str, count: int, give_back: tuple[str, ...]) -> LeaseView:
+        body = msgspec.json.encode(ResizeRequest(count=count, give_back=give_back))
+        ask = Ask("POST", f"{self._path(uid)}/resize", body, timeout_seconds=RELEASE_SECONDS)
+        return self._learn(await self._as_holder(uid, ask, LeaseView))
 
     async def _as_holder(self, uid: str, ask: Ask, kind: type[Reply]) -> Reply:
         """By the capability where there is one; by the token where there is none, or where it is not believed."""

@@ -167,7 +167,13 @@ class BrokerCalls:
         timeout = aiohttp.ClientTimeout(total=ask.timeout_seconds, sock_connect=CONNECT_SECONDS)
         try:
             async with self._opened().request(
-                ask.method, URL(target + ask.path, encoded=True), data=ask.body or None, headers=head, timeout=timeout
+                ask.method,
+                URL(target + ask.path, encoded=True),
+                data=ask.body or None,
+                headers=head,
+                timeout=timeout,
+                # A redirect could carry the token to anybody.
+                allow_redirects=False,
             ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -165,6 +165,18 @@ def test_a_large_lease_is_renewed_by_a_follower(tmp_path: Path) -> None:
     rig.tell(story)
 
 
+def test_a_thousand_members_are_given_back_in_requests_that_the_broker_takes(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    names = tuple(f"{'pool-' * 40}{number}" for number in range(1000))
+
+    async def story(fabric: ClusterFabric) -> None:
+        view = await fabric.acquire(request("a"))
+        await fabric.resize(view.uid, 0, names)
+
+    rig.tell(story)
+    assert [name for call in rig.fabric.calls[1:] for name in call[3:]] == list(names)
+
+
 @pytest.mark.unhappy("a fabric key that was changed: the capability is not believed, the token still is")
 def test_where_a_capability_is_not_believed_the_token_is_shown(tmp_path: Path) -> None:
     rig = Rig(tmp_path)

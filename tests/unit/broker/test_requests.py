@@ -20,7 +20,7 @@ GOOD = {"requestId": "a", "holderKey": KEY}
         pytest.param(b"{}", "missing required field `requestId`", id="nothing"),
         pytest.param(msgspec.json.encode({**GOOD, "count": 0}), r"\$\.count", id="none of it"),
         pytest.param(msgspec.json.encode({**GOOD, "count": "2"}), r"\$\.count", id="a number as text"),
-        pytest.param(msgspec.json.encode({**GOOD, "coutn": 2}), "unknown field `coutn`", id="a misspelt field"),
+        pytest.param(msgspec.json.encode({**GOOD, "replicas": 2}), "unknown field `replicas`", id="an unknown field"),
         pytest.param(msgspec.json.encode({**GOOD, "onEmpty": "Wait"}), r"\$\.onEmpty", id="an unknown word"),
         pytest.param(msgspec.json.encode({**GOOD, "pools": [1]}), r"\$\.pools\[0\]", id="a list of other things"),
     ],
