@@ -10,10 +10,15 @@ import pytest
 import yaml
 
 from leasegrid.api.definitions import KINDS
-from tests.integration.control_plane import ControlPlane, running
+from tests.integration.control_plane import ControlPlane, PlaneOptions, User, running
+from tests.support.cluster.plane import install_kinds, until_pods_can_be_made
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 CRDS = Path(__file__).parents[2] / "crds"
+TENANT = User("tenant", "tenant-of-the-tests")
+"""Tests grant rights to this one."""
+STRANGER = User("stranger", "stranger-to-the-tests")
+"""Nobody ever grants anything to this one."""
 NO_ASSETS = (
     "KUBEBUILDER_ASSETS is not set: this tier needs a folder with etcd, kube-apiserver and kubectl "
     "(setup-envtest use -p path prints one)"
@@ -35,6 +40,16 @@ def plane() -> Iterator[ControlPlane]:
     if not assets:
         pytest.skip(NO_ASSETS)
     with running(Path(assets)) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def controlled(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """Another one, with controllers, our kinds, and two users without rights."""
+    options = PlaneOptions(controllers=True, users=(TENANT, STRANGER))
+    with running(plane.assets, options=options) as started:
+        install_kinds(started)
+        until_pods_can_be_made(started)
         yield started
 
 

@@ -65,7 +65,7 @@ class ControlPlane:
     processes: "Processes"
 
     def stop_server(self, *, kill: bool = False) -> None:
-        """Take the API server away; etcd and what it holds stay. `kill`: as in a crash."""
+        """Take the API server away; etcd and what it holds stay. `kill`: as in a crash; in order it takes seconds."""
         self.processes.stop(SERVER, kill=kill)
 
     def start_server(self) -> None:

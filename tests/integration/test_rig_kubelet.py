@@ -9,23 +9,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.wire.signed import public_text
-from tests.integration.control_plane import ControlPlane, running
+from tests.integration.control_plane import ControlPlane
 from tests.support.cluster.beside import KubeletBeside, kubelet_beside
 from tests.support.cluster.kubelet import KubeletSettings
 from tests.support.cluster.member_pods import command_pod, member_pod
-from tests.support.cluster.plane import accepted, until, until_pods_can_be_made
+from tests.support.cluster.plane import accepted, until
 
 PODS = "/api/v1/namespaces/default/pods"
 
 Object = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def controlled(plane: ControlPlane) -> Iterator[ControlPlane]:
-    """A control plane with controllers."""
-    with running(plane.assets, controllers=True) as started:
-        until_pods_can_be_made(started)
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -92,9 +92,9 @@ class Kubelet:
         return running.pid
 
     def log(self, pod: str) -> str:
-        """What the pod's process has written to stdout and stderr."""
-        path = self._ground.volumes.log_of(self._life(pod).uid)
-        return path.read_text(errors="replace") if path.exists() else ""
+        """What the pod's process has written to stdout and stderr; empty while there is no such process."""
+        paths = [self._ground.volumes.log_of(life.uid) for life in self._named(pod)]
+        return "".join(path.read_text(errors="replace") for path in paths if path.exists())
 
     def kill(self, pod: str) -> None:
         """SIGKILL the pod's process and all that it forked."""
@@ -138,10 +138,13 @@ class Kubelet:
                 life.running.send(number)
 
     def _life(self, pod: str) -> PodLife:
-        present = [life for life in self._lives.values() if not life.vanished]
-        found = [life for life in present if pod in (_full_name(life.body), life.body["metadata"]["name"])]
+        found = self._named(pod)
         assert len(found) == 1, f"{len(found)} pods are named {pod}"
         return found[0]
+
+    def _named(self, pod: str) -> list[PodLife]:
+        present = [life for life in self._lives.values() if not life.vanished]
+        return [life for life in present if pod in (_full_name(life.body), life.body["metadata"]["name"])]
 
     async def _follow(self) -> None:
         namespace = self._settings.namespace
