@@ -12,7 +12,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import replace
 
-from tasklet_runner.fabric.calls import Ask, BrokerAccess, BrokerCalls, Reply, decoded
+from tasklet_runner.fabric.answers import Reply, decoded
+from tasklet_runner.fabric.calls import Ask, BrokerAccess, BrokerCalls
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.broker import WATCH_SECONDS, LostReport, ResizeRequest
 from tasklet_runner.wire.errors import LeaseEndedError, RefusedError, SignatureError

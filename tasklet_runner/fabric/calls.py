@@ -3,16 +3,15 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import aiohttp
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
+from tasklet_runner.fabric.answers import decoded, refusal_of
 from tasklet_runner.wire.broker import (
     CAPABILITY_HEADER,
     NONCE_HEADER,
@@ -20,21 +19,14 @@ from tasklet_runner.wire.broker import (
     STALE_NONCE,
     TOKEN_HEADER,
     NonceReply,
-    Refusal,
     proof_for,
 )
 from tasklet_runner.wire.errors import (
-    CapacityExceededError,
-    LeaseEndedError,
     LeaseGridError,
     NotLeaderError,
     OverloadedError,
-    PoolEmptyError,
-    ProtocolError,
     RefusedError,
-    SignatureError,
     UnreachableError,
-    UnsupportedError,
 )
 from tasklet_runner.wire.signed import sign
 
@@ -45,15 +37,6 @@ KEEP_ALIVE_SECONDS = 60.0
 
 CONNECT_SECONDS = 5.0
 MAX_SPARE_NONCES = 64
-
-Reply = TypeVar("Reply", bound=msgspec.Struct)
-
-_ERRORS: tuple[type[LeaseGridError], ...] = (
-    PoolEmptyError, CapacityExceededError, UnsupportedError, LeaseEndedError, UnreachableError, SignatureError,
-    ProtocolError,
-)  # fmt: skip
-_BY_CODE = {kind.code: kind for kind in _ERRORS}
-_SERVER_ERRORS = 500
 
 
 @dataclass(frozen=True)
@@ -205,33 +188,3 @@ class BrokerCalls:
                 "Unauthenticated", f"the token {self._access.token_file} cannot be read: {error}",
                 remedy="mount a projected ServiceAccount token of audience leasegrid there",
             ) from error  # fmt: skip
-
-
-def refusal_of(status: int, body: bytes, fields: Mapping[str, str]) -> LeaseGridError:
-    """The typed error of a refusal; one that is not the broker's own (a proxy's) counts as no answer."""
-    try:
-        refusal = msgspec.json.decode(body, type=Refusal)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return UnreachableError(
-            f"something between here and the broker answered with status {status}", remedy="check proxies and meshes"
-        )
-    if refusal.code == NotLeaderError.code:
-        return NotLeaderError(refusal.leader)
-    if refusal.code == OverloadedError.code:
-        seconds = fields.get("Retry-After", "1")
-        wait = float(seconds) if seconds.isdecimal() else 1.0
-        return OverloadedError(refusal.cause, remedy=refusal.remedy, retry_after=min(wait, MAX_PAUSE_SECONDS))
-    kind = _BY_CODE.get(refusal.code, UnreachableError if status >= _SERVER_ERRORS else None)
-    if kind is not None:
-        return kind(refusal.cause, remedy=refusal.remedy)
-    return RefusedError(refusal.code, refusal.cause, remedy=refusal.remedy)
-
-
-def decoded(body: bytes, kind: type[Reply]) -> Reply:
-    """The answer as that type. Raises ProtocolError."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProtocolError(
-            f"the broker's answer is no {kind.__name__}: {error}", remedy="use the same version on both sides"
-        ) from error

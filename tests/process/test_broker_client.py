@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid.local.state import StateDirectory
 from tasklet_runner.client.members import MemberClient
+from tasklet_runner.fabric.answers import refusal_of
 from tasklet_runner.fabric.broker import ClusterFabric
-from tasklet_runner.fabric.calls import BrokerAccess, refusal_of
+from tasklet_runner.fabric.calls import BrokerAccess
 from tasklet_runner.wire.errors import (
     CapacityExceededError,
     LeaseEndedError,

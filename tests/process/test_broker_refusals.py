@@ -61,26 +61,24 @@ def refusal(answer: Answer) -> Refusal:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "code", "words"),
+    ("asked", "status", "code", "words"),
     [
-        pytest.param("GET", "/v2/x", b"", 404, "NotFound", "/v1/challenge", id="an unknown path"),
-        pytest.param("PUT", LEASES, GOOD, 405, "MethodNotAllowed", "POST", id="a wrong method"),
-        pytest.param("POST", LEASES, b"{", 400, "BadRequest", "no JSON", id="bad JSON"),
+        pytest.param(("GET", "/v2/x", b""), 404, "NotFound", "/v1/challenge", id="an unknown path"),
+        pytest.param(("PUT", LEASES, GOOD), 405, "MethodNotAllowed", "POST", id="a wrong method"),
+        pytest.param(("POST", LEASES, b"{"), 400, "BadRequest", "no JSON", id="bad JSON"),
         pytest.param(
             "POST", LEASES, b'{"requestId":"a","holderKey":1}', 400, "BadRequest", "$.holderKey", id="a field"
         ),
-        pytest.param("POST", LEASES, b" " * 70_000, 413, "TooLarge", "65536", id="a body that is too large"),
-        pytest.param("POST", "/v1/namespaces/No/leases", GOOD, 400, "BadRequest", "namespace", id="no namespace"),
-        pytest.param("GET", f"{LEASES}/u1?version=x", b"", 400, "BadRequest", "version", id="a version that is none"),
-        pytest.param("POST", "/v1/hints", b"{}", 400, "BadRequest", "member", id="a hint that is none"),
+        pytest.param(("POST", LEASES, b" " * 70_000), 413, "TooLarge", "65536", id="a body that is too large"),
+        pytest.param(("POST", "/v1/namespaces/No/leases", GOOD), 400, "BadRequest", "namespace", id="no namespace"),
+        pytest.param(("GET", f"{LEASES}/u1?version=x", b""), 400, "BadRequest", "version", id="a version that is none"),
+        pytest.param(("POST", "/v1/hints", b"{}"), 400, "BadRequest", "member", id="a hint that is none"),
     ],
 )
 @pytest.mark.unhappy("unknown paths, wrong methods, bad bodies: typed answers that say what and what to do")
-def test_a_request_is_refused_in_words_for(  # noqa: PLR0917 - a table's columns
-    method: str, path: str, body: bytes, status: int, code: str, words: str
-) -> None:
+def test_a_request_is_refused_in_words_for(asked: tuple[str, str, bytes], status: int, code: str, words: str) -> None:
     async def story(ask: Ask) -> None:
-        answer = await ask(method, path, body)
+        answer = await ask(*asked)
         said = refusal(answer)
         assert (answer[0], said.code) == (status, code)
         assert words in said.cause + said.remedy

@@ -1,0 +1,63 @@
+"""What the broker answers, read: the reply of the expected type, or the typed error of a refusal."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from tasklet_runner.wire.broker import Refusal
+from tasklet_runner.wire.errors import (
+    CapacityExceededError,
+    LeaseEndedError,
+    LeaseGridError,
+    NotLeaderError,
+    OverloadedError,
+    PoolEmptyError,
+    ProtocolError,
+    RefusedError,
+    SignatureError,
+    UnreachableError,
+    UnsupportedError,
+)
+
+Reply = TypeVar("Reply", bound=msgspec.Struct)
+
+_ERRORS: tuple[type[LeaseGridError], ...] = (
+    PoolEmptyError, CapacityExceededError, UnsupportedError, LeaseEndedError, UnreachableError, SignatureError,
+    ProtocolError,
+)  # fmt: skip
+LONGEST_RETRY_AFTER = 2.0
+"""Seconds; a broker that asks for more is asked again all the same."""
+
+_BY_CODE = {kind.code: kind for kind in _ERRORS}
+_SERVER_ERRORS = 500
+
+
+def refusal_of(status: int, body: bytes, fields: Mapping[str, str]) -> LeaseGridError:
+    """The typed error of a refusal; one that is not the broker's own (a proxy's) counts as no answer."""
+    try:
+        refusal = msgspec.json.decode(body, type=Refusal)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return UnreachableError(
+            f"something between here and the broker answered with status {status}", remedy="check proxies and meshes"
+        )
+    if refusal.code == NotLeaderError.code:
+        return NotLeaderError(refusal.leader)
+    if refusal.code == OverloadedError.code:
+        seconds = fields.get("Retry-After", "1")
+        wait = float(seconds) if seconds.isdecimal() else 1.0
+        return OverloadedError(refusal.cause, remedy=refusal.remedy, retry_after=min(wait, LONGEST_RETRY_AFTER))
+    kind = _BY_CODE.get(refusal.code, UnreachableError if status >= _SERVER_ERRORS else None)
+    if kind is not None:
+        return kind(refusal.cause, remedy=refusal.remedy)
+    return RefusedError(refusal.code, refusal.cause, remedy=refusal.remedy)
+
+
+def decoded(body: bytes, kind: type[Reply]) -> Reply:
+    """The answer as that type. Raises ProtocolError."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolError(
+            f"the broker's answer is no {kind.__name__}: {error}", remedy="use the same version on both sides"
+        ) from error
