@@ -24,6 +24,10 @@ SILENCE_SECONDS = 0.3
 IDLE_SECONDS = 30.0
 """An idle member is asked so often, which also keeps its connection open."""
 
+RESIDUE_SECONDS = 0.5
+"""A member heard of its deadline a moment after it was set, and keeps it so much longer: no renewal, which adds
+seconds."""
+
 MAX_REST_SECONDS = 1.0
 """The loop looks at everything at least so often, whatever was lost."""
 
@@ -76,13 +80,15 @@ class Keeper:
         member = self._parts.roster.find(hint.member)
         if member is None:
             return
-        before = member.state
-        if take_hint(member, hint, asyncio.get_running_loop().time()):
+        if hint.state is MemberState.CLAIMED or (hint.state, hint.epoch) == (member.state, member.epoch):
+            # That it is claimed, whoever bound it knows; fifty such words must not cost fifty looks at everything.
+            return
+        if hint.state is not MemberState.READY or member.state is MemberState.CLAIMED:
+            # Anybody may have said it, and it would cost a lease or a pool its member: the member itself is asked.
+            self._beside(self._ask_one(member))
+        elif take_hint(member, hint, asyncio.get_running_loop().time()):
             self._parts.roster.file(member)
-            self._free_if_ended(member, before)
-            if hint.state is not MemberState.CLAIMED:
-                # That it is claimed, whoever bound it knows; fifty such words must not cost fifty looks at everything.
-                self._parts.changed()
+            self._parts.changed()
 
     def lost(self, member: Member) -> None:
         """A member is gone: its lease loses it, its pool fills the place."""
@@ -110,6 +116,9 @@ class Keeper:
     async def _expire_unless_renewed(self, record: LeaseRecord) -> None:
         """The member decides: the holder may have renewed where this engine did not hear of it."""
         left = await self._parts.binder.seconds_left(record)
+        while 0 < left < RESIDUE_SECONDS and not record.ended:
+            await asyncio.sleep(left)
+            left = await self._parts.binder.seconds_left(record)
         if left > 0 and not record.ended:
             record.deadline = min(self._parts.clock.now() + left, record.last_deadline)
         record.expiring = False

@@ -27,8 +27,9 @@ class LeaseFile:
     """`before`: the conditions as they were written last. `renew_time`: the spec's, as it was last obeyed; `renewed`:
     when that was, UNIX seconds. `essence`: what stands in the status, `composed` what is on its way there.
 
-    `receipt` and `message`: how it ended. `begun`: the engine was told of it; `removed`: the object is gone. `patience`: until when (monotonic) it waits
-    for a pool that was made beside it and is not seen yet. `wished`: what its holder asked of the broker.
+    `receipt` and `message`: how it ended. `begun`: the engine was told of it; `removed`: the object is gone.
+    `patience`: until when (UNIX seconds) it waits for a pool that was made beside it and is not seen yet. `wished`:
+    what its holder asked of the broker.
     """
 
     facts: LeaseFacts
