@@ -67,7 +67,7 @@ def refusal(answer: Answer) -> Refusal:
         pytest.param(("PUT", LEASES, GOOD), 405, "MethodNotAllowed", "POST", id="a wrong method"),
         pytest.param(("POST", LEASES, b"{"), 400, "BadRequest", "no JSON", id="bad JSON"),
         pytest.param(
-            "POST", LEASES, b'{"requestId":"a","holderKey":1}', 400, "BadRequest", "$.holderKey", id="a field"
+            ("POST", LEASES, b'{"requestId":"a","holderKey":1}'), 400, "BadRequest", "$.holderKey", id="a field"
         ),
         pytest.param(("POST", LEASES, b" " * 70_000), 413, "TooLarge", "65536", id="a body that is too large"),
         pytest.param(("POST", "/v1/namespaces/No/leases", GOOD), 400, "BadRequest", "namespace", id="no namespace"),
