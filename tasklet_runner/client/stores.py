@@ -17,6 +17,7 @@ from yarl import URL
 
 from tasklet_runner.client.refusals import error_of, reply_of
 from tasklet_runner.client.store_sessions import StoreSession
+from tasklet_runner.client.transfers import PIECE_BYTES, body_of, measured, save
 from tasklet_runner.wire.errors import InputError, StoreError, UnreachableError
 from tasklet_runner.wire.member import ErrorReply
 from tasklet_runner.wire.store import (
@@ -30,7 +31,6 @@ from tasklet_runner.wire.store import (
     object_path,
 )
 
-_PIECE_BYTES = 1024 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
 
 
@@ -73,7 +73,7 @@ async def _put(endpoint: str, grant: str, key: str, file: BinaryIO) -> ObjectInf
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
     # Read in the loop, not in a thread: a member's process forks its slots, and what it puts lies on its own tmpfs.
-    while piece := file.read(_PIECE_BYTES):
+    while piece := file.read(PIECE_BYTES):
         yield piece
 
 
@@ -126,9 +126,9 @@ class StoreClient:
 
         Raises besides: RefusedError (Conflict: other bytes are there), InputError (the file cannot be read).
         """
-        size, digest = await asyncio.to_thread(_measured, source)
+        size, digest = await asyncio.to_thread(measured, source)
         headers = {DIGEST_HEADER: digest, "Content-Length": str(size)}
-        ask = _Ask("PUT", object_path(key), headers, lambda: _body(source), expect=size > _PIECE_BYTES)
+        ask = _Ask("PUT", object_path(key), headers, lambda: body_of(source), expect=size > PIECE_BYTES)
         async with self._answer(ask) as response:
             return msgspec.json.decode(await response.read(), type=ObjectInfo)
 
@@ -153,7 +153,7 @@ class StoreClient:
         part = path.with_name(f".{path.name}.part")
         try:
             async with self._answer(_Ask("GET", object_path(key))) as response:
-                size, digest = await _save(response, part)
+                size, digest = await save(response, part)
             if digest != response.headers[DIGEST_HEADER]:
                 raise self._other_bytes(key)
             os.replace(part, path)
@@ -223,7 +223,7 @@ class StoreClient:
             self._http = aiohttp.ClientSession(
                 connector=connector,
                 timeout=_TIMEOUT,
-                read_bufsize=_PIECE_BYTES,
+                read_bufsize=PIECE_BYTES,
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
@@ -244,54 +244,10 @@ class StoreClient:
         return StoreError(f"object {key!r} of {self._endpoint} arrived with other bytes", remedy="get it again")
 
 
-def _measured(source: bytes | Path) -> tuple[int, str]:
-    if isinstance(source, bytes):
-        return len(source), hashlib.sha256(source).hexdigest()
-    try:
-        with source.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return file.tell(), digest
-    except OSError as error:
-        raise InputError(f"cannot read {source} to put it into the store: {error}") from error
-
-
-def _body(source: bytes | Path) -> bytes | AsyncIterator[bytes]:
-    return source if isinstance(source, bytes) and len(source) <= _PIECE_BYTES else _pieces_of(source)
-
-
-async def _pieces_of(source: bytes | Path) -> AsyncIterator[bytes]:
-    if isinstance(source, bytes):
-        for start in range(0, len(source), _PIECE_BYTES):
-            yield source[start : start + _PIECE_BYTES]
-        return
-    with source.open("rb") as file:
-        while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
-            yield piece
-
-
 def _range(offset: int, length: int) -> dict[str, str]:
     if offset == 0 and length < 0:
         return {}
     return {"Range": f"bytes={offset}-" + ("" if length < 0 else str(offset + length - 1))}
-
-
-async def _save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
-    size, digest = 0, hashlib.sha256()
-    try:
-        with path.open("wb") as file:
-            async for piece in response.content.iter_any():
-                size += len(piece)
-                await asyncio.to_thread(_add, file, digest.update, piece)
-    except aiohttp.ClientError:
-        raise  # some of them are OSErrors too, and not of the file
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error}", remedy="is there space and the right to write?") from error
-    return size, digest.hexdigest()
-
-
-def _add(file: BinaryIO, update: Callable[[bytes], None], piece: bytes) -> None:
-    file.write(piece)
-    update(piece)
 
 
 def _unworded(status: int, path: str) -> ErrorReply:

@@ -20,6 +20,7 @@ from tasklet_runner.wire.signed import public_text, sign
 from tasklet_runner.wire.statements import Capability, Challenge, MemberGrant, PutGrant
 from tasklet_runner.wire.store import ChallengeReply, SessionReply, SessionRequest
 from tests.support.store_members import HeldStore, held_store, store_member
+from tests.support.stores import MEBIBYTE
 
 STRANGER = Ed25519PrivateKey.generate()
 
@@ -223,6 +224,23 @@ def test_a_put_under_way_is_cut_off_when_the_lease_ends(tmp_path: Path) -> None:
                 async with await putting as response:
                     assert response.status == 410
             assert list(incoming.iterdir()) == []
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("a lease that ends in the middle of a get")
+def test_a_get_under_way_is_cut_off_when_the_lease_ends_and_never_passes_for_whole(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with held_store(tmp_path) as held, wire_to(held) as wire:
+            await held.store.put("large", b"x" * 32 * MEBIBYTE)
+            opened = await wire.open(shown(held), answer(await wire.challenge(), held.rig.holder))
+            assert isinstance(opened, SessionReply)
+            headers = {"X-Leasegrid-Session": opened.session}
+            async with wire.http.get("http://m/v1/objects/large", headers=headers) as response:
+                assert response.content_length == 32 * MEBIBYTE
+                await held.member.release(held.capability())
+                with pytest.raises(aiohttp.ClientError):
+                    await response.read()
 
     asyncio.run(story())
 

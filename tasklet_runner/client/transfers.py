@@ -1,0 +1,60 @@
+"""Objects between a holder's memory or files and HTTP bodies, in flat memory."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+
+from tasklet_runner.wire.errors import InputError
+
+PIECE_BYTES = 1024 * 1024
+
+
+def measured(source: bytes | Path) -> tuple[int, str]:
+    """Size and SHA-256 (hex) of bytes or a file. Blocking; raises InputError."""
+    if isinstance(source, bytes):
+        return len(source), hashlib.sha256(source).hexdigest()
+    try:
+        with source.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return file.tell(), digest
+    except OSError as error:
+        raise InputError(f"cannot read {source} to put it into the store: {error}") from error
+
+
+def body_of(source: bytes | Path) -> bytes | AsyncIterator[bytes]:
+    """A request's body: small ones as they are, others in pieces, so that neither loop nor memory is filled."""
+    return source if isinstance(source, bytes) and len(source) <= PIECE_BYTES else _pieces_of(source)
+
+
+async def _pieces_of(source: bytes | Path) -> AsyncIterator[bytes]:
+    if isinstance(source, bytes):
+        for start in range(0, len(source), PIECE_BYTES):
+            yield source[start : start + PIECE_BYTES]
+        return
+    with source.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+            yield piece
+
+
+async def save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
+    """Write an answer's body to a file; its size and SHA-256 (hex). Raises InputError, and aiohttp's own errors."""
+    size, digest = 0, hashlib.sha256()
+    try:
+        with path.open("wb") as file:
+            async for piece in response.content.iter_any():
+                size += len(piece)
+                await asyncio.to_thread(_add, file, digest.update, piece)
+    except aiohttp.ClientError:
+        raise  # some of them are OSErrors too, and not of the file
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error}", remedy="is there space and the right to write?") from error
+    return size, digest.hexdigest()
+
+
+def _add(file: BinaryIO, update: Callable[[bytes], None], piece: bytes) -> None:
+    file.write(piece)
+    update(piece)
