@@ -132,7 +132,7 @@ class Cluster:
                     yield event["object"]
             except (ClusterError, *_UNREACHABLE) as error:
                 failures += 1
-                if not version or failures > _TRIES or isinstance(error.__cause__, ApiException):
+                if not version or failures > _TRIES or _is_final(error):
                     raise
                 await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -210,6 +210,12 @@ async def opened(where: Where) -> AsyncIterator[Cluster]:
         yield cluster
     finally:
         await cluster.close()
+
+
+def _is_final(error: BaseException) -> bool:
+    """True for an answer that another try would get again; a server that restarts answers with 5xx."""
+    cause = error.__cause__
+    return isinstance(cause, ApiException) and (cause.status or 0) < 500
 
 
 def _is_taken(error: LeaseGridError) -> bool:

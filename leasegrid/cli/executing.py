@@ -1,7 +1,6 @@
 """`leasegrid exec`: one tasklet run on one member of a lease, with this process's stdin, stdout and stderr."""
 
 import asyncio
-import base64
 import json
 import sys
 import tempfile
@@ -9,12 +8,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import click
-import msgspec
 
-from leasegrid.cli import lease_entries, summaries
+from leasegrid.cli import exec_reports, lease_entries
 from leasegrid.cli.claiming import Order, bound, made
 from leasegrid.cli.cluster import LEASES, Cluster
 from leasegrid.cli.cluster_options import Where
@@ -35,7 +32,7 @@ from tasklet_runner.wire.errors import (
     UnreachableError,
 )
 from tasklet_runner.wire.faults import Fault, FaultKind
-from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES, Outcome
+from tasklet_runner.wire.programs import Outcome
 from tasklet_runner.wire.work import Ended, NotRun, Prepare, Prepared, PrepareFailed, Refused, Renew, Results, Run
 
 _RENEW_SHARE = 0.6
@@ -57,6 +54,7 @@ async def _execute(cluster: Cluster, lease: str | Order, work: ReadyWork, *, as_
     else:
         async with _claimed(cluster, lease) as held:
             outcome, member = await _run_on(cluster, held, work)
+    outcome = exec_reports.told(outcome)
     _show(outcome, member, as_json=as_json)
     return ExitCode.OK if outcome.fault is None else ExitCode.CHUNKS_FAILED
 
@@ -129,25 +127,10 @@ async def _outcome(found: Reached, work: ReadyWork) -> Outcome:
         if isinstance(message, Prepared):
             await connection.send(Run(0, 1, 0, (work.task,)))
         elif isinstance(message, Results) and message.results:
-            return _whole(message.results[0].outcome)
+            return message.results[0].outcome
         elif isinstance(message, (Ended, Refused, NotRun)):
             raise _stopped(found, message)
     raise UnreachableError(f"{found.member} closed the connection before the tasklet had ended")
-
-
-def _whole(outcome: Outcome) -> Outcome:
-    """The outcome, or the fault of one whose output stayed at the member: no store stands behind this command."""
-    if not outcome.held_bytes:
-        return outcome
-    fault = Fault(
-        kind=FaultKind.OUTPUT_TOO_LARGE,
-        message=f"the tasklet succeeded, but its output of {outcome.held_bytes:,} bytes is more than the "
-        f"{INLINE_OUTPUT_BYTES:,} that exec takes",
-        remedy="write less, or run it as a Job, whose store takes any output",
-        fuel_used=outcome.fuel_used,
-        stderr=outcome.stderr.decode(errors="replace"),
-    )
-    return Outcome(fault=fault, fuel_used=outcome.fuel_used, wall_microseconds=outcome.wall_microseconds)
 
 
 def _stopped(found: Reached, message: Ended | Refused | NotRun) -> LeaseGridError:
@@ -162,40 +145,14 @@ def _stopped(found: Reached, message: Ended | Refused | NotRun) -> LeaseGridErro
 
 def _show(outcome: Outcome, member: str, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"member": member, "outcome": _document(outcome)}))
+        click.echo(json.dumps(exec_reports.document(outcome, member)))
         return
     sys.stdout.buffer.write(outcome.stdout)
     sys.stdout.buffer.flush()
-    if outcome.fault is None:
-        sys.stderr.buffer.write(outcome.stderr)
-        sys.stderr.buffer.flush()
-        return
-    fault = outcome.fault
-    if fault.stderr:
-        click.echo(fault.stderr, nl=not fault.stderr.endswith("\n"), err=True)
-    tell(f"{fault.reason}: {fault.message}")
-    for line in fault.backtrace[:8]:
-        click.echo(f"  {summaries.printable(line)}", err=True)
-    if fault.remedy:
-        tell(f"what to do: {fault.remedy}")
-
-
-def _document(outcome: Outcome) -> dict[str, Any]:
-    """Text where the bytes are UTF-8; else null, and the bytes in base64 beside it."""
-    text = _text(outcome.stdout)
-    return {
-        "reason": outcome.fault.reason if outcome.fault is not None else "",
-        "fault": msgspec.to_builtins(outcome.fault) if outcome.fault is not None else None,
-        "stdout": text,
-        "stdoutBase64": base64.b64encode(outcome.stdout).decode("ascii") if text is None else None,
-        "stderr": outcome.stderr.decode(errors="replace") if outcome.fault is None else outcome.fault.stderr,
-        "fuelUsed": outcome.fuel_used,
-        "wallMicroseconds": outcome.wall_microseconds,
-    }
-
-
-def _text(data: bytes) -> str | None:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return None
+    stderr = outcome.stderr if outcome.fault is None else outcome.fault.stderr.encode()
+    if outcome.fault is not None and stderr and not stderr.endswith(b"\n"):
+        stderr += b"\n"
+    sys.stderr.buffer.write(stderr)
+    sys.stderr.buffer.flush()
+    for line in exec_reports.fault_lines(outcome.fault) if outcome.fault is not None else ():
+        click.echo(line, err=True)

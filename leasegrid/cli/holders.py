@@ -4,7 +4,7 @@
 A context may have any name (those of cloud providers hold `:` and `/`), so it is percent-encoded (RFC 3986).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from os import environ
@@ -20,6 +20,7 @@ from tasklet_runner.wire.errors import ClusterError, StateDirectoryError
 from tasklet_runner.wire.signed import public_text
 
 _WHAT = "the holder's key"
+_YOUNG_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,14 @@ def place_of(context: str, namespace: str, name: str, environment: Mapping[str, 
     """Where the key of a lease is kept, or would be."""
     root = StateDirectory.default(environment).root
     return HolderPlace(root / "holders" / (quote(context, safe="").replace(".", "%2E") or "_") / namespace / name)
+
+
+def tidy(context: str, namespace: str, live: Collection[str], now: float) -> None:
+    """Delete keys of leases that are not `live` any more: nobody can use them. `now` in UNIX seconds."""
+    for path in place_of(context, namespace, "*").path.parent.glob("*"):
+        # A claim makes its key before its lease.
+        if path.name not in live and path.stat().st_mtime < now - _YOUNG_SECONDS:
+            HolderPlace(path).remove()
 
 
 def _absent(lease: LeaseObject, path: Path) -> ClusterError:

@@ -12,7 +12,7 @@ import click
 from leasegrid.cli import lease_entries, words
 from leasegrid.cli.cluster import LEASES, POOLS, Cluster
 from leasegrid.cli.cluster_refusals import GROUP
-from leasegrid.cli.holders import place_of
+from leasegrid.cli.holders import place_of, tidy
 from leasegrid.cli.lease_objects import ENDED, LeaseObject, instant_of, read_lease
 from tasklet_runner.wire.errors import ClusterError, LeaseEndedError
 
@@ -23,6 +23,8 @@ ANSWER_SECONDS = 30.0
 async def show_leases(cluster: Cluster, *, everywhere: bool, as_json: bool) -> int:
     """Print the leases of the namespace, or of all; returns the exit status."""
     leases = [read_lease(raw) for raw in await cluster.list(LEASES, everywhere=everywhere)]
+    live = {lease.name for lease in leases if lease.namespace == cluster.namespace and lease.phase not in ENDED}
+    tidy(cluster.context, cluster.namespace, live, time.time())
     if as_json:
         resources = await _resources(cluster, everywhere=everywhere)
         entries = [lease_entries.entry_of(lease, _resource(lease, resources)).as_json() for lease in leases]
@@ -52,10 +54,10 @@ async def renewed(cluster: Cluster, before: LeaseObject) -> LeaseObject:
     if before.phase in ENDED:
         raise _ended(before)
     await cluster.patch(LEASES, before.name, {"spec": {"renewTime": instant_of(time.time())}})
-    known = before.status.renew_time
+    known = (before.status.renew_time, before.status.expire_time)
 
     def is_answered(lease: LeaseObject) -> bool:
-        return lease.phase in ENDED or lease.status.renew_time != known
+        return lease.phase in ENDED or (lease.status.renew_time, lease.status.expire_time) != known
 
     lease = await until(cluster, before.name, is_answered, "renew", ANSWER_SECONDS)
     if lease is None or lease.phase in ENDED:

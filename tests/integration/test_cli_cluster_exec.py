@@ -90,9 +90,9 @@ def test_a_tasklet_that_fails_ends_with_1_and_says_its_fault_and_the_remedy(
     assert failed.code == ExitCode.CHUNKS_FAILED
     assert failed.error.startswith("no such thing\nleasegrid: ExitCode(3): ")
     assert spent.code == ExitCode.CHUNKS_FAILED
-    found = json.loads(spent.out)["outcome"]
-    assert found["reason"] == "OutOfFuel"
-    assert found["fault"]["remedy"]
+    found = json.loads(spent.out)
+    assert (found["reason"], found["succeeded"]) == ("OutOfFuel", False)
+    assert found["remedy"].startswith("raise --fuel above 100000")
 
 
 def test_exec_claims_a_lease_for_itself_and_releases_it(user: Desk, member: OneMember, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """What is kept on this machine is released by its name; holder keys are kept for their user alone."""
 
 import json
+import os
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from leasegrid.cli.holders import place_of
+from leasegrid.cli.holders import place_of, tidy
 from leasegrid.cli.holdings import show_leases
 from leasegrid.cli.lease_objects import read_lease
 from leasegrid.cli.local_release import release_local
@@ -113,3 +114,15 @@ def test_a_key_that_others_can_read_is_not_used(state: StateDirectory) -> None:
 
     with pytest.raises(StateDirectoryError, match=r"the holder's key .* others can read it"):
         place.make()
+
+
+def test_keys_of_leases_that_are_gone_are_deleted_but_not_those_of_a_claim_under_way(state: StateDirectory) -> None:
+    places = {name: place_of("c", "lab", name) for name in ("live", "gone", "young")}
+    for name, place in places.items():
+        place.make()
+        os.utime(place.path, (0, 0) if name != "young" else None)
+
+    tidy("c", "lab", {"live"}, time.time())
+
+    assert [name for name, place in places.items() if place.path.exists()] == ["live", "young"]
+    tidy("another", "lab", set(), time.time())
