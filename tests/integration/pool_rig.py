@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -180,28 +180,39 @@ class PoolRig:
         return await self.engine.release(record.uid)
 
 
+@dataclass(frozen=True)
+class RigOptions:
+    """`runtime`: what runs pods (None: processes); `namespace`: one that is there, or empty for a new one; `image` and
+    `key` of the operator.
+    """
+
+    runtime: Runtime | None = None
+    namespace: str = ""
+    image: str = "real:1"
+    key: Ed25519PrivateKey | None = None
+
+
 @asynccontextmanager
-async def pool_rig(
-    plane: ControlPlane, *, runtime: Runtime | None = None, namespace: str = "", **kubelet: str
-) -> AsyncIterator[PoolRig]:
-    """An operator's pools in a new namespace, or one that is there, and a kubelet of its own."""
-    namespace = namespace or await _namespace(plane)
-    settings = KubeletSettings((kubelet.pop("node", f"node-{namespace}"),), namespace=namespace, **kubelet)
-    async with Kubelet(plane.kubeconfig, runtime, settings) as nodes, keeping(plane, namespace, nodes) as rig:
+async def pool_rig(plane: ControlPlane, options: RigOptions = RigOptions()) -> AsyncIterator[PoolRig]:
+    """An operator's pools in a namespace, and a kubelet with a node of its own."""
+    namespace = options.namespace or await _namespace(plane)
+    settings = KubeletSettings((f"node-{namespace}",), namespace=namespace)
+    async with (
+        Kubelet(plane.kubeconfig, options.runtime, settings) as kubelet,
+        keeping(plane, replace(options, namespace=namespace), kubelet) as rig,
+    ):
         yield rig
 
 
 @asynccontextmanager
-async def keeping(
-    plane: ControlPlane, namespace: str, kubelet: Kubelet, key: Ed25519PrivateKey | None = None, image: str = "real:1"
-) -> AsyncIterator[PoolRig]:
+async def keeping(plane: ControlPlane, options: RigOptions, kubelet: Kubelet) -> AsyncIterator[PoolRig]:
     """The operator alone, beside a kubelet that is there already."""
     writes: list[Write] = []
-    told = (key or Ed25519PrivateKey.generate(), image)
+    namespace = options.namespace
     async with (
         connected(plane.kubeconfig) as outside,
         connected(plane.kubeconfig, told=writes.append) as inside,
-        _running(namespace, inside, told) as (engine, keeper),
+        _running(options, inside) as (engine, keeper),
     ):
         rig = PoolRig(namespace, outside, inside, engine.parts, engine, keeper, kubelet, writes)
 
@@ -214,12 +225,11 @@ async def keeping(
 
 
 @asynccontextmanager
-async def _running(
-    namespace: str, cluster: Cluster, member: tuple[Ed25519PrivateKey, str]
-) -> AsyncIterator[tuple[LeaseEngine, PoolKeeper]]:
+async def _running(options: RigOptions, cluster: Cluster) -> AsyncIterator[tuple[LeaseEngine, PoolKeeper]]:
+    namespace = options.namespace
     woken, stop = asyncio.Event(), asyncio.Event()
-    parts = _parts(member[0], woken)
-    settings = MemberSettings(image=member[1], fabric_key=parts.signer.public, notify="")
+    parts = _parts(options.key or Ed25519PrivateKey.generate(), woken)
+    settings = MemberSettings(image=options.image, fabric_key=parts.signer.public, notify="")
     keeper = PoolKeeper(parts, cluster, settings, namespace)
     engine = LeaseEngine(parts, keeper)
     keeper.on_lost = lambda lost, cause: engine.keeper.lost(lost)
@@ -255,6 +265,11 @@ async def until(condition: Callable[[], object], what: str, seconds: float = WAI
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"in {seconds} s it did not happen: {what}") from None
+
+
+async def shows(asked: Awaitable[Any], wanted: Callable[[Any], object]) -> bool:
+    """Whether what is asked for is as it is wanted: for `until`."""
+    return bool(wanted(await asked))
 
 
 async def _has(listed: Awaitable[list[str]], count: int) -> bool:

@@ -2,13 +2,12 @@
 
 import asyncio
 import io
-from collections.abc import Awaitable
 
 import pytest
 
 from leasegrid_operator.resources import PODS, POOLS, ObjectKey
 from tests.integration.control_plane import ControlPlane
-from tests.integration.pool_rig import Object, keeping, pool_rig, until
+from tests.integration.pool_rig import Object, RigOptions, keeping, pool_rig, shows, until
 from tests.support.cluster.stand_ins import StandInRuntime
 
 
@@ -22,7 +21,9 @@ def test_a_pool_is_filled_claimed_from_and_whole_again(controlled: ControlPlane)
             record = await rig.claim()
             await rig.until_ready(2)
             await rig.until_pods(3)
-            await until(lambda: _shows(rig.status(), claimed=1, ready=2), "the status counts them")
+            await until(
+                lambda: shows(rig.status(), lambda status: counts(status, claimed=1, ready=2)), "the status counts them"
+            )
             (held,) = [one for one in (await rig.status())["oldest"] if one["holder"]]
             assert held["name"] in record.held
             assert held["holder"] == record.request.request_id
@@ -30,7 +31,10 @@ def test_a_pool_is_filled_claimed_from_and_whole_again(controlled: ControlPlane)
             await rig.release(record)
             await rig.until_pods(2)
             await rig.until_said("Progressing", "False", "Settled")
-            await until(lambda: _shows(rig.status(), claimed=0, ready=2), "the status counts them again")
+            await until(
+                lambda: shows(rig.status(), lambda status: counts(status, claimed=0, ready=2)),
+                "the status counts them again",
+            )
 
     asyncio.run(story())
 
@@ -67,7 +71,7 @@ def test_an_operator_that_starts_anew_finds_its_members_and_makes_none(controlle
             await rig.until_ready(3)
             before = await rig.pods()
             key = rig.parts.signer._key
-            async with keeping(controlled, rig.namespace, rig.kubelet, key) as again:
+            async with keeping(controlled, RigOptions(namespace=rig.namespace, key=key), rig.kubelet) as again:
                 await again.until_ready(3)
                 await again.until_said("Progressing", "False", "Settled")
                 assert await again.pods() == before
@@ -128,12 +132,12 @@ def test_a_pool_never_has_more_than_max_and_says_when_it_would(controlled: Contr
 
 def test_kubectl_scales_a_pool_both_ways(controlled: ControlPlane) -> None:
     async def story() -> None:
-        async with pool_rig(controlled, runtime=StandInRuntime(io.StringIO())) as rig:
+        async with pool_rig(controlled, stand_ins()) as rig:
             await rig.pool(targetSize=1, maxSize=30)
             await rig.until_ready(1)
             await asyncio.to_thread(_scale, controlled, rig.namespace, 20)
             await rig.until_ready(20)
-            await until(lambda: _shows(rig.status(), ready=20), "the status counts them")
+            await until(lambda: shows(rig.status(), lambda status: counts(status, ready=20)), "the status counts them")
             assert (await rig.status())["replicas"] == 20
             await asyncio.to_thread(_scale, controlled, rig.namespace, 3)
             await rig.until_pods(3)
@@ -143,15 +147,21 @@ def test_kubectl_scales_a_pool_both_ways(controlled: ControlPlane) -> None:
 
 def test_what_happens_is_told_by_few_events(controlled: ControlPlane) -> None:
     async def story() -> None:
-        async with pool_rig(controlled, runtime=StandInRuntime(io.StringIO())) as rig:
+        async with pool_rig(controlled, stand_ins()) as rig:
             await rig.pool(targetSize=20, maxSize=20)
             await rig.until_ready(20)
-            await until(lambda: _counted(rig.events("MemberProvisioned"), 20), "20 were made")
-            await until(lambda: _counted(rig.events("MemberWarmed"), 20), "20 are warm")
+            await until(
+                lambda: shows(rig.events("MemberProvisioned"), lambda events: told(events) == 20), "20 were made"
+            )
+            await until(lambda: shows(rig.events("MemberWarmed"), lambda events: told(events) == 20), "20 are warm")
             record = await rig.claim(count=10)
             await rig.release(record)
-            await until(lambda: _counted(rig.events("MemberClaimed"), 10), "10 were claimed")
-            await until(lambda: _counted(rig.events("MemberReleased"), 10), "10 were released")
+            await until(
+                lambda: shows(rig.events("MemberClaimed"), lambda events: told(events) == 10), "10 were claimed"
+            )
+            await until(
+                lambda: shows(rig.events("MemberReleased"), lambda events: told(events) == 10), "10 were released"
+            )
             assert len([one for one in rig.writes if one.resource.plural == "events"]) < 20
 
             said = await asyncio.to_thread(controlled.kubectl, "describe", "lgpool", "cpu", "-n", rig.namespace)
@@ -178,14 +188,20 @@ def test_a_deleted_pool_takes_its_members_and_their_leases_are_told_why(controll
     asyncio.run(story())
 
 
-async def _shows(asked: Awaitable[Object], **counts: int) -> bool:
-    status = await asked
+def stand_ins() -> RigOptions:
+    """Members without sandboxes, of which many can be had."""
+    return RigOptions(StandInRuntime(io.StringIO()))
+
+
+def counts(status: Object, **wanted: int) -> bool:
+    """Whether a status counts so many members of each state."""
     members = status.get("members", {})
-    return all(members.get(name) == count for name, count in counts.items())
+    return all(members.get(name) == count for name, count in wanted.items())
 
 
-async def _counted(asked: Awaitable[list[Object]], count: int) -> bool:
-    return sum(one["count"] for one in await asked) == count
+def told(events: list[Object]) -> int:
+    """How often something was told."""
+    return sum(one["count"] for one in events)
 
 
 def _scale(plane: ControlPlane, namespace: str, count: int) -> None:

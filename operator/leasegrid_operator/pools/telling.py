@@ -86,12 +86,13 @@ class Teller:
     def _status(
         self, kept: KeptPool, conditions: tuple[PoolCondition, ...], members: list[PoolMember], book: StatusBook
     ) -> dict[str, Any]:
+        now = asyncio.get_running_loop().time()
         oldest = heapq.nsmallest(MAX_SAMPLES, kept.pods.values(), key=lambda seen: seen.facts.created)
         view = PoolView(
             name=kept.owner.name,
             generation=kept.generation,
             effective_target=kept.effective_target,
-            members=members,
+            members=[one for one in members if one.gone_at is None or now < one.gone_at],
             oldest=[self._sampled(seen) for seen in oldest],
             conditions=conditions,
         )
