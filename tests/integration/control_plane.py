@@ -6,6 +6,7 @@ listen on loopback; all end, by their ids, with the plane, whose directory then 
 
 import ctypes
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -100,12 +101,23 @@ def running(
     """A control plane for the time of a with block; `controllers`: with garbage collection and volumes too."""
     with tempfile.TemporaryDirectory(prefix="leasegrid-plane-") as name:
         directory, processes = Path(name), Processes(assets, Path(name))
+        wanted = replace(options, controllers=controllers or options.controllers)
         try:
-            yield _started(
-                processes, assets, directory, replace(options, controllers=controllers or options.controllers)
-            )
+            plane = _started(processes, assets, directory, wanted)
+            yield plane
+            _remove_volumes(plane)
         finally:
             processes.end()
+
+
+def _remove_volumes(plane: ControlPlane) -> None:
+    """The directories of volumes that nobody will delete any more, as the controllers end too."""
+    if not plane.api.is_ready():
+        return
+    listed = plane.api.ask("GET", "/api/v1/persistentvolumes").body["items"]
+    assert isinstance(listed, list)
+    for volume in listed:
+        shutil.rmtree(volume["spec"]["hostPath"]["path"], ignore_errors=True)
 
 
 def _started(processes: "Processes", assets: Path, directory: Path, options: PlaneOptions) -> ControlPlane:

@@ -60,6 +60,7 @@ class Kubelet:
         await self._runtime.open()
         await nodes.register()
         self._following = asyncio.create_task(self._follow())
+        self._following.add_done_callback(self._ground.note)
         return self
 
     async def __aexit__(
@@ -74,6 +75,8 @@ class Kubelet:
         self._ground.volumes.close()
         self._ground.addresses.close()
         await self._ground.api.__aexit__(None, None, None)
+        if self._ground.failures:
+            raise self._ground.failures[0]
 
     @property
     def network(self) -> str:
@@ -187,8 +190,7 @@ class Kubelet:
     def _ended(self, uid: str, task: "asyncio.Task[None]") -> None:
         self._lives.pop(uid, None)
         self._tasks.pop(uid, None)
-        if not task.cancelled():
-            task.result()
+        self._ground.note(task)
 
 
 def _full_name(pod: Object) -> str:

@@ -31,7 +31,7 @@ BACK_OFF_SECONDS = 0.5
 
 @dataclass
 class Ground:
-    """What all pods of a kubelet stand on. `start_delay`: chaos, in seconds."""
+    """What all pods of a kubelet stand on. `start_delay`: chaos, in seconds. `failures`: mistakes of the kubelet."""
 
     api: KubeApi
     runtime: Runtime
@@ -39,6 +39,12 @@ class Ground:
     volumes: Volumes
     addresses: AddressSpace
     start_delay: float = 0.0
+    failures: list[BaseException] = field(default_factory=list)
+
+    def note(self, task: "asyncio.Task[None]") -> None:
+        """Keep the exception of a task that should not have one."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failures.append(error)
 
 
 @dataclass(eq=False)
@@ -70,6 +76,7 @@ class PodLife:
     async def run(self) -> None:
         """Live until the object is gone."""
         living = asyncio.create_task(self._live())
+        living.add_done_callback(self.ground.note)
         try:
             await self.deleted.wait()
             living.cancel()

@@ -1,6 +1,7 @@
 """Directories behind a pod's volumes: empty ones of its own, and those of bound host-path claims."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,8 +24,8 @@ class Volumes:
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
-        self._disk = Path(tempfile.mkdtemp(prefix="leasegrid-kubelet-"))
-        self._memory = Path(tempfile.mkdtemp(prefix="leasegrid-kubelet-", dir=SHARED_MEMORY))
+        self._disk = _own_directory(Path(tempfile.gettempdir()))
+        self._memory = _own_directory(SHARED_MEMORY)
         self._users: dict[tuple[str, str], set[str]] = {}
 
     def log_of(self, uid: str) -> Path:
@@ -86,4 +87,14 @@ class Volumes:
             await self._api.ask("PATCH", path, {"metadata": {"annotations": {_SELECTED: node}}}, MERGE)
 
 
+def _own_directory(parent: Path) -> Path:
+    """A new directory, named by this process; those of processes that were killed are removed."""
+    for other in parent.glob(f"{_PREFIX}*"):
+        owner = other.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(other, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
+
+
+_PREFIX = "leasegrid-kubelet-"
 _SELECTED = "volume.kubernetes.io/selected-node"
