@@ -35,6 +35,7 @@ IDLE_SECONDS = 0.5
 the limit divided by this time, in objects a second."""
 PAGE = 500
 RESTART_SECONDS = 1.0
+CLOSING_SECONDS = 0.05
 
 _logger = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ async def _watch_once(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Connections that were cut in the middle of a stream are gone some turns of the loop later, not at once.
+        await asyncio.sleep(CLOSING_SECONDS)
     return next((task.exception() for task in done if not task.cancelled() and task.exception()), None)
 
 

@@ -19,6 +19,7 @@ _EXTRA = "leasegrid"
 
 LIBRARY_LEVELS = {
     "kopf.objects": logging.ERROR,  # says of each event that its handler succeeded
+    "kopf._cogs.clients": logging.CRITICAL,  # says of each try at each kind that the API server is away
     "kopf": logging.WARNING,
     "aiohttp": logging.WARNING,
     "asyncio": logging.WARNING,

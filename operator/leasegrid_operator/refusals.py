@@ -35,6 +35,8 @@ _KINDS: dict[int, tuple[type[ClusterError], str]] = {
     415: (InvalidObjectError, "send a content type that the server accepts"),
     422: (InvalidObjectError, "correct the fields that the message names"),
 }
+_OF_A_QUOTA = ("exceeded quota", "status unknown for quota")
+"""The API has no reason of its own for it. The second is said of a quota that was not counted yet."""
 _LATER = "the API server is not available: it is tried again"
 
 
@@ -50,7 +52,7 @@ def refusal(what: str, status: int, body: bytes, retry_after: str = "") -> Clust
 def _kind(status: int, said: dict[str, Any]) -> tuple[type[ClusterError], str]:
     if said.get("reason") == "AlreadyExists":
         return AlreadyExistsError, "read the object of that name"
-    if status == 403 and "exceeded quota" in str(said.get("message", "")):
+    if status == 403 and any(words in str(said.get("message", "")) for words in _OF_A_QUOTA):
         return QuotaExceededError, "raise the namespace's ResourceQuota, or lower what the pools ask for"
     if status == 403 and _has_cause(said, "NamespaceTerminating"):
         return NamespaceEndingError, "the namespace is being deleted: use another"

@@ -34,6 +34,9 @@ def status(reason: str, message: str, causes: list[dict[str, str]] | None = None
         pytest.param(403, status("Forbidden", "no right"), ForbiddenError, id="403: forbidden"),
         pytest.param(403, status("Forbidden", "exceeded quota: pods"), QuotaExceededError, id="403 of a quota"),
         pytest.param(
+            403, status("Forbidden", "status unknown for quota: q"), QuotaExceededError, id="403 of a new quota"
+        ),
+        pytest.param(
             403,
             status("Forbidden", "is being terminated", [{"reason": "NamespaceTerminating"}]),
             NamespaceEndingError,
