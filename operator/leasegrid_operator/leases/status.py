@@ -46,7 +46,7 @@ def waiting_status(position: int, message: str, before: Said, now: float) -> Sta
     """A lease in the queue, with its place from 1 (0: members are being made for it alone)."""
     reason = AdmissionReason.HEAD_OF_QUEUE if position <= 1 else AdmissionReason.BEHIND_OTHERS
     verdicts = (
-        Verdict(ConditionType.SATISFIABLE, True, LeaseReason.SATISFIABLE, "the pools can serve it"),
+        _satisfiable(),
         Verdict(ConditionType.BOUND, False, reason if position else LeaseReason.PROVISIONING, message),
     )
     return {"queuePosition": position or None, "conditions": conditions(verdicts, before, now)}
@@ -56,9 +56,9 @@ def bound_status(lease: BoundLease, before: Said, now: float) -> Status:
     """A lease with its members."""
     have = len(lease.members)
     complete = have >= lease.wanted
-    message = f"{have} of {lease.wanted} members are bound" if not complete else f"{have} members are bound"
+    message = "its member is bound" if have == lease.wanted == 1 else f"{have} of {lease.wanted} members are bound"
     verdicts = (
-        Verdict(ConditionType.SATISFIABLE, True, LeaseReason.SATISFIABLE, "the pools can serve it"),
+        _satisfiable(),
         Verdict(ConditionType.BOUND, have > 0, _bound_reason(have, complete=complete), message),
     )
     return {
@@ -77,7 +77,7 @@ def released_status(receipt: Receipt, message: str, before: Said, now: float) ->
     never = receipt.reason in NEVER_SATISFIED
     reason = LeaseReason.UNVERIFIED if receipt.unverified else receipt.reason
     verdicts = (
-        Verdict(ConditionType.SATISFIABLE, not never, receipt.reason if never else LeaseReason.SATISFIABLE, message),
+        _satisfiable() if not never else Verdict(ConditionType.SATISFIABLE, False, receipt.reason, message),
         Verdict(ConditionType.BOUND, False, receipt.reason, message),
         Verdict(ConditionType.RELEASED, True, reason, message),
     )
@@ -113,6 +113,10 @@ def _condition(verdict: Verdict, before: Mapping[str, str], now: float) -> dict[
         "message": verdict.message[:LONGEST_MESSAGE],
         "lastTransitionTime": before["lastTransitionTime"] if unchanged else written_instant(now),
     }
+
+
+def _satisfiable() -> Verdict:
+    return Verdict(ConditionType.SATISFIABLE, True, LeaseReason.SATISFIABLE, "there are pools that can serve it")
 
 
 def _bound_reason(have: int, *, complete: bool) -> LeaseReason:
