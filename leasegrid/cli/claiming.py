@@ -109,7 +109,7 @@ async def _made(cluster: Cluster, order: Order) -> tuple[LeaseObject, HolderPlac
     try:
         raw, created = await cluster.create(LEASES, manifest(order.name, spec))
         if not created and not is_same_order(spec, raw["spec"]):
-            raise _is_another(cluster, order.name)
+            raise _is_another(cluster, read_lease(raw))
     except LeaseGridError:
         if not known:
             place.remove()
@@ -181,8 +181,9 @@ def _identity() -> str:
     return f"{user}@{socket.gethostname()}"[:253]
 
 
-def _is_another(cluster: Cluster, name: str) -> InvalidObjectError:
+def _is_another(cluster: Cluster, found: LeaseObject) -> InvalidObjectError:
+    what = "has ended, and its object is still there" if found.phase in ENDED else "is not this order"
     return InvalidObjectError(
-        f"there is a lease {name!r} in namespace {cluster.namespace!r} already, and it is not this order",
-        remedy=f"choose another name, or end it: {cluster.where.command('terminate', name)}",
+        f"there is a lease {found.name!r} in namespace {cluster.namespace!r} already; it {what}",
+        remedy=f"choose another name, or end it: {cluster.where.command('terminate', found.name)}",
     )

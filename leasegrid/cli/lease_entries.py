@@ -80,8 +80,10 @@ def table(leases: Sequence[LeaseObject], now: float) -> list[str]:
 
 
 def _row(lease: LeaseObject, now: float) -> tuple[str, ...]:
+    ended, receipt = lease.phase in ENDED, lease.status.receipt
     members = f"{len(lease.status.members)} of {lease.spec.count}"
-    ended = lease.phase in ENDED
+    if ended:
+        members = f"{receipt.members if receipt is not None else 0} freed"
     expires = "" if ended or lease.expires is None else f"in {words.duration(max(0.0, lease.expires - now))}"
     place = f" {lease.status.queue_position}" if lease.status.queue_position and lease.phase is Phase.QUEUED else ""
     why = "" if lease.phase is Phase.BOUND else lease.why

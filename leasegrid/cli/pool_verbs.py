@@ -68,6 +68,8 @@ def _said(pool: PoolObject, *, undo: bool, wait: bool) -> str:
     if undo:
         return "Active again: members are made and claims are taken"
     claimed = words.count(pool.status.members.claimed, "member")
+    if wait and not pool.status.members.claimed:
+        return "drained; no member is left"
     if wait:
         return f"drained; {claimed} under lease end when released"
     return f"Draining: idle members end, claims are refused, {claimed} under lease stay until released"

@@ -158,6 +158,9 @@ def test_a_release_revokes_waits_and_prints_the_receipt(user: Desk) -> None:
     assert not user.key("work").exists()
     again = user.run("release", "work", "--context", "plane")
     assert again.out == ended.out
+    anew = user.run("claim", "work", "--pool", "cpu")
+    assert "there is a lease 'work' in namespace" in anew.error
+    assert "it has ended, and its object is still there" in anew.error
 
 
 def test_a_terminated_lease_is_gone_at_once(user: Desk) -> None:
