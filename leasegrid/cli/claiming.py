@@ -65,12 +65,13 @@ async def claim(cluster: Cluster, order: Order, *, wait: bool, as_json: bool) ->
     began = time.monotonic()
     lease, place = await made(cluster, order)
     if wait:
-        lease = await bound(cluster, lease, place)
+        lease = await settled(cluster, lease, place)
     if as_json:
         extra = {"holderKeyFile": str(place.path), "capabilities": list(lease.status.capabilities)}
-        click.echo(
-            json.dumps({"context": cluster.context, "lease": {**lease_entries.entry_of(lease).as_json(), **extra}})
-        )
+        found = {**lease_entries.entry_of(lease).as_json(), **extra}
+        click.echo(json.dumps({"context": cluster.context, "lease": found}))
+    check_live(lease, place)
+    if as_json:
         return 0
     took = words.duration(time.monotonic() - began)
     if lease.phase is Phase.BOUND:
@@ -117,23 +118,24 @@ async def _made(cluster: Cluster, order: Order) -> tuple[LeaseObject, HolderPlac
     return read_lease(raw), place
 
 
-async def bound(cluster: Cluster, lease: LeaseObject, place: HolderPlace) -> LeaseObject:
-    """The lease once it is bound; one that is not waited for any more is withdrawn.
-
-    Raises CapacityExceededError when it is refused, LeaseEndedError when it ended before.
-    """
+async def settled(cluster: Cluster, lease: LeaseObject, place: HolderPlace) -> LeaseObject:
+    """The lease once it is bound or has ended; one that is not waited for any more is withdrawn."""
     try:
-        found = await decided(cluster, lease.name, tell)
+        return await decided(cluster, lease.name, tell)
     except asyncio.CancelledError:
         await withdraw(cluster, lease, place)
         tell(f"lease {lease.name}: withdrawn")
         raise
-    if found.phase not in ENDED:
-        return found
+
+
+def check_live(lease: LeaseObject, place: HolderPlace) -> None:
+    """Raises CapacityExceededError for a lease that was refused, LeaseEndedError for one that ended; its key goes."""
+    if lease.phase not in ENDED:
+        return
     place.remove()
-    if found.phase is Phase.RELEASED:
-        raise LeaseEndedError(f"the lease {lease.name!r} has ended: {found.why}", remedy="claim one of another name")
-    raise CapacityExceededError(f"the lease {lease.name!r} was refused: {found.why}")
+    if lease.phase is Phase.RELEASED:
+        raise LeaseEndedError(f"the lease {lease.name!r} has ended: {lease.why}", remedy="claim one of another name")
+    raise CapacityExceededError(f"the lease {lease.name!r} was refused: {lease.why}")
 
 
 async def withdraw(cluster: Cluster, lease: LeaseObject, place: HolderPlace) -> None:

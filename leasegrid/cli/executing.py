@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from leasegrid.cli import exec_reports, lease_entries
-from leasegrid.cli.claiming import Order, bound, made
+from leasegrid.cli.claiming import Order, check_live, made, settled
 from leasegrid.cli.cluster import LEASES, Cluster
 from leasegrid.cli.cluster_options import Where
 from leasegrid.cli.cluster_runs import run_on_cluster, tell
@@ -63,7 +63,8 @@ async def _execute(cluster: Cluster, lease: str | Order, work: ReadyWork, *, as_
 async def _claimed(cluster: Cluster, order: Order) -> AsyncIterator[LeaseObject]:
     """A lease for the time of the block; whatever ends it, it is released."""
     lease, place = await made(cluster, order)
-    lease = await bound(cluster, lease, place)
+    lease = await settled(cluster, lease, place)
+    check_live(lease, place)
     try:
         yield lease
     finally:

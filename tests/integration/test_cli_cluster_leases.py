@@ -55,7 +55,7 @@ def test_a_claim_says_why_it_waits_then_whom_it_got_and_what_to_do_next(user: De
 
 @pytest.mark.unhappy("PoolEmptyError at once")
 def test_a_refused_claim_ends_with_the_reason_and_the_remedy_and_leaves_no_key(user: Desk) -> None:
-    with user.start("claim", "work", "--pool", "cpu") as running:
+    with user.start("claim", "work", "--pool", "cpu", "--json") as running:
         user.appeared("work")
         conditions = [condition("Bound", False, "PoolEmpty", EMPTY), condition("Released", True, "PoolEmpty", EMPTY)]
         user.say("leases", "work", {"conditions": conditions})
@@ -63,6 +63,8 @@ def test_a_refused_claim_ends_with_the_reason_and_the_remedy_and_leaves_no_key(u
 
     assert ended.code == ExitCode.NO_CAPACITY, ended
     assert f"the lease 'work' was refused: PoolEmpty: {EMPTY}" in ended.error
+    found = json.loads(ended.out)["lease"]
+    assert (found["state"], found["reason"], found["message"]) == ("Refused", "PoolEmpty", EMPTY)
     assert not user.key("work").exists()
 
 

@@ -1,6 +1,8 @@
 """What is said of leases and pools of a cluster, and of what its API server refuses."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import click
@@ -207,3 +209,13 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
 
 def test_every_command_of_a_cluster_is_found_by_its_name() -> None:
     assert tuple(command.name for command in COMMANDS) == ON_CLUSTER
+
+
+def test_a_run_on_this_machine_does_not_import_the_kubernetes_client() -> None:
+    program = "import leasegrid.cli.main, leasegrid.cli.running, leasegrid.cli.sessions, sys; print(*sys.modules)"
+    imported = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert "leasegrid.cli.sessions" in imported
+    assert not {"kubernetes", "leasegrid.cli.cluster_commands"} & set(imported)
