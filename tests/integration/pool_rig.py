@@ -195,13 +195,17 @@ class RigOptions:
 @asynccontextmanager
 async def pool_rig(plane: ControlPlane, options: RigOptions = RigOptions()) -> AsyncIterator[PoolRig]:
     """An operator's pools in a namespace, and a kubelet with a node of its own."""
+    async with ground(plane, options) as (here, kubelet), keeping(plane, here, kubelet) as rig:
+        yield rig
+
+
+@asynccontextmanager
+async def ground(plane: ControlPlane, options: RigOptions = RigOptions()) -> AsyncIterator[tuple[RigOptions, Kubelet]]:
+    """A namespace and its kubelet, without an operator."""
     namespace = options.namespace or await _namespace(plane)
     settings = KubeletSettings((f"node-{namespace}",), namespace=namespace)
-    async with (
-        Kubelet(plane.kubeconfig, options.runtime, settings) as kubelet,
-        keeping(plane, replace(options, namespace=namespace), kubelet) as rig,
-    ):
-        yield rig
+    async with Kubelet(plane.kubeconfig, options.runtime, settings) as kubelet:
+        yield replace(options, namespace=namespace, key=options.key or Ed25519PrivateKey.generate()), kubelet
 
 
 @asynccontextmanager

@@ -1,13 +1,13 @@
 """How members follow their pool's spec on a real control plane: templates, ages, claims, times."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid_operator.resources import PODS
 from tests.integration.control_plane import ControlPlane
-from tests.integration.pool_rig import PoolRig, RigOptions, pool_rig, shows, until
+from tests.integration.pool_rig import PoolRig, ground, keeping, pool_rig, shows, until
 
 
 async def labels(rig: PoolRig, name: str) -> dict[str, str]:
@@ -62,15 +62,15 @@ def test_a_rolling_pool_replaces_idle_members_one_by_one(controlled: ControlPlan
 
 def test_another_image_of_the_operator_is_drift_too(controlled: ControlPlane) -> None:
     async def story() -> None:
-        key = Ed25519PrivateKey.generate()
-        async with pool_rig(controlled, RigOptions(key=key)) as rig:
-            await rig.pool(targetSize=1, rollout={"strategy": "Rolling"})
-            await rig.until_ready(1)
-            before = await rig.pods()
-        async with pool_rig(controlled, RigOptions(namespace=rig.namespace, key=key, image="real:2")) as rig:
-            await until(
-                lambda: shows(rig.pods(), lambda names: names and not set(before) & set(names)), "it is replaced"
-            )
+        async with ground(controlled) as (here, kubelet):
+            async with keeping(controlled, here, kubelet) as rig:
+                await rig.pool(targetSize=1, rollout={"strategy": "Rolling"})
+                await rig.until_ready(1)
+                before = await rig.pods()
+            async with keeping(controlled, replace(here, image="real:2"), kubelet) as rig:
+                await until(
+                    lambda: shows(rig.pods(), lambda names: names and not set(before) & set(names)), "it is replaced"
+                )
 
     asyncio.run(story())
 

@@ -1,4 +1,4 @@
-"""Pools as objects on a real control plane: what the API server takes that the operator does not, and what it judges."""
+"""Pools as objects on a real control plane: what the server takes that the operator does not, and the reverse."""
 
 import asyncio
 from uuid import uuid4

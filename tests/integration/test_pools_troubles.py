@@ -2,31 +2,30 @@
 
 import asyncio
 import signal
+from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid_operator.resources import PODS, ObjectKey
 from tests.integration.control_plane import ControlPlane
-from tests.integration.pool_rig import RigOptions, pool_rig, shows, until
+from tests.integration.pool_rig import RigOptions, ground, keeping, pool_rig, shows, until
 from tests.support.cluster.plane import quota
 
 
 @pytest.mark.unhappy("image missing")
 def test_a_missing_image_is_said_and_mended_by_the_next_one(controlled: ControlPlane) -> None:
     async def story() -> None:
-        key = Ed25519PrivateKey.generate()
-        async with pool_rig(controlled, RigOptions(image="missing:1", key=key)) as rig:
-            await rig.pool(targetSize=2, maxSize=2)
-            message = await rig.until_said("Degraded", "True", "ImagePull")
-            assert "spec.template.imagePullSecrets" in message
-            stuck = await rig.pods()
-
-        async with pool_rig(controlled, RigOptions(namespace=rig.namespace, key=key)) as rig:
-            # Another image is another template: nobody waits for the old one's grace.
-            await rig.until_ready(2)
-            await rig.until_said("Degraded", "False", "Healthy")
-            assert not set(stuck) & set(await rig.until_pods(2))
+        async with ground(controlled) as (here, kubelet):
+            async with keeping(controlled, replace(here, image="missing:1"), kubelet) as rig:
+                await rig.pool(targetSize=2, maxSize=2)
+                message = await rig.until_said("Degraded", "True", "ImagePull")
+                assert "spec.template.imagePullSecrets" in message
+                stuck = await rig.pods()
+            async with keeping(controlled, here, kubelet) as rig:
+                # Another image is another template: nobody waits for the old one's grace.
+                await rig.until_ready(2)
+                await rig.until_said("Degraded", "False", "Healthy")
+                assert not set(stuck) & set(await rig.until_pods(2))
 
     asyncio.run(story())
 

@@ -54,15 +54,14 @@ def _is_default(one: Body) -> bool:
 
 def _missing(name: str | None) -> Complaint:
     what = f"there is no StorageClass {name}" if name else "no StorageClass is marked as the default"
-    return Complaint(
-        PoolReason.NO_STORAGE_CLASS, f"{what}: name one that exists in spec.storage.storageClassName", blocks=True
-    )
+    message = f"{what}: make it, or make a pool that names another in spec.storage.storageClassName"
+    return Complaint(PoolReason.NO_STORAGE_CLASS, message, blocks=True)
 
 
 def _retaining(found: Body) -> Complaint:
     name, policy = found["metadata"]["name"], found["reclaimPolicy"]
     message = (
         f"the reclaim policy of the StorageClass {name} is {policy}: what tenants wrote would stay after their leases; "
-        "name one in spec.storage.storageClassName whose policy is Delete"
+        "make a pool that names one whose policy is Delete in spec.storage.storageClassName"
     )
     return Complaint(PoolReason.VOLUMES_RETAINED, message, blocks=True)
