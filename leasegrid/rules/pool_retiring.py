@@ -66,17 +66,20 @@ def _useless(view: _View) -> Iterator[Retirement]:
         if member.stuck and _drifted(view, member):
             # The new template may mend what stands in its way, and nobody uses the old one.
             yield Retirement(member.name, RetireReason.DRIFTED)
+    limit, template = view.spec.max_claims_per_member, view.observed.template
     for member in view.census.ready:
-        if 0 < view.spec.max_claims_per_member <= member.claims:
+        if 0 < limit <= member.claims:
             yield Retirement(member.name, RetireReason.MAX_CLAIMS)
-        elif _drifted(view, member) and member.claims and member.since >= view.observed.template_since:
+        elif member.template != template and member.claims and member.since >= view.observed.template_since:
             # It was reset after the template changed: the point at which a member may change its version.
             yield Retirement(member.name, RetireReason.DRIFTED)
 
 
 def _surplus(view: _View, ready: tuple[PoolMember, ...], count: int) -> Iterator[Retirement]:
+    if count <= 0:
+        return
     drifted_first = sorted(ready, key=lambda one: not _drifted(view, one))
-    for member in drifted_first[: max(0, count)]:
+    for member in drifted_first[:count]:
         yield Retirement(member.name, RetireReason.SURPLUS)
 
 
