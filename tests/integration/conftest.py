@@ -11,6 +11,7 @@ import yaml
 
 from leasegrid.api.definitions import KINDS
 from tests.integration.control_plane import ControlPlane, PlaneOptions, User, running
+from tests.integration.operator_rig import OperatorRig, operator_rig
 from tests.support.cluster.plane import install_kinds, until_pods_can_be_made
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -51,6 +52,13 @@ def controlled(plane: ControlPlane) -> Iterator[ControlPlane]:
         install_kinds(started)
         until_pods_can_be_made(started)
         yield started
+
+
+@pytest.fixture
+def rig(controlled: ControlPlane, tmp_path: Path) -> Iterator[OperatorRig]:
+    """A namespace of its own with stand-in members, in which a test starts replicas of the operator."""
+    with operator_rig(controlled, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
