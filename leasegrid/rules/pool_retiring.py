@@ -68,7 +68,7 @@ def _useless(view: _View) -> Iterator[Retirement]:
             yield Retirement(member.name, RetireReason.DRIFTED)
     limit, template = view.spec.max_claims_per_member, view.observed.template
     for member in view.census.ready:
-        if 0 < limit <= member.claims:
+        if 0 < limit <= max(member.claims, member.epoch):
             yield Retirement(member.name, RetireReason.MAX_CLAIMS)
         elif member.template != template and member.claims and member.since >= view.observed.template_since:
             # It was reset after the template changed: the point at which a member may change its version.

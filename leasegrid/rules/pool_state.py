@@ -18,7 +18,8 @@ class PoolMember:
 
     `gone_at`: a member of a dead node leaves the count at this instant, when every deadline that it could know is past.
     `stuck`: it warms up, but something stands in its way that may not go away by itself. `leaving`: it was told to end
-    but still takes room; its state does not matter any more.
+    but still takes room; its state does not matter any more. `claims` are those that this process has seen, `epoch`
+    counts all of the member's life.
     """
 
     name: str
@@ -29,6 +30,7 @@ class PoolMember:
     gone_at: float | None = None
     stuck: bool = False
     leaving: bool = False
+    epoch: int = 0
 
 
 @dataclass(frozen=True)

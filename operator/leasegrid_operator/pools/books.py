@@ -38,13 +38,22 @@ class SeenPod:
             and last.state is state
             and last.since == member.since
             and last.claims == member.claims
+            and last.epoch == member.epoch
             and last.gone_at == member.gone_at
             and last.leaving is leaving
             and last.stuck is stuck
         ):
             return last
         return PoolMember(
-            member.name, state, member.since, self.facts.template, member.claims, member.gone_at, stuck, leaving
+            name=member.name,
+            state=state,
+            since=member.since,
+            template=self.facts.template,
+            claims=member.claims,
+            gone_at=member.gone_at,
+            stuck=stuck,
+            leaving=leaving,
+            epoch=member.epoch,
         )
 
 

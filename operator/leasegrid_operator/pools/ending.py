@@ -13,6 +13,7 @@ from leasegrid.rules.reasons import RetireReason
 from leasegrid_operator.pools.books import KeptPool, SeenPod
 from leasegrid_operator.pools.pods import LEASE_KIND
 from leasegrid_operator.pools.reading import ClaimFacts, PodFacts
+from leasegrid_operator.pools.volumes import claim_name
 from leasegrid_operator.pools.writing import AGAIN_SECONDS, Doomed, Writer
 from leasegrid_operator.resources import CLAIMS, PODS, ObjectKey
 from tasklet_runner.wire.member import MemberState
@@ -66,6 +67,10 @@ class Reaper:
         ending = self._ending.get(name)
         if ending is not None and ending.uid == uid:
             del self._ending[name]
+        self.unused(name)
+
+    def unused(self, name: str) -> None:
+        """The pod of that name is gone, or was never made: of its claim nobody has made use."""
         claim = self._claims.get(name)
         if claim is not None and claim.owner_kind != LEASE_KIND:
             self.end_claim(claim)
@@ -82,8 +87,8 @@ class Reaper:
         self._writer.ended(Doomed(CLAIMS, ObjectKey(self._namespace, name), uid))
 
     def claim_of(self, name: str) -> ClaimFacts | None:
-        """A member's claim, by its name."""
-        return self._claims.get(name)
+        """A member's claim, by the member's name; that of a successor has the first one's."""
+        return self._claims.get(name) or self._claims.get(claim_name(name))
 
     def claims(self) -> list[ClaimFacts]:
         """Every claim that is there."""

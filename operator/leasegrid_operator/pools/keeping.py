@@ -6,7 +6,7 @@ applied twice it does nothing the second time.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from leasegrid.api.enums import OperatingMode, ResourceKind
@@ -37,7 +37,8 @@ from tasklet_runner.wire.member import MemberState
 class PoolKeeper:
     """The pools of one namespace: `Planner` of its engine, and told of what is seen there. Needs a running event loop.
 
-    `on_lost` is to be given before the first observation: it is told of each member that is gone, and why.
+    `on_lost` is to be given before the first observation: it is told of each member that is gone, and why. `on_warmed`
+    is told how long one took to be ready, in seconds.
     """
 
     def __init__(self, parts: Parts, cluster: Cluster, settings: MemberSettings, namespace: str) -> None:
@@ -50,6 +51,7 @@ class PoolKeeper:
         self.reaper = Reaper(parts, self._writer, namespace)
         self.teller = Teller(cluster, parts, self._writer)
         self.on_lost: Lost = lambda member, cause: None
+        self.on_warmed: Callable[[float], None] = lambda seconds: None
 
     def pool_seen(self, body: Mapping[str, Any], deleted: bool) -> None:
         """An InstancePool, now or last."""
@@ -166,6 +168,7 @@ class PoolKeeper:
         else:
             kept.pending = tuple(one for one in kept.pending if one.name != made.name)
             self._fail(kept, made.name, made.trouble.reason, made.trouble.message)
+            self.reaper.unused(made.name)
         self._parts.changed()
 
     def _retire(self, kept: KeptPool, decision: PoolDecision) -> None:
@@ -194,6 +197,7 @@ class PoolKeeper:
         if view.state is MemberState.READY and not seen.warmed:
             seen.warmed = True
             note(owner, PoolEvent.WARMED, view.name)
+            self.on_warmed(max(0.0, time.time() - seen.facts.created))
         claims = view.claims - before.claims if before is not None else 0
         for _ in range(claims):
             note(owner, PoolEvent.CLAIMED, view.name)

@@ -70,6 +70,12 @@ def successor_name(name: str, claim: str) -> str:
     return f"{claim}-s{count + 1}"
 
 
+def claim_name(name: str) -> str:
+    """The claim that a member of this name serves: its own, or that of the first one before it."""
+    stem, _, number = name.rpartition("-s")
+    return stem if stem and number.isdecimal() else name
+
+
 async def end_store(cluster: Cluster, member: StoreMember, seconds: float) -> bool:
     """Delete a member's pod and claim, and look whether both, and the volume, are gone; False when one is not in time.
 

@@ -40,6 +40,12 @@ ROLLING = {"rollout": {"strategy": "Rolling"}}
             {"ready-0": "MaxClaims", "ready-1": "MaxClaims"},
             id="ready members that have served enough leases",
         ),
+        pytest.param(
+            {"maxClaimsPerMember": 3},
+            seen(ready(1, epoch=3), ready(4)[1:]),
+            {"ready-0": "MaxClaims"},
+            id="those that have served them before the operator was started anew",
+        ),
         pytest.param({"maxClaimsPerMember": 3}, seen(ready(5, claims=2)), {}, id="nobody who has served fewer"),
         pytest.param({}, seen(ready(5, claims=10**6)), {}, id="nobody for leases when there is no limit"),
         pytest.param({"readyTTLSeconds": 100}, seen(ready(5)), {"ready-0": "ReadyTTL"}, id="one idle member at a time"),

@@ -5,6 +5,7 @@ import pytest
 from leasegrid.api.quantities import GIBI, MEBI
 from leasegrid_operator.pools.naming import member_name, member_number
 from leasegrid_operator.pools.sizes import member_sizes
+from leasegrid_operator.pools.volumes import claim_name, successor_name
 from tests.unit.operator.pools.examples import BLOCK, LEASE, MEMORY, OWNER, flags, pool_spec, template
 
 
@@ -161,3 +162,16 @@ def test_a_name_tells_its_number(name: str, number: int) -> None:
 
 def test_names_are_the_same_at_each_try() -> None:
     assert member_name("cpu", "0123456789", 4) == member_name("cpu", "0123456789", 4) == "cpu-01234-4"
+
+
+@pytest.mark.parametrize(
+    ("name", "claim", "following"),
+    [
+        pytest.param("store-01234-3", "store-01234-3", "store-01234-3-s1", id="the first serves its own"),
+        pytest.param("store-01234-3-s1", "store-01234-3", "store-01234-3-s2", id="the next the same"),
+        pytest.param("store-s3", "store", "store-s4", id="and so on"),
+    ],
+)
+def test_successors_of_a_store_are_numbered(name: str, claim: str, following: str) -> None:
+    assert claim_name(name) == claim
+    assert successor_name(name, claim) == following

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from leasegrid.rules.reasons import WarmupFailure
-from leasegrid_operator.pools.reading import claim_is_bound, node_is_lost, read_pod
+from leasegrid_operator.pools.reading import node_is_lost, read_claim, read_pod
 from leasegrid_operator.pools.troubles import LONGEST_WORDS, Trouble, trouble_of
-from tests.unit.operator.pools.examples import ended, seen_pod, template, waiting
+from tests.unit.operator.pools.examples import BLOCK, OWNER, ended, seen_pod, template, waiting
 
 READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:05Z"}
 
@@ -19,7 +19,7 @@ def test_a_running_pod_is_read_as_facts() -> None:
 
     assert facts is not None
     assert (facts.name, facts.uid, facts.namespace) == ("cpu-01234-7", "pod-uid", "team")
-    assert (facts.owner_uid, facts.node, facts.address) == ("0123456789", "node-1", "10.1.2.3")
+    assert (facts.pool, facts.owner_uid, facts.node, facts.address) == ("cpu", "0123456789", "node-1", "10.1.2.3")
     assert facts.template == template().hash
     assert (facts.created, facts.ready, facts.deleting) == (1767225600.0, 1767225605.0, None)
     assert (facts.running, facts.ended, facts.trouble) == (True, False, None)
@@ -121,7 +121,21 @@ def test_a_lost_node(status: str, lost: bool) -> None:
     assert node_is_lost({"status": {"conditions": conditions}}) is lost
 
 
-def test_a_claim_is_bound_when_it_has_its_volume() -> None:
-    assert claim_is_bound({"status": {"phase": "Bound"}})
-    assert not claim_is_bound({"status": {"phase": "Pending"}})
-    assert not claim_is_bound({})
+def test_a_claim_says_whose_it_is_and_which_volume_it_has() -> None:
+    body = template(OWNER, **BLOCK).claim(3)
+    assert body is not None
+    body["metadata"] |= {"uid": "claim-uid", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    new = read_claim(body)
+    bound = read_claim({**body, "spec": {**body["spec"], "volumeName": "pv-1"}})
+
+    assert new is not None
+    assert (new.name, new.owner_kind, new.owner_uid, new.volume, new.deleting) == (
+        "cpu-01234-3",
+        "InstancePool",
+        "0123456789",
+        "",
+        False,
+    )
+    assert bound is not None
+    assert bound.volume == "pv-1"
+    assert read_claim({"metadata": {"name": "foreign"}}) is None
