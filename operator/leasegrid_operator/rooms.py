@@ -54,6 +54,7 @@ class Room:
         self.pools = PoolKeeper(parts, premises.office.cluster, premises.members, namespace)
         self.engine = LeaseEngine(parts, self.pools)
         self.pools.on_lost = self._lost
+        self.pools.on_warmed = premises.office.metrics.warmed
         self.leases.attach(self.engine)
         self.estate.attach(self.pools, self.engine)
         self._take_over = TakeOver(namespace, premises.office, self.leases, self.engine)
