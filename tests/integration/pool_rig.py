@@ -32,6 +32,8 @@ from tests.support.cluster.kubelet import Kubelet, KubeletSettings
 from tests.support.cluster.running import Runtime
 
 WAIT_SECONDS = 30.0
+COLLECTED = 75.0
+"""The garbage collector hears of kinds that are new to it once in thirty seconds."""
 
 Object = dict[str, Any]
 
@@ -141,9 +143,9 @@ class PoolRig:
         await until(holds, f"{name} is {kind}={status} {reason}, said: {said}")
         return str(said["message"])
 
-    async def until_pods(self, count: int) -> list[str]:
+    async def until_pods(self, count: int, seconds: float = WAIT_SECONDS) -> list[str]:
         """Wait for so many pods that nobody has asked to end; returns their names."""
-        await until(lambda: _has(self.pods(), count), f"there are {count} pods")
+        await until(lambda: _has(self.pods(), count), f"there are {count} pods", seconds)
         return await self.pods()
 
     async def events(self, reason: str) -> list[Object]:

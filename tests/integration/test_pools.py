@@ -7,7 +7,7 @@ import pytest
 
 from leasegrid_operator.resources import PODS, POOLS, ObjectKey
 from tests.integration.control_plane import ControlPlane
-from tests.integration.pool_rig import Object, RigOptions, keeping, pool_rig, shows, until
+from tests.integration.pool_rig import COLLECTED, Object, RigOptions, keeping, pool_rig, shows, until
 from tests.support.cluster.stand_ins import StandInRuntime
 
 
@@ -180,7 +180,7 @@ def test_a_deleted_pool_takes_its_members_and_their_leases_are_told_why(controll
             (name,) = record.held
 
             await rig.cluster.delete(POOLS, ObjectKey(rig.namespace, "cpu"))
-            await until(lambda: not record.held, "the lease has lost its member")
+            await until(lambda: not record.held, "the lease has lost its member", COLLECTED)
             await rig.until_pods(0)
             assert rig.lost[name] == "its pool was deleted"
             assert rig.ready() == 0

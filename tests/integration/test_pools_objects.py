@@ -8,7 +8,7 @@ import pytest
 from leasegrid_operator.pools.pods import MemberTemplate
 from leasegrid_operator.resources import POOLS, ObjectKey
 from tests.integration.control_plane import ControlPlane
-from tests.integration.pool_rig import pool_rig, shows, until
+from tests.integration.pool_rig import COLLECTED, pool_rig, shows, until
 from tests.support.cluster.plane import make_namespace
 from tests.unit.operator.pools.examples import BLOCK, LEASE, MEMORY, OWNER, SETTINGS, pool_spec
 
@@ -107,10 +107,8 @@ def test_a_pool_of_the_same_name_begins_anew(controlled: ControlPlane) -> None:
             await rig.cluster.delete(POOLS, ObjectKey(rig.namespace, "cpu"))
             await until(lambda: shows(rig.get(POOLS, "cpu"), lambda found: found is None), "it is gone")
             await rig.pool(targetSize=2)
-            await until(
-                lambda: shows(rig.pods(), lambda names: len(names) == 2 and not set(names) & set(before)),
-                "it has its own",
-            )
             await rig.until_ready(2)
+            names = await rig.until_pods(2, COLLECTED)
+            assert not set(names) & set(before)
 
     asyncio.run(story())

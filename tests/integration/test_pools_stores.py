@@ -12,11 +12,8 @@ from leasegrid_operator.pools.reading import ClaimFacts, read_claim, read_pod
 from leasegrid_operator.pools.volumes import StoreMember, end_store, reparent, succeed
 from leasegrid_operator.resources import CLAIMS, LEASES, PODS, POOLS, STORAGE_CLASSES, VOLUMES, ObjectKey
 from tests.integration.control_plane import ControlPlane
-from tests.integration.pool_rig import Object, PoolRig, pool_rig, shows, until
+from tests.integration.pool_rig import COLLECTED, Object, PoolRig, pool_rig, shows, until
 from tests.support.cluster.plane import storage_class
-
-COLLECTED = 75.0
-"""The garbage collector hears of kinds that are new to it once in thirty seconds."""
 
 
 def block(class_name: str) -> dict[str, Any]:
