@@ -120,10 +120,7 @@ class Binder:
         try:
             report = await member.reach().state()
         except LeaseGridError:
-            # Until it says something itself, or its process ends, it counts as one that is still coming up.
-            if member.state is not MemberState.WARMING:
-                member.state, member.since = MemberState.WARMING, _now()
-            self._roster.file(member)
+            self._unheard(member)
             return False
         member.report = report
         word = Hint(member=member.name, incarnation=report.incarnation, epoch=report.epoch, state=report.state)
@@ -157,6 +154,11 @@ class Binder:
         statement = self._signer.bind(record.uid, record.request.holder_key, grant, record.deadline)
         try:
             reply = await member.reach().bind(statement)
+        except UnreachableError:
+            # Whoever keeps the roster asks it soon: others of the lease need not wait for a second silence.
+            member.lease = ""
+            self._unheard(member)
+            return None
         except LeaseGridError:
             member.lease = ""
             await self.ask(member)
@@ -165,6 +167,7 @@ class Binder:
             return None
         member.epoch, member.state, member.since = reply.epoch, MemberState.CLAIMED, _now()
         member.claims += 1
+        member.farewell = ""
         return Held(member, leased(member, reply), grant)
 
     async def _confirm_soon(self, lease_uid: str, bound: Sequence[Held]) -> None:
@@ -196,6 +199,12 @@ class Binder:
             gone = self._roster.find(member.name) is not member
             return self._let_go(Freed(held, unverified="" if gone else str(error)))
         return self._let_go(Freed(held, reply))
+
+    def _unheard(self, member: Member) -> None:
+        """Until it says something itself, or its process ends, it counts as one that is still coming up."""
+        if member.state is not MemberState.WARMING:
+            member.state, member.since = MemberState.WARMING, _now()
+        self._roster.file(member)
 
     def _let_go(self, freed: Freed) -> Freed:
         member = freed.held.member

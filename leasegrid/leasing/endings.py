@@ -5,6 +5,7 @@ import asyncio
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid.leasing.parts import Parts
 from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.wire.errors import LeaseEndedError
 
 
 class Endings:
@@ -19,6 +20,7 @@ class Endings:
             record.ended = record.ended or reason
             record.ending = asyncio.create_task(self._end(record), name=f"end {record.uid}")
             self._parts.deadlines.drop(record.uid)
+            record.settle(_too_late(record))
             record.touch()
             for child in self._parts.table.children(record.request.request_id):
                 self.begin(child, "ParentReleased")
@@ -53,3 +55,10 @@ class Endings:
         self._parts.ledger.close_account(record, receipt)
         self._parts.changed()
         return receipt
+
+
+def _too_late(record: LeaseRecord) -> LeaseEndedError:
+    """What whoever still waits for the first members hears."""
+    return LeaseEndedError(
+        f"the lease {record.request.request_id} ended before it was bound: {record.ended}", remedy="acquire a new one"
+    )

@@ -28,6 +28,9 @@ RESIDUE_SECONDS = 0.5
 """A member heard of its deadline a moment after it was set, and keeps it so much longer: no renewal, which adds
 seconds."""
 
+RELEASED, FINISHED = "Released", "Finished"
+"""What a member says of a lease whose part in it was given back, and what is said of the lease when all were."""
+
 MAX_REST_SECONDS = 1.0
 """The loop looks at everything at least so often, whatever was lost."""
 
@@ -85,6 +88,8 @@ class Keeper:
             return
         if hint.state is not MemberState.READY or member.state is MemberState.CLAIMED:
             # Anybody may have said it, and it would cost a lease or a pool its member: the member itself is asked.
+            if (hint.incarnation, hint.epoch) == (member.incarnation, member.epoch):
+                member.farewell = hint.reason
             self._beside(self._ask_one(member))
         elif take_hint(member, hint, asyncio.get_running_loop().time()):
             self._parts.roster.file(member)
@@ -97,6 +102,7 @@ class Keeper:
         self._parts.background(member.hang_up())
         record = self._parts.table.get(member.lease)
         if record is not None and record.held.pop(member.name, None) is not None:
+            self._count_given_back(record, member.farewell)
             self._parts.ledger.write_down(record)
             record.touch()
         self._parts.changed()
@@ -139,8 +145,19 @@ class Keeper:
             member.lease = ""
             self._parts.roster.file(member)
             if not record.expiring:
+                self._count_given_back(record, member.report.reason if member.report is not None else "")
                 self._parts.ledger.write_down(record)
                 record.touch()
+
+    def _count_given_back(self, record: LeaseRecord, reason: str) -> None:
+        """A member that was released at its own door, by the holder or by a replica that does not lead, is wanted no
+        more; with its last one the lease is over.
+        """
+        if reason != RELEASED or not record.settled.done():
+            return
+        record.wanted = max(len(record.held), record.wanted - 1)
+        if not record.held:
+            self._endings.begin(record, FINISHED)
 
     def _plan(self, now: float) -> float:
         if now >= self._look_at or self._plan_due:

@@ -46,7 +46,9 @@ class Member:
     `endpoint` is empty until its address is known; `started`: its process is known to run, so that it can be asked;
     `template`: the version that it was made from; `node`: where it runs, for people. `since`: when it entered its
     state, monotonic seconds. `retiring`: told to end, but still there; `gone` is set when it is not;
-    `report`: what it said last when it was asked; `gone_at`: a member of a dead node leaves the count of its pool then.
+    `report`: what it said last when it was asked; `farewell`: why its last lease ended there, by a word of its own that
+    nobody has proven: good enough once it is gone. `gone_at`: a member of a dead node leaves the count of its pool
+    then.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Member:
     lease: str = ""
     retiring: bool = False
     report: StateReport | None = None
+    farewell: str = ""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     gone_at: float | None = None
     _client: MemberClient | None = field(init=False, default=None)
