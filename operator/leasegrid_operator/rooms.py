@@ -15,9 +15,13 @@ from leasegrid_operator.leases.keeping import LeaseKeeping, Office
 from leasegrid_operator.leases.taking_over import TakeOver
 from leasegrid_operator.pools.keeping import PoolKeeper
 from leasegrid_operator.pools.templates import MemberSettings
+from tasklet_runner.wire.member import MemberState
 
 TICK_SECONDS = 0.1
 STRAY_LOOK_SECONDS = 1.0
+
+_ANSWERED = frozenset({MemberState.READY, MemberState.FENCED, MemberState.TERMINATED})
+"""What a member says that serves nobody."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Room:
         self.pools.on_warmed = premises.office.metrics.warmed
         self.leases.attach(self.engine)
         self.estate.attach(self.pools, self.engine)
-        self._take_over = TakeOver(namespace, premises.office, self.leases, self.engine)
+        self._take_over = TakeOver(namespace, premises.office, self.leases, self.engine, self.estate)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def take_over(self) -> None:
@@ -82,6 +86,14 @@ class Room:
         await self.engine.close()
         await asyncio.gather(*(member.hang_up() for member in self.engine.parts.roster.all()))
 
+    def _unseen(self, uid: str, name: str) -> bool:
+        """True while nobody knows whether that member of the lease, or its volume, still serves it."""
+        member = self.engine.parts.roster.find(name)
+        if member is not None and not (member.state in _ANSWERED or member.lease not in ("", uid)):
+            return True
+        mine = [claim.name for claim in self.pools.reaper.claims() if claim.owner_uid == uid]
+        return any(name == claim or name.startswith(f"{claim}-s") for claim in mine)
+
     def _lost(self, member: Member, cause: str) -> None:
         self.estate.lost(member, cause)
         self.engine.keeper.lost(member)
@@ -95,4 +107,5 @@ class Room:
     async def _look_for_strays(self) -> None:
         while True:
             await self._take_over.look_for_strays()
+            self.leases.verify(self._unseen)
             await asyncio.sleep(STRAY_LOOK_SECONDS)

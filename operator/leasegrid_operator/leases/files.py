@@ -7,11 +7,22 @@ from typing import Any
 from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid_operator.leases.reading import LeaseFacts
-from leasegrid_operator.leases.status import BoundLease, Said, bound_status, released_status, waiting_status
+from leasegrid_operator.leases.status import (
+    BoundLease,
+    Said,
+    bound_status,
+    released_status,
+    unseen_words,
+    verified_status,
+    waiting_status,
+)
 from tasklet_runner.fabric.protocol import LeaseRequest, Receipt
+from tasklet_runner.wire.errors import LeaseEndedError
 
 Essence = tuple[object, ...]
 """What of a status is worth a write: a renewal through the broker is not."""
+
+RELEASED = "released"
 
 _WORDS = {
     "Finished": "its holder gave it back",
@@ -27,9 +38,10 @@ class LeaseFile:
     """`before`: the conditions as they were written last. `renew_time`: the spec's, as it was last obeyed; `renewed`:
     when that was, UNIX seconds. `essence`: what stands in the status, `composed` what is on its way there.
 
-    `receipt` and `message`: how it ended. `begun`: the engine was told of it; `removed`: the object is gone.
-    `patience`: until when (UNIX seconds) it waits for a pool that was made beside it and is not seen yet. `wished`:
-    what its holder asked of the broker.
+    `receipt` and `message`: how it ended; `left`: what nobody has seen the end of yet, when that is less than was
+    written. `kept`: its object's own end is planned. `begun`: the engine was told of it; `removed`: the object is gone.
+    By the event loop's clock, `revoke_at`: when its revocation's grace is over, and `patience`: until when it waits for
+    a pool that was made beside it and is not seen yet. `wished`: what its holder asked of the broker.
     """
 
     facts: LeaseFacts
@@ -42,6 +54,9 @@ class LeaseFile:
     composed: Essence = ()
     receipt: Receipt | None = None
     message: str = ""
+    left: tuple[str, ...] | None = None
+    revoke_at: float | None = None
+    kept: bool = False
     begun: bool = False
     removed: bool = False
     patience: float = 0.0
@@ -52,20 +67,28 @@ class LeaseFile:
         return self.facts.uid
 
     @property
-    def spec_revokes(self) -> bool:
-        """True when the object asks for its own end."""
-        return self.facts.spec is not None and self.facts.spec.revoke is not None
+    def unverified(self) -> tuple[str, ...]:
+        """Members and volumes whose end is not seen yet, by what its status says; empty until it says so."""
+        if self.left is not None:
+            return self.left
+        if self.facts.written.released:
+            return self.facts.written.unverified
+        written = self.essence[:1] == (RELEASED,)
+        return self.receipt.unverified if self.receipt is not None and written else ()
 
 
 def compose(file: LeaseFile, engine: LeaseEngine, now: float) -> dict[str, Any] | None:
     """The status that is to be written now, None when there is nothing to say, or nothing new."""
-    record = engine.parts.table.get(file.uid)
+    if file.left is not None:
+        return _new(file, (RELEASED, file.left), verified_status(file.left, file.before, now))
     if file.receipt is not None:
-        return _new(
-            file, ("released", file.receipt.unverified), released_status(file.receipt, file.message, file.before, now)
-        )
-    if record is None:
-        return None
+        status = released_status(file.receipt, file.message, file.before, now)
+        return _new(file, (RELEASED, file.receipt.unverified), status)
+    record = engine.parts.table.get(file.uid)
+    return None if record is None else _living(file, record, engine, now)
+
+
+def _living(file: LeaseFile, record: LeaseRecord, engine: LeaseEngine, now: float) -> dict[str, Any] | None:
     if record.settled.done():
         return _bound(file, record, engine, now)
     if not record.waiting_because:
@@ -84,13 +107,9 @@ def bound_essence(epochs: Mapping[str, int], wanted: int, renewals: int = 0) -> 
 def ended_words(record: LeaseRecord, receipt: Receipt) -> str:
     """Why a lease ended, for people."""
     failure = record.settled.exception() if record.settled.done() and not record.settled.cancelled() else None
-    if failure is not None:
+    if failure is not None and not isinstance(failure, LeaseEndedError):
         return str(failure)
-    words = _WORDS.get(receipt.reason, receipt.reason)
-    if not receipt.unverified:
-        return words
-    names = ", ".join(receipt.unverified[:5])
-    return f"{words}; nobody has seen the end of {len(receipt.unverified)} members or volumes yet: {names}"
+    return _WORDS.get(receipt.reason, receipt.reason) + unseen_words(receipt.unverified)
 
 
 def _bound(file: LeaseFile, record: LeaseRecord, engine: LeaseEngine, now: float) -> dict[str, Any] | None:

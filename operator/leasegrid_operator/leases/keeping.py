@@ -17,7 +17,7 @@ from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid.rules.reasons import LeaseReason
 from leasegrid_operator.cluster import Cluster
-from leasegrid_operator.errors import ClusterError
+from leasegrid_operator.leases.afterwards import Afterwards, Unseen
 from leasegrid_operator.leases.asking import KnownPools, refusal_of, request_of
 from leasegrid_operator.leases.files import LeaseFile, compose, ended_words
 from leasegrid_operator.leases.reading import LeaseFacts
@@ -26,7 +26,7 @@ from leasegrid_operator.leases.timers import Timers
 from leasegrid_operator.leases.writing import StatusWriter
 from leasegrid_operator.logs import Action, log
 from leasegrid_operator.metrics import OperatorMetrics
-from leasegrid_operator.resources import LEASES, ObjectKey
+from leasegrid_operator.resources import ObjectKey
 from tasklet_runner.fabric.protocol import LeaseRequest, Receipt
 from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
 
@@ -77,6 +77,7 @@ class LeaseKeeping:
         self.active = False
         self._writer = StatusWriter(office.cluster, self._compose, self._written)
         self._timers = Timers()
+        self._afterwards = Afterwards(office.cluster, office.wall, self._timers, self._beside, self._writer.mark)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def attach(self, engine: LeaseEngine) -> None:
@@ -125,12 +126,12 @@ class LeaseKeeping:
         """A lease that no engine knows yet: enter it, refuse it, or see to what is left of it."""
         spec, file.begun = file.facts.spec, True
         if file.facts.written.released:
-            self._keep_for_a_while(file, file.facts.written.released_at or self._office.wall())
+            self._afterwards.keep(file)
         elif spec is None:
             self.refuse(file, LeaseReason.INVALID_SPEC, "; ".join(file.facts.faults))
         elif spec.revoke is not None:
             self.refuse(file, LeaseReason.REVOKED, "it was revoked before it was bound (spec.revoke)")
-        elif (why := self._orphaned(file)) is not None:
+        elif (why := self.orphaned(file)) is not None:
             self.refuse(file, LeaseReason.PARENT_RELEASED, why)
         else:
             self._enter(file)
@@ -138,6 +139,8 @@ class LeaseKeeping:
     def refuse(self, file: LeaseFile, reason: str, message: str) -> None:
         """It ends before it had any member."""
         file.receipt, file.message = Receipt(lease_uid=file.uid, reason=str(reason), members=()), message
+        for child in self._engine.parts.table.children(file.facts.key.name):
+            self._engine.endings.begin(child, LeaseReason.PARENT_RELEASED)
         self._office.metrics.ended(str(reason))
         log(logger, logging.INFO, Action.LEASE_REFUSED, message, lease=str(file.facts.key), reason=str(reason))
         self._writer.mark(file.uid)
@@ -165,12 +168,9 @@ class LeaseKeeping:
         file.receipt, file.message = receipt, message
         self._writer.mark(record.uid)
 
-    def completed(self, uid: str, receipt: Receipt) -> None:
-        """The end of what was unverified has been seen after all."""
-        file = self.files.get(uid)
-        if file is not None and file.receipt is not None:
-            file.receipt, file.message = receipt, file.message.partition(";")[0]
-            self._writer.mark(uid)
+    def verify(self, unseen: Unseen) -> None:
+        """Write down what has been seen after all of leases that ended unverified; call it about once a second."""
+        self._afterwards.verify(self.files.values(), unseen)
 
     def watch_settling(self, record: LeaseRecord) -> None:
         """Tell metrics and log once when its first acquisition is over."""
@@ -178,7 +178,7 @@ class LeaseKeeping:
 
     def tick(self) -> None:
         """Do what is due by time; call it some times a second."""
-        self._timers.run(self._office.wall())
+        self._timers.run(_now())
 
     async def close(self) -> None:
         """Write nothing more."""
@@ -203,16 +203,22 @@ class LeaseKeeping:
             self._be_patient(file, refusal.reason, f"{refusal.message} ({refusal.remedy})")
             return
         request = _wished(request_of(facts.key, facts.spec, pools), file.wished)
-        provisioned = facts.spec.on_empty is OnEmpty.PROVISION
-        own = (self._estate.provision(facts.key, file.uid, facts.spec),) if provisioned else ()
-        record = self._engine.record(file.uid, request, (*own, *request.pools), provisioned=provisioned)
+        own = self.provided(file)
+        record = self._engine.record(file.uid, request, (*own, *request.pools), provisioned=bool(own))
         # Its place in the queue is that of its creation, whichever operator saw it first.
         record.arrived -= max(0.0, self._office.wall() - facts.created - 1.0)
         self.watch_settling(record)
         self._engine.enter(record)
 
+    def provided(self, file: LeaseFile) -> tuple[str, ...]:
+        """The pool that is made for the lease alone, if it asks for one; again: the same."""
+        spec = file.facts.spec
+        if spec is None or spec.on_empty is not OnEmpty.PROVISION:
+            return ()
+        return (self._estate.provision(file.facts.key, file.uid, spec),)
+
     def _be_patient(self, file: LeaseFile, reason: str, message: str) -> None:
-        now = self._office.wall()
+        now = _now()
         file.patience = file.patience or now + POOL_PATIENCE_SECONDS
         if now >= file.patience:
             self.refuse(file, reason, message)
@@ -234,16 +240,24 @@ class LeaseKeeping:
                 record.request, priority=request.priority, ttl_seconds=request.ttl_seconds
             )
             self._engine.parts.changed()
-        if spec.revoke is not None and not record.ended:
-            self._timers.at(self._office.wall() + spec.revoke.grace_seconds, lambda: self._revoke(file))
+        if spec.revoke is not None:
+            self._plan_revocation(file, spec.revoke.grace_seconds)
         if spec.renew_time != file.renew_time:
             file.renew_time = spec.renew_time
             self._beside(self._renew(file, record))
 
-    def _revoke(self, file: LeaseFile) -> None:
+    def _plan_revocation(self, file: LeaseFile, grace_seconds: float) -> None:
+        """It may be given a shorter grace later, never a longer one."""
+        at = _now() + grace_seconds
+        if file.revoke_at is None or at < file.revoke_at:
+            file.revoke_at = at
+            self._timers.at(at, lambda: self.end(file, LeaseReason.REVOKED))
+
+    def end(self, file: LeaseFile, reason: LeaseReason) -> None:
+        """The lease is over, if it lives."""
         record = self._engine.parts.table.get(file.uid)
         if record is not None:
-            self._engine.endings.begin(record, LeaseReason.REVOKED)
+            self._engine.endings.begin(record, reason)
 
     async def _renew(self, file: LeaseFile, record: LeaseRecord) -> None:
         try:
@@ -255,7 +269,7 @@ class LeaseKeeping:
         log(logger, logging.INFO, Action.LEASE_RENEWED, "renewed by its object", lease=str(file.facts.key))
         self._writer.mark(file.uid)
 
-    def _orphaned(self, file: LeaseFile) -> str | None:
+    def orphaned(self, file: LeaseFile) -> str | None:
         """Why the lease's parent does not live, or None."""
         spec = file.facts.spec
         if spec is None or spec.parent_ref is None:
@@ -271,19 +285,8 @@ class LeaseKeeping:
             return
         file = self.files.get(record.uid)
         if file is not None:
-            self._office.metrics.acquired(max(0.0, asyncio.get_running_loop().time() - record.arrived))
+            self._office.metrics.acquired(max(0.0, _now() - record.arrived))
             log(logger, logging.INFO, Action.LEASE_BOUND, f"{len(record.held)} members", lease=str(file.facts.key))
-
-    def _keep_for_a_while(self, file: LeaseFile, released_at: float) -> None:
-        seconds = file.facts.spec.ttl_seconds_after_released if file.facts.spec is not None else 0
-        self._timers.at(released_at + seconds, lambda: self._beside(self._delete(file)))
-
-    async def _delete(self, file: LeaseFile) -> None:
-        try:
-            await self._office.cluster.delete(LEASES, file.facts.key, uid=file.uid)
-        except ClusterError as error:
-            if not file.removed:
-                log(logger, logging.WARNING, Action.WRITE_FAILED, str(error), lease=str(file.facts.key))
 
     def _compose(self, uid: str) -> tuple[ObjectKey, Status] | None:
         file = self.files.get(uid)
@@ -297,8 +300,8 @@ class LeaseKeeping:
         if file is None:
             return
         file.before, file.essence = tuple(status["conditions"]), file.composed
-        if file.receipt is not None and not file.facts.written.released:
-            self._keep_for_a_while(file, self._office.wall())
+        if file.receipt is not None:
+            self._afterwards.keep(file)
 
     def _beside(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -312,3 +315,7 @@ def _wished(request: LeaseRequest, wished: LeaseRequest | None) -> LeaseRequest:
         return request
     needs = {"slots": wished.slots, "memory": wished.memory, "cpu_features": wished.cpu_features}
     return msgspec.structs.replace(request, **needs)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

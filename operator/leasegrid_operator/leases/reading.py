@@ -23,6 +23,7 @@ class Written:
     conditions: tuple[Mapping[str, str], ...]
     released: bool
     released_at: float | None
+    unverified: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ def _written(status: Body) -> Written:
         conditions=conditions,
         released=released is not None,
         released_at=_maybe(released.get("lastTransitionTime")) if released is not None else None,
+        unverified=tuple((status.get("receipt") or {}).get("unverified") or ()),
     )
 
 

@@ -90,6 +90,26 @@ def released_status(receipt: Receipt, message: str, before: Said, now: float) ->
     }
 
 
+UNSEEN = "; nobody has seen the end of"
+
+
+def unseen_words(names: Sequence[str]) -> str:
+    """What is added to the reason of an end that is not wholly seen; empty when it is."""
+    return f"{UNSEEN} {len(names)} members or volumes yet: {', '.join(names[:5])}" if names else ""
+
+
+def verified_status(left: Sequence[str], before: Said, now: float) -> Status:
+    """A lease that ended unverified, and of whose members and volumes only these have not been seen to end since."""
+    bound = next(one for one in before if one["type"] == ConditionType.BOUND)
+    message = bound["message"].partition(UNSEEN)[0] + unseen_words(left)
+    reason = LeaseReason.UNVERIFIED if left else bound["reason"]
+    verdicts = (
+        Verdict(ConditionType.BOUND, False, bound["reason"], message),
+        Verdict(ConditionType.RELEASED, True, reason, message),
+    )
+    return {"receipt": {"unverified": list(left)}, "conditions": conditions(verdicts, before, now)}
+
+
 def conditions(verdicts: Sequence[Verdict], before: Said, now: float) -> list[dict[str, str]]:
     """Conditions for a status; one keeps its transition time while its status is the same, others stay as they are."""
     known = {one["type"]: one for one in before}
