@@ -18,7 +18,13 @@ import msgspec
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from leasegrid_operator.errors import ClusterError, GoneError, ServerUnavailableError, SettingsError
+from leasegrid_operator.errors import (
+    ClusterError,
+    GoneError,
+    NotLeadingError,
+    ServerUnavailableError,
+    SettingsError,
+)
 from leasegrid_operator.refusals import refusal
 from leasegrid_operator.resources import ACCESS_REVIEWS, TOKEN_REVIEWS, ObjectKey, Resource
 
@@ -86,6 +92,7 @@ class _Request:
     what: str
     body: Object | None = None
     repeatable: bool = True
+    writes: bool = False
 
 
 WriteListener = Callable[[Write], None]
@@ -141,9 +148,12 @@ class Cluster:
     unless the server said that it did nothing.
     """
 
-    def __init__(self, client: ApiClient, told: WriteListener | None = None) -> None:
+    def __init__(
+        self, client: ApiClient, told: WriteListener | None = None, may_write: Callable[[], bool] = lambda: True
+    ) -> None:
         self._client = client
         self._told = told or (lambda write: None)
+        self._may_write = may_write
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
 
     @property
@@ -154,6 +164,12 @@ class Cluster:
     async def _authorization(self) -> str:
         # Asked each time: a ServiceAccount's token is replaced in its file before it expires.
         return await self._client.configuration.get_api_key_with_prefix("BearerToken", "authorization") or ""
+
+    def fenced(self, may_write: Callable[[], bool]) -> "Cluster":
+        """The same door for one who writes only while this holds: later writes, and further tries of earlier ones,
+        raise NotLeadingError and are not sent. So who was stopped for a while does not act on what it believes.
+        """
+        return Cluster(self._client, self._told, may_write)
 
     async def get(self, resource: Resource, key: ObjectKey) -> Object:
         """The object as it is now. Raises NotFoundError."""
@@ -257,7 +273,7 @@ class Cluster:
 
     async def _written(self, verb: str, resource: Resource, request: _Request) -> Object:
         try:
-            written = _decoded(await self._ask(request))
+            written = _decoded(await self._ask(replace(request, writes=True)))
         except ServerUnavailableError:
             raise
         except ClusterError:
@@ -280,6 +296,8 @@ class Cluster:
         return await self._ask_once(request)
 
     async def _ask_once(self, request: _Request) -> bytes:
+        if request.writes and not self._may_write():
+            raise NotLeadingError(f"{request.what}: this replica leads no more", remedy="whoever leads decides anew")
         content_type = MERGE_PATCH if request.method == "PATCH" else "application/json"
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT, "Content-Type": content_type}
         if authorization := await self._authorization():

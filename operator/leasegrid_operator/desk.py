@@ -37,7 +37,7 @@ class OperatorDesk:
     @property
     def is_leader(self) -> bool:
         """See `Desk`."""
-        return self.reign is not None and self._leadership.is_leader
+        return self.reign is not None and self.reign.keeps and self._leadership.is_leader
 
     @property
     def leader_address(self) -> str:
@@ -57,7 +57,7 @@ class OperatorDesk:
         """See `Desk`."""
         if self.reign is None or not self.is_leader:
             raise NotLeaderError(self.leader_address)
-        return NamespaceDesk(self.reign.room(namespace), self.premises)
+        return NamespaceDesk(self.reign.room(namespace), self.premises, self.reign.closing)
 
     def hinted(self, hint: Hint) -> None:
         """See `Desk`."""
@@ -68,13 +68,31 @@ class OperatorDesk:
 
 @dataclass(frozen=True)
 class NamespaceDesk:
-    """Implements `Fabric` for one namespace: the first half of `acquire` is an object, all else is the engine's."""
+    """Implements `Fabric` for one namespace: the first half of `acquire` is an object, all else is the engine's.
+
+    `closing` is set when this replica ceases to lead.
+    """
 
     room: Room
     premises: Premises
+    closing: asyncio.Event
 
     async def acquire(self, request: LeaseRequest) -> LeaseView:
-        """See `Fabric.acquire`. Also raises RefusedError: another holder has a lease of that request id."""
+        """See `Fabric.acquire`. Also raises RefusedError: another holder has a lease of that request id; and
+        NotLeaderError when this replica ceases to lead: the next leader goes on with the request.
+        """
+        work = asyncio.create_task(self._acquired(request))
+        closing = asyncio.create_task(self.closing.wait())
+        try:
+            await asyncio.wait((work, closing), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise NotLeaderError("")
+            return work.result()
+        finally:
+            work.cancel()
+            closing.cancel()
+
+    async def _acquired(self, request: LeaseRequest) -> LeaseView:
         record = self.room.engine.parts.table.of_request(lease_name(request.request_id))
         if record is None:
             record = await self._record(request)

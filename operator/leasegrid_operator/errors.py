@@ -81,3 +81,9 @@ class ServerUnavailableError(ClusterError):
     """No answer, or one that says later: the request may be made again."""
 
     code = "Unavailable"
+
+
+class NotLeadingError(ServerUnavailableError):
+    """The write was not sent, as this replica leads no more."""
+
+    code = "NotLeading"

@@ -49,7 +49,7 @@ def _premises(shell: Shell) -> Premises:
         notify=settings.hints_address,
         image_pull_policy=settings.member_pull_policy.value,
     )
-    office = Office(shell.cluster, shell.metrics, time.time)
+    office = Office(shell.cluster.fenced(lambda: shell.leadership.is_leader), shell.metrics, time.time)
     return Premises(office, signer, clock, members, provision_spec(settings))
 
 

@@ -14,10 +14,16 @@ class Reign:
 
     def __init__(self, premises: Premises) -> None:
         self._premises = premises
-        self._begun = False
+        self._begun = self._keeps = False
         self._nodes: dict[str, tuple[Body, bool]] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self.rooms: dict[str, Room] = {}
+        self.closing = asyncio.Event()
+
+    @property
+    def keeps(self) -> bool:
+        """True once all that was there is taken over: before that nobody knows which leases there are."""
+        return self._keeps and not self.closing.is_set()
 
     async def begin(self, world: World) -> None:
         """Take over what there is; returns when every namespace is kept."""
@@ -25,9 +31,11 @@ class Reign:
         world.sight = self
         self._begun = True
         await asyncio.gather(*(room.take_over() for room in list(self.rooms.values())))
+        self._keeps = True
 
     async def close(self) -> None:
         """Decide and write nothing more."""
+        self.closing.set()
         for task in list(self._starting):
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
