@@ -37,7 +37,8 @@ class LeaseRecord:
     `binding`: members that are being bound now; `bound` is set when there are none. `used` names every member that
     ever belonged to it; `unverified`: those that did not answer their release; `collecting` asks those that left by
     themselves what they did under it. `expiring`: its deadline has come, and its members are asked.
-    `queue_position`: its place in the queue, from 1; 0 when it does not queue. `on_touch` hears of every change.
+    `awaited`: lost members that will be followed by others on the same volumes. `queue_position`: its place in the
+    queue, from 1; 0 when it does not queue. `on_touch` hears of every change.
     """
 
     uid: str
@@ -54,6 +55,7 @@ class LeaseRecord:
     used: dict[str, None] = field(default_factory=dict)
     unverified: dict[str, Held] = field(default_factory=dict)
     binding: int = 0
+    awaited: int = 0
     bound: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str = ""
     expiring: bool = False
@@ -72,7 +74,7 @@ class LeaseRecord:
     @property
     def missing(self) -> int:
         """How many members it wants more."""
-        return 0 if self.ended else max(0, self.wanted - len(self.held))
+        return 0 if self.ended else max(0, self.wanted - len(self.held) - self.awaited)
 
     @property
     def wants(self) -> bool:
@@ -108,14 +110,7 @@ class LeaseRecord:
 
     def count(self, counters: Counters, scratch_bytes: int) -> None:
         """Add what a member did under this lease."""
-        mine = self.counters
-        self.counters = Counters(
-            tasklets=mine.tasklets + counters.tasklets,
-            faults=mine.faults + counters.faults,
-            fuel_used=mine.fuel_used + counters.fuel_used,
-            wall_milliseconds=mine.wall_milliseconds + counters.wall_milliseconds,
-            killed=mine.killed + counters.killed,
-        )
+        self.counters = self.counters.plus(counters)
         self.scratch_bytes += scratch_bytes
 
     def view(self, signer: Signer, now: float) -> LeaseView:

@@ -17,10 +17,12 @@ LONGEST_PAUSE_SECONDS = 4.0
 
 
 class Reaper(Protocol):
-    """Deletes what stood behind a member of single use."""
+    """Deletes what belongs to a lease alone."""
 
     async def reap(self, record: LeaseRecord, held: Sequence[Held]) -> Disposal:
-        """Delete pods and volumes of these members; returns when they are seen to be gone, or after a bounded time."""
+        """Delete pods and volumes of a lease that is over, of these members and of earlier ones; returns when they are
+        seen to be gone, or after a bounded time.
+        """
         ...
 
 
@@ -46,6 +48,5 @@ class PodHost:
         return [one for one in left if not one.member.gone.is_set()]
 
     async def dispose(self, record: LeaseRecord, held: Sequence[Held]) -> Disposal:
-        """Members that are wiped and used again need nothing."""
-        single_use = [one for one in held if one.member.shape.reuse != "Reset"]
-        return await self._reaper.reap(record, single_use) if single_use else Disposal()
+        """All that is the lease's own goes, whether a member held it at the end or not; what is used again stays."""
+        return await self._reaper.reap(record, [one for one in held if one.member.shape.reuse != "Reset"])

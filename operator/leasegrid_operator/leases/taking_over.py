@@ -3,47 +3,92 @@
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
+from typing import Protocol
 
+from leasegrid.api.lease import LeaseSpec
 from leasegrid.leasing.engine import LeaseEngine
+from leasegrid.leasing.leases import LeaseRecord
 from leasegrid.leasing.roster import Member
+from leasegrid.rules.reasons import LeaseReason
 from leasegrid_operator.errors import ClusterError, NotFoundError
-from leasegrid_operator.leases.adoption import Fate, Stray, fate
+from leasegrid_operator.leases.adoption import Fate, Stray, ended_while_away, fate
 from leasegrid_operator.leases.asking import KnownPools, request_of
 from leasegrid_operator.leases.files import LeaseFile, bound_essence
 from leasegrid_operator.leases.keeping import LeaseKeeping, Office
 from leasegrid_operator.leases.reading import read_lease
 from leasegrid_operator.logs import Action, log
-from leasegrid_operator.resources import LEASES
-from tasklet_runner.wire.member import MemberState
+from leasegrid_operator.resources import LEASES, ObjectKey
+from tasklet_runner.wire.member import MemberState, StateReport
 
 logger = logging.getLogger(__name__)
 
 ASKED_AT_ONCE = 100
 
 
+class Inheritance(Protocol):
+    """What an earlier operator left beside the members."""
+
+    def shelter(self, key: ObjectKey, uid: str, spec: LeaseSpec) -> None:
+        """Keep members of this lease of which no pool is left, so that they can be asked."""
+        ...
+
+    def owns_volumes(self, uid: str) -> bool:
+        """True when there are volumes that belong to this lease alone."""
+        ...
+
+    def resume(self, record: LeaseRecord, names: Iterable[str]) -> bool:
+        """Go on with the lease's own pods and volumes, and with those of members of these names; True when it has
+        volumes.
+        """
+        ...
+
+
 class TakeOver:
     """Of one namespace. `run` once, then `look_for_strays` about once a second."""
 
-    def __init__(self, namespace: str, office: Office, keeping: LeaseKeeping, engine: LeaseEngine) -> None:
+    def __init__(
+        self, namespace: str, office: Office, keeping: LeaseKeeping, engine: LeaseEngine, estate: Inheritance
+    ) -> None:
         self._namespace = namespace
         self._office = office
         self._keeping = keeping
         self._engine = engine
+        self._estate = estate
         self._since: dict[str, float] = {}
 
     async def run(self, pools: KnownPools) -> None:
         """Ask every member, go on with the leases that have some, enter those that have none."""
+        for file in self._keeping.files.values():
+            if file.facts.spec is not None and not file.facts.written.released:
+                self._estate.shelter(file.facts.key, file.uid, file.facts.spec)
         await self._ask(self._engine.parts.roster.all())
         claimed = self._claimed()
+        files = sorted(self._keeping.files.values(), key=lambda one: (one.facts.created, one.facts.key))
+        for file in files:
+            # What is seen of them from now on must not enter them a second time.
+            file.begun = True
         self._keeping.active = True
-        for file in sorted(self._keeping.files.values(), key=lambda one: (one.facts.created, one.facts.key)):
-            members = claimed.get(file.uid, [])
-            if file.facts.written.released or file.facts.spec is None:
-                self._keeping.begin(file)
-            elif members or file.facts.written.epochs:
-                await self._adopt(file, members, pools)
-            else:
-                self._keeping.begin(file)
+        for file in files:
+            await self._go_on(file, claimed.get(file.uid, []), pools)
+
+    async def _go_on(self, file: LeaseFile, members: list[Member], pools: KnownPools) -> None:
+        written = file.facts.written
+        known = bool(members) or written.acquired is not None or self._estate.owns_volumes(file.uid)
+        if file.removed:
+            return
+        if written.released or file.facts.spec is None or not known:
+            self._keeping.begin(file)
+            return
+        await self._adopt(file, members, pools)
+        ended = ended_while_away(written.epochs, self._reports()) if not members else None
+        if ended is LeaseReason.EXPIRED and self._estate.owns_volumes(file.uid):
+            # Who was to renew had nobody to tell, and what is on volumes is served again.
+            ended = None
+        if ended is not None:
+            self._keeping.end(file, ended)
+        elif self._keeping.orphaned(file) is not None:
+            self._keeping.end(file, LeaseReason.PARENT_RELEASED)
 
     async def look_for_strays(self) -> None:
         """Members that say they are claimed, of claims that the engine does not know."""
@@ -62,9 +107,7 @@ class TakeOver:
             decided = fate(self._stray(member, uid, absent=absent), _now()) if absent else Fate.WAIT
         record = self._engine.parts.table.get(uid)
         if decided is Fate.ADOPT and record is not None:
-            await self._engine.parts.binder.adopt(record, member)
-            record.touch()
-            self._keeping.write_down(record)
+            await self._engine.regain(record, member)
         elif decided is Fate.RELEASE:
             log(
                 logger,
@@ -79,7 +122,7 @@ class TakeOver:
     def _stray(self, member: Member, uid: str, *, absent: bool = False) -> Stray:
         record, file = self._engine.parts.table.get(uid), self._keeping.files.get(uid)
         listed = file is not None and file.facts.written.epochs.get(member.name) == member.epoch
-        missing = record.missing if record is not None else 0
+        missing = record.wanted - len(record.held) if record is not None else 0
         return Stray(record is not None, missing, listed, self._since[member.name], absent)
 
     async def _is_absent(self, uid: str) -> bool:
@@ -102,18 +145,31 @@ class TakeOver:
         if facts.spec is None:
             return
         request = request_of(facts.key, facts.spec, pools)
-        record = self._engine.record(file.uid, request, request.pools, provisioned=False)
-        file.begun, now = True, self._engine.parts.clock.now()
+        own = self._keeping.provided(file)
+        record = self._engine.record(file.uid, request, (*own, *request.pools), provisioned=bool(own))
+        record.used |= dict.fromkeys(facts.written.epochs)
+        now = self._engine.parts.clock.now()
         record.acquired = facts.written.acquired or now
         left = max((one.report.seconds_left for one in members if one.report is not None), default=0.0)
+        has_volumes = self._estate.resume(record, {*facts.written.epochs, *(one.name for one in members)})
+        if has_volumes:
+            # Nobody could renew while nobody served, and what is on volumes is not made again: its holder has time.
+            left = max(left, request.ttl_seconds)
         record.deadline = min(now + (left or request.ttl_seconds), record.last_deadline)
         epochs = {one.name: one.epoch for one in members}
         if epochs == dict(facts.written.epochs):
             file.essence = bound_essence(epochs, record.wanted, file.renewals)
         log(logger, logging.INFO, Action.LEASE_ADOPTED, f"{len(members)} members", lease=str(facts.key))
         await self._engine.adopt(record, members)
+        if has_volumes:
+            await self._engine.parts.binder.deliver(record, self._engine.view(record).capabilities)
         if facts.spec.revoke is not None:
             self._keeping.seen(facts)
+
+    def _reports(self) -> dict[str, StateReport]:
+        """What members say that answer; the report of one that did not answer lately is an old one."""
+        members = self._engine.parts.roster.all()
+        return {one.name: one.report for one in members if one.report is not None and one.report.epoch == one.epoch}
 
     def _claimed(self) -> dict[str, list[Member]]:
         found: dict[str, list[Member]] = defaultdict(list)

@@ -33,6 +33,7 @@ class Reaper:
         self._namespace = namespace
         self._ending: dict[str, PodFacts] = {}
         self._claims: dict[str, ClaimFacts] = {}
+        self._leased: set[str] = set()
         self._retiring: set[asyncio.Task[None]] = set()
 
     def retire(self, kept: KeptPool, retirements: Sequence[Retirement]) -> list[tuple[SeenPod, RetireReason]]:
@@ -72,8 +73,12 @@ class Reaper:
     def unused(self, name: str) -> None:
         """The pod of that name is gone, or was never made: of its claim nobody has made use."""
         claim = self._claims.get(name)
-        if claim is not None and claim.owner_kind != LEASE_KIND:
+        if claim is not None and claim.owner_kind != LEASE_KIND and name not in self._leased:
             self.end_claim(claim)
+
+    def leased(self, name: str) -> None:
+        """A lease has the claim from now on, whatever has been seen of it yet."""
+        self._leased.add(name)
 
     def claim_seen(self, claim: ClaimFacts) -> None:
         """A claim as it is now."""
@@ -84,6 +89,7 @@ class Reaper:
         claim = self._claims.get(name)
         if claim is not None and claim.uid == uid:
             del self._claims[name]
+            self._leased.discard(name)
         self._writer.ended(Doomed(CLAIMS, ObjectKey(self._namespace, name), uid))
 
     def claim_of(self, name: str) -> ClaimFacts | None:
@@ -111,7 +117,7 @@ class Reaper:
         coming = {one.name for one in kept.pending}
         now = time.time()
         for name, claim in self._claims.items():
-            mine = claim.owner_uid == kept.owner.uid and not claim.deleting
+            mine = claim.owner_uid == kept.owner.uid and not claim.deleting and name not in self._leased
             if mine and name not in kept.pods and name not in coming and now > claim.created + UNUSED_CLAIM_SECONDS:
                 self.end_claim(claim)
 

@@ -6,7 +6,7 @@ index.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from leasegrid.leasing.parts import Parts
 from leasegrid.leasing.roster import Member
@@ -56,12 +56,19 @@ class MemberBook:
         return seen
 
     def strays_of(self, uid: str, pool: str) -> list[PodFacts]:
-        """Pods that were seen before their pool was: of this owner, or of a lease that took them from that pool."""
+        """Pods that were seen before their pool was: of this owner, or of a lease that took them from that pool (if
+        one is named).
+        """
         return [
             facts
             for facts in self._strays.values()
-            if facts.owner_uid == uid or (facts.owner_kind == LEASE_KIND and facts.pool == pool)
+            if facts.owner_uid == uid or (pool and facts.owner_kind == LEASE_KIND and facts.pool == pool)
         ]
+
+    def owned_by(self, uids: Collection[str]) -> list[PodFacts]:
+        """Every pod that belongs to one of these owners."""
+        known = [*self._strays.values(), *(seen.facts for _, seen in self._pods.values())]
+        return [facts for facts in known if facts.owner_uid in uids]
 
     def gone(self, name: str, uid: str, cause: str) -> None:
         """A pod is gone, or its process has ended for good."""
@@ -82,14 +89,15 @@ class MemberBook:
             seen.member.retiring, seen.ending = True, "its pool was deleted"
             self._parts.roster.file(seen.member)
 
-    def node_lost(self, node: str, lost: bool) -> None:
-        """A node is not heard of any more, or is again."""
+    def node_lost(self, node: str, lost: bool) -> bool:
+        """A node is not heard of any more, or is again; False when that was known."""
         if lost == (node in self._lost_nodes):
-            return
+            return False
         (self._lost_nodes.add if lost else self._lost_nodes.discard)(node)
         for _, seen in self._pods.values():
             if seen.facts.node == node:
                 self._doubt(seen)
+        return True
 
     def look_at_doubtful(self) -> None:
         """Reckon anew when members that may be on dead nodes leave the count: leases may have been renewed."""
@@ -109,12 +117,13 @@ class MemberBook:
             raise ValueError(f"the pod {facts.name} has no pool")
         self._strays.pop(facts.name, None)
         member = Member(facts.name, kept.pool.name, kept.pool.shape, "", _since(facts), template=facts.template)
-        if facts.owner_kind == LEASE_KIND and not kept.provisioned:
-            # It is its lease's for ever: whatever it says, nobody else gets it.
+        number = member_number(facts.name, kept.owner.name, kept.owner.uid)
+        if facts.owner_kind == LEASE_KIND and not (kept.provisioned and number):
+            # It is its lease's for ever, and its place there is decided: whatever it says, no claim gets it.
             member.lease, member.retiring = facts.owner_uid, True
         seen = SeenPod(facts, member, warmed=facts.ready is not None)
         kept.pods[facts.name] = seen
-        kept.number = max(kept.number, member_number(facts.name, kept.owner.name, kept.owner.uid))
+        kept.number = max(kept.number, number)
         self._pods[facts.name] = (kept, seen)
         self._parts.roster.add(member)
         return seen

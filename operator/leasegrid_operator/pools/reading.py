@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from leasegrid.api.quantities import parse_bytes
 from leasegrid_operator.pools.naming import MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL, TEMPLATE_ANNOTATION
 from leasegrid_operator.pools.troubles import Trouble, trouble_of
 
@@ -95,31 +96,63 @@ def _ready_since(status: Mapping[str, Any]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class ClaimFacts:
-    """A PersistentVolumeClaim; `volume` is empty until it is bound."""
+    """A PersistentVolumeClaim; `pool`: what its label says; `volume` is empty until it is bound; `size` in bytes."""
 
     name: str
     uid: str
+    namespace: str
+    pool: str
     owner_kind: str
     owner_uid: str
     created: float
     volume: str
+    size: int
     deleting: bool
 
 
 def read_claim(body: Body) -> ClaimFacts | None:
     """The facts; None for a claim that the operator never made."""
-    metadata = body["metadata"]
-    if (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+    metadata, spec = body["metadata"], body.get("spec") or {}
+    labels = metadata.get("labels") or {}
+    if labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
         return None
     owner = controller_of(body)
     return ClaimFacts(
         name=metadata["name"],
         uid=metadata["uid"],
+        namespace=sys.intern(metadata["namespace"]),
+        pool=sys.intern(labels.get(POOL_LABEL, "")),
         owner_kind=sys.intern(owner.get("kind", "")),
         owner_uid=sys.intern(owner.get("uid", "")),
         created=instant(metadata["creationTimestamp"]),
-        volume=(body.get("spec") or {}).get("volumeName", ""),
+        volume=spec.get("volumeName", ""),
+        size=_wanted_bytes(spec),
         deleting="deletionTimestamp" in metadata,
+    )
+
+
+def _wanted_bytes(spec: Mapping[str, Any]) -> int:
+    wanted = (spec.get("resources") or {}).get("requests") or {}
+    return parse_bytes(wanted["storage"]) if "storage" in wanted else 0
+
+
+def no_pod(name: str, namespace: str) -> PodFacts:
+    """A pod that is gone, of which only the name is known."""
+    return PodFacts(
+        name=name,
+        uid="",
+        namespace=namespace,
+        pool="",
+        owner_kind="",
+        owner_uid="",
+        phase="",
+        address="",
+        node="",
+        template="",
+        created=0.0,
+        ready=None,
+        deleting=None,
+        trouble=None,
     )
 
 

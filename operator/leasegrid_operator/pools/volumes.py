@@ -11,7 +11,7 @@ from leasegrid_operator.cluster import Cluster
 from leasegrid_operator.errors import AlreadyExistsError, ConflictError, NotFoundError
 from leasegrid_operator.pools.naming import LEASE_UID_LABEL
 from leasegrid_operator.pools.pods import Body, MemberTemplate, Owner
-from leasegrid_operator.pools.reading import ENDED_PHASES, ClaimFacts, PodFacts
+from leasegrid_operator.pools.reading import ENDED_PHASES, ClaimFacts, PodFacts, read_claim
 from leasegrid_operator.resources import CLAIMS, PODS, VOLUMES, ObjectKey, Resource
 
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 1.0
@@ -83,16 +83,29 @@ async def end_store(cluster: Cluster, member: StoreMember, seconds: float) -> bo
         ClusterError: the API server could not be asked.
     """
     await _delete(cluster, PODS, member.pod.namespace, member.pod)
+    claim = None
     if member.claim is not None:
-        await _delete(cluster, CLAIMS, member.pod.namespace, member.claim)
+        claim = await _with_volume(cluster, member.pod.namespace, member.claim)
+        await _delete(cluster, CLAIMS, member.pod.namespace, claim)
     try:
         async with asyncio.timeout(seconds):
             await _until_gone(cluster, PODS, ObjectKey(member.pod.namespace, member.pod.name), member.pod.uid)
-            if member.claim is not None:
-                await _until_volume_gone(cluster, member.pod.namespace, member.claim)
+            if claim is not None:
+                await _until_volume_gone(cluster, member.pod.namespace, claim)
     except TimeoutError:
         return False
     return True
+
+
+async def _with_volume(cluster: Cluster, namespace: str, claim: ClaimFacts) -> ClaimFacts:
+    """What was seen of the claim last may be older than its volume."""
+    if claim.volume:
+        return claim
+    try:
+        found = read_claim(await cluster.get(CLAIMS, ObjectKey(namespace, claim.name)))
+    except NotFoundError:
+        return claim
+    return found if found is not None and found.uid == claim.uid else claim
 
 
 async def _until_volume_gone(cluster: Cluster, namespace: str, claim: ClaimFacts) -> None:
@@ -119,13 +132,14 @@ async def _has_ended(cluster: Cluster, pod: PodFacts) -> bool:
         found = await cluster.get(PODS, ObjectKey(pod.namespace, pod.name))
     except NotFoundError:
         return True
-    return found["metadata"]["uid"] != pod.uid or (found.get("status") or {}).get("phase") in ENDED_PHASES
+    another = bool(pod.uid) and found["metadata"]["uid"] != pod.uid
+    return another or (found.get("status") or {}).get("phase") in ENDED_PHASES
 
 
 async def _hand_over(
     cluster: Cluster, resource: Resource, namespace: str, facts: PodFacts | ClaimFacts, lease: Owner
 ) -> None:
-    if facts.owner_uid == lease.uid:
+    if facts.owner_uid == lease.uid or not facts.uid:
         return
     # With its uid the patch changes this object or none.
     metadata: Body = {
