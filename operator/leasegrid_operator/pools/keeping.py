@@ -24,8 +24,9 @@ from leasegrid_operator.pools.demand import waiting_by_pool
 from leasegrid_operator.pools.ending import Reaper
 from leasegrid_operator.pools.events import PoolEvent
 from leasegrid_operator.pools.members import Lost, MemberBook
+from leasegrid_operator.pools.naming import member_number
 from leasegrid_operator.pools.pods import LEASE_KIND, Owner
-from leasegrid_operator.pools.reading import PodFacts, node_is_lost, read_claim, read_pod
+from leasegrid_operator.pools.reading import ClaimFacts, PodFacts, node_is_lost, read_claim, read_pod
 from leasegrid_operator.pools.registry import PoolBook
 from leasegrid_operator.pools.storage_classes import StorageClasses
 from leasegrid_operator.pools.telling import Teller
@@ -58,7 +59,10 @@ class PoolKeeper:
         if deleted:
             self._forget(body["metadata"]["uid"])
             return
-        kept = self.pools.see(body)
+        known, kept = self.pools.find(body["metadata"]["uid"]), self.pools.see(body)
+        if known is None:
+            for claim in self.reaper.claims():
+                self._count(kept, claim)
         self.teller.seen(kept.owner.uid, body)
         if kept.pool.spec.resource is ResourceKind.BLOCK:
             self._classes.look()
@@ -81,11 +85,12 @@ class PoolKeeper:
             self.reaper.claim_gone(body["metadata"]["name"], body["metadata"]["uid"])
         elif (claim := read_claim(body)) is not None:
             self.reaper.claim_seen(claim)
+            self._count(self.pools.named(claim.pool), claim)
 
     def node_seen(self, body: Mapping[str, Any], deleted: bool) -> None:
         """A Node, now or last."""
-        self.members.node_lost(body["metadata"]["name"], deleted or node_is_lost(body))
-        self._parts.changed()
+        if self.members.node_lost(body["metadata"]["name"], deleted or node_is_lost(body)):
+            self._parts.changed()
 
     def provide(self, owner: Owner, spec: InstancePoolSpec) -> KeptPool:
         """Have members made for one lease alone; see `PoolBook.provide`."""
@@ -163,12 +168,13 @@ class PoolKeeper:
         kept.pending += tuple(Pending(name, now) for name in names)
 
     def _made(self, kept: KeptPool, made: Made) -> None:
-        if made.trouble is None:
+        if made.stands:
             self.teller.events.note(kept.owner, PoolEvent.PROVISIONED, made.name)
         else:
             kept.pending = tuple(one for one in kept.pending if one.name != made.name)
-            self._fail(kept, made.name, made.trouble.reason, made.trouble.message)
             self.reaper.unused(made.name)
+        if made.trouble is not None:
+            self._fail(kept, made.name, made.trouble.reason, made.trouble.message)
         self._parts.changed()
 
     def _retire(self, kept: KeptPool, decision: PoolDecision) -> None:
@@ -229,6 +235,11 @@ class PoolKeeper:
         if trouble is not None and not (seen.noted or seen.warmed):
             seen.noted = True
             self._fail(kept, seen.facts.name, trouble.reason, trouble.message)
+
+    def _count(self, kept: KeptPool | None, claim: ClaimFacts) -> None:
+        """Of a member that is gone the claim may live, under a lease: no other pod is to have its name."""
+        if kept is not None:
+            kept.number = max(kept.number, member_number(claim.name, kept.owner.name, kept.owner.uid))
 
     def _pool_of(self, facts: PodFacts) -> KeptPool | None:
         kept = self.pools.find(facts.owner_uid)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from leasegrid.rules.reasons import WarmupFailure
+from leasegrid.rules.refill import PENDING_SECONDS
 from leasegrid_operator.cluster import Cluster
 from leasegrid_operator.errors import (
     AlreadyExistsError,
@@ -22,9 +23,11 @@ from leasegrid_operator.resources import CLAIMS, PODS, ObjectKey, Resource
 AT_ONCE = 20
 """Requests under way: beyond it an API server answers more slowly, not more often."""
 
-TRIES = 20
 PAUSE_SECONDS = 1.0
 """While the API server is away, the same name is tried again: whether it was made before cannot be known."""
+
+GIVE_UP_SECONDS = PENDING_SECONDS - 10.0
+"""For as long the name counts as a member; before that is over the tries are."""
 
 AGAIN_SECONDS = 5.0
 """An object whose end was asked for and is still there without a mark of it is asked for again."""
@@ -41,9 +44,12 @@ class Doomed:
 
 @dataclass(frozen=True)
 class Made:
-    """What a creation came to: `trouble` says why it was refused, None for one that stands."""
+    """What a creation came to: `trouble` says why it was refused. One that neither stands nor was refused was given
+    up, as the API server was away for too long.
+    """
 
     name: str
+    stands: bool
     trouble: Trouble | None = None
 
 
@@ -86,19 +92,24 @@ class Writer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _make(self, template: MemberTemplate, number: int, name: str, made: Callable[[Made], None]) -> None:
-        trouble = None
+        trouble: Trouble | None = None
+        stands = False
         try:
-            if (claim := template.claim(number)) is not None:
-                await self._create(CLAIMS, claim)
-            await self._create(PODS, template.pod(number))
+            async with asyncio.timeout(GIVE_UP_SECONDS):
+                if (claim := template.claim(number)) is not None:
+                    await self._create(CLAIMS, claim)
+                await self._create(PODS, template.pod(number))
+            stands = True
+        except TimeoutError:
+            trouble = None
         except QuotaExceededError as error:
             trouble = Trouble(WarmupFailure.QUOTA, str(error))
         except ClusterError as error:
             trouble = Trouble(WarmupFailure.REFUSED, str(error))
-        made(Made(name, trouble))
+        made(Made(name, stands, trouble))
 
     async def _create(self, resource: Resource, body: dict[str, object]) -> None:
-        for left in reversed(range(TRIES)):
+        while True:
             try:
                 async with self._slots:
                     await self._cluster.create(resource, body)
@@ -107,8 +118,6 @@ class Writer:
                 # member, and its name is given up after a while.
                 return
             except ServerUnavailableError:
-                if not left:
-                    raise
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
                 return
