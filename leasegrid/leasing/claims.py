@@ -124,7 +124,7 @@ class Claims:
         if record.settled.done():
             record.waiting_because = refusal.message
             return
-        error = _ERRORS.get(refusal.reason, CapacityExceededError)
+        error = error_for(refusal.reason)
         cause = "; ".join([refusal.message, *self._troubles(record)])
         record.ended = refusal.reason.value
         record.touch()
@@ -152,6 +152,11 @@ class Claims:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def error_for(reason: AdmissionReason) -> type[LeaseGridError]:
+    """What an acquisition that is refused for this reason raises."""
+    return _ERRORS.get(reason, CapacityExceededError)
 
 
 def needs_of(record: LeaseRecord) -> Requirements:

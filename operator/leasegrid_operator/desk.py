@@ -14,11 +14,14 @@ from leasegrid_operator.errors import AlreadyExistsError
 from leasegrid_operator.leadership import Leadership
 from leasegrid_operator.leases.reading import read_lease
 from leasegrid_operator.reign import Reign
+from leasegrid_operator.releasing import release_members
 from leasegrid_operator.resources import LEASES, ObjectKey
 from leasegrid_operator.rooms import Premises, Room
+from leasegrid_operator.world import World
 from tasklet_runner.fabric.protocol import Fabric, LeaseRequest, LeaseView, Receipt
-from tasklet_runner.wire.errors import NotLeaderError, RefusedError
+from tasklet_runner.wire.errors import LeaseGridError, NotLeaderError, RefusedError
 from tasklet_runner.wire.member import Hint
+from tasklet_runner.wire.statements import Capability
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -28,7 +31,8 @@ SECONDS_AFTER_RELEASE = 300
 class OperatorDesk:
     """Implements `Desk`; `reign` is there while this replica leads."""
 
-    def __init__(self, leadership: Leadership, key: Ed25519PrivateKey, premises: Premises) -> None:
+    def __init__(self, leadership: Leadership, key: Ed25519PrivateKey, premises: Premises, world: World) -> None:
+        self._world = world
         self._leadership = leadership
         self._key = key
         self.premises = premises
@@ -58,6 +62,12 @@ class OperatorDesk:
         if self.reign is None or not self.is_leader:
             raise NotLeaderError(self.leader_address)
         return NamespaceDesk(self.reign.room(namespace), self.premises, self.reign.closing)
+
+    async def release(self, namespace: str, capability: Capability, reason: str) -> Receipt:
+        """See `Desk`."""
+        names = {grant.member for grant in capability.members}
+        endpoints = self._world.endpoints(namespace, names, self.premises.members.port)
+        return await release_members(capability, endpoints, self.premises.signer, reason)
 
     def hinted(self, hint: Hint) -> None:
         """See `Desk`."""
@@ -98,7 +108,12 @@ class NamespaceDesk:
             record = await self._record(request)
         if record.request.holder_key != request.holder_key:
             raise _taken(request.request_id)
-        await asyncio.shield(record.settled)
+        try:
+            await asyncio.shield(record.settled)
+        except LeaseGridError:
+            # Nobody learns its uid, and the same request may be tried again.
+            self.room.engine.parts.table.forget(record)
+            raise
         return self.room.engine.view(record)
 
     async def watch(self, uid: str, version: int) -> LeaseView:

@@ -29,7 +29,7 @@ async def run(settings: Settings) -> None:
     async with opened(settings) as shell:
         world = World()
         premises = _premises(shell)
-        desk = OperatorDesk(shell.leadership, shell.key, premises)
+        desk = OperatorDesk(shell.leadership, shell.key, premises, world)
         limits = Limits(caller=Rate(settings.caller_requests_per_second, 2 * settings.caller_requests_per_second))
         broker = make_broker(desk, shell.cluster, limits)
         server = BrokerServer(broker, limits, settings.broker_host, settings.broker_port)

@@ -1,11 +1,12 @@
 """What the watches have shown, on every replica: a new leader begins from here, without asking the API server."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from leasegrid_operator.leases.reading import LeaseFacts, read_lease
 from leasegrid_operator.observing import Body
+from leasegrid_operator.pools.reading import PodFacts, read_pod
 
 _POD_METADATA = frozenset(
     {"name", "namespace", "uid", "labels", "annotations", "ownerReferences", "creationTimestamp", "deletionTimestamp"}
@@ -72,6 +73,12 @@ class World:
         if self.sight is not None and known is not None:
             self.sight.node_seen(known, deleted)
 
+    def endpoints(self, namespace: str, names: Collection[str], port: int) -> dict[str, str]:
+        """Where those members of a namespace that are there listen; an empty text for one without an address."""
+        pods = [read_pod(body) for body in self.pods.values() if body["metadata"]["name"] in names]
+        mine = [pod for pod in pods if pod is not None and pod.namespace == namespace and not pod.ended]
+        return {pod.name: _endpoint(pod, port) for pod in mine}
+
     def replay(self, sight: Sight) -> None:
         """Tell it of all that there is: nodes and pools first, as pods are seen by them."""
         for node in self.nodes.values():
@@ -85,6 +92,11 @@ class World:
                 tell(body["metadata"]["namespace"], body, deleted=False)
         for facts in self.leases.values():
             sight.lease_seen(facts.key.namespace, facts)
+
+
+def _endpoint(pod: PodFacts, port: int) -> str:
+    host = f"[{pod.address}]" if ":" in pod.address else pod.address
+    return f"http://{host}:{port}" if pod.running else ""
 
 
 def slim(body: Body) -> Body:

@@ -1,9 +1,10 @@
 """What the broker answers, read: the reply of the expected type, or the typed error of a refusal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from tasklet_runner.wire.broker import Refusal
 from tasklet_runner.wire.errors import (
@@ -19,6 +20,8 @@ from tasklet_runner.wire.errors import (
     UnreachableError,
     UnsupportedError,
 )
+from tasklet_runner.wire.leases import Receipt
+from tasklet_runner.wire.member import Counters
 
 Reply = TypeVar("Reply", bound=msgspec.Struct)
 
@@ -61,3 +64,19 @@ def decoded(body: bytes, kind: type[Reply]) -> Reply:
         raise ProtocolError(
             f"the broker's answer is no {kind.__name__}: {error}", remedy="use the same version on both sides"
         ) from error
+
+
+def together(receipts: Sequence[Receipt]) -> Receipt:
+    """One receipt of a lease whose parts were released one by one."""
+    counters = Counters()
+    for one in receipts:
+        counters = counters.plus(one.counters)
+    return replace(
+        receipts[0],
+        members=tuple(name for one in receipts for name in one.members),
+        tasklets=counters.tasklets,
+        scratch_bytes=sum(one.scratch_bytes for one in receipts),
+        released_in_milliseconds=sum(one.released_in_milliseconds for one in receipts),
+        unverified=tuple(name for one in receipts for name in one.unverified),
+        counters=counters,
+    )

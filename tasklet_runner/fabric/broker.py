@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import replace
 
-from tasklet_runner.fabric.answers import Reply, decoded
+from tasklet_runner.fabric.answers import Reply, decoded, together
 from tasklet_runner.fabric.calls import Ask, BrokerAccess, BrokerCalls
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.broker import WATCH_SECONDS, LostReport, ResizeRequest
@@ -104,11 +104,17 @@ class ClusterFabric:
         return self._learn(await self._as_holder(uid, ask, LeaseView))
 
     async def release(self, uid: str, reason: str = "Finished") -> Receipt:
-        """See `Fabric.release`."""
-        path = f"{self._path(uid)}?reason={quote(reason[:128], safe='')}"
-        receipt = await self._as_holder(uid, Ask("DELETE", path, timeout_seconds=RELEASE_SECONDS), Receipt)
+        """See `Fabric.release`. While the leader is away any other replica releases, capability by capability."""
+        ask = Ask("DELETE", f"{self._path(uid)}?reason={quote(reason[:128], safe='')}", timeout_seconds=RELEASE_SECONDS)
+        before = self._views.get(uid)
+        receipts = [await self._as_holder(uid, ask, Receipt)]
+        for capability in before.capabilities[1:] if before is not None else ():
+            another = decoded(await self._calls.send(_opened_by(ask, capability)), Receipt)
+            if another == receipts[0]:
+                break  # the leader's, which is of the whole lease
+            receipts.append(another)
         self._views.pop(uid, None)
-        return receipt
+        return together(receipts)
 
     async def _resize(self, uid: str, count: int, give_back: tuple[str, ...]) -> LeaseView:
         body = msgspec.json.encode(ResizeRequest(count=count, give_back=give_back))

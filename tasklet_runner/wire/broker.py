@@ -104,7 +104,8 @@ ROUTES: tuple[Route, ...] = (
           ResizeRequest, _HOLDER, "update"),
     Route("lost", "POST", f"{_LEASE}/lost", "A member is of no further use; an elastic lease gets another.", LeaseView,
           LostReport, _HOLDER, "update"),
-    Route("release", "DELETE", _LEASE, "End the lease; again, the same receipt.", Receipt, door=_HOLDER, verb="delete",
+    Route("release", "DELETE", _LEASE, "End the lease; again, the same receipt. At a replica that does "
+          "not lead: of the members that the capability lists.", Receipt, door=_HOLDER, verb="delete", leader=False,
           query=(("reason", "why, for the receipt; default: Finished"),)),
     Route("hint", "POST", "/v1/hints", "A member's word on its own state; `/v1/state` of the member decides.", Accepted,
           Hint),

@@ -80,6 +80,16 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     wall_milliseconds: int = 0
     killed: int = 0
 
+    def plus(self, other: "Counters") -> "Counters":
+        """Both together."""
+        return Counters(
+            tasklets=self.tasklets + other.tasklets,
+            faults=self.faults + other.faults,
+            fuel_used=self.fuel_used + other.fuel_used,
+            wall_milliseconds=self.wall_milliseconds + other.wall_milliseconds,
+            killed=self.killed + other.killed,
+        )
+
 
 class ReleaseReply(msgspec.Struct, frozen=True, kw_only=True):
     """The lease's part in this member is over (or was: an older epoch is a successful no-op, with `stale`)."""

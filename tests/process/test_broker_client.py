@@ -166,6 +166,33 @@ def test_a_large_lease_is_renewed_by_a_follower(tmp_path: Path) -> None:
     rig.tell(story)
 
 
+@pytest.mark.unhappy("the leader dies: a follower releases every capability of a large lease")
+def test_a_large_lease_is_released_by_a_follower(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, members=150)
+
+    async def story(fabric: ClusterFabric) -> None:
+        view = await fabric.acquire(request("a", count=150))
+        rig.leader.is_leader = False
+        receipt = await fabric.release(view.uid, "Done")
+        assert (receipt.reason, len(set(receipt.members))) == ("Done", 150)
+        told = [one for desk in (rig.leader, rig.follower) for one in desk.released]
+        assert sorted(len(one.members) for one in told) == [22, 64, 64]
+        assert [call[0] for call in rig.fabric.calls] == ["acquire"]
+
+    rig.tell(story)
+
+
+def test_a_large_lease_is_released_by_its_leader_at_once(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, members=150)
+
+    async def story(fabric: ClusterFabric) -> None:
+        view = await fabric.acquire(request("a", count=150))
+        assert (await fabric.release(view.uid)).reason == "Finished"
+        assert rig.leader.released == rig.follower.released == []
+
+    rig.tell(story)
+
+
 def test_a_thousand_members_are_given_back_in_requests_that_the_broker_takes(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     names = tuple(f"{'pool-' * 40}{number}" for number in range(1000))

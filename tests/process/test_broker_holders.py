@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from tasklet_runner.wire.broker import NonceReply, Refusal, proof_for
-from tasklet_runner.wire.leases import LeaseView
+from tasklet_runner.wire.leases import LeaseView, Receipt
 from tasklet_runner.wire.signed import public_text, sign, verify
 from tasklet_runner.wire.statements import Capability, MemberGrant, RequestProof
 from tests.support.broker import FabricDesk, StubFabric, TableGate, served, url_of
@@ -165,4 +165,21 @@ def test_a_follower_renews_what_is_shown_to_it() -> None:
         assert code(await holder.ask(RENEW, sign(capability(deadline=1.0), KEY))) == (410, "LeaseExpired")
 
     rig.tell(story)
+    assert rig.fabric.calls == []
+
+
+@pytest.mark.unhappy("the leader is away: any replica releases by the capability, but not by a token")
+def test_a_follower_releases_the_members_that_are_shown_to_it() -> None:
+    rig = Rig()
+    rig.desk.is_leader = False
+
+    async def story(holder: Holder) -> None:
+        old = capability(deadline=1.0, expires_at=1.0)
+        answer = await holder.ask(("DELETE", f"{LEASE}?reason=Done", b""), sign(old, KEY))
+        assert answer[0] == 200
+        receipt = msgspec.json.decode(answer[2], type=Receipt)
+        assert (receipt.reason, receipt.members) == ("Done", tuple(grant.member for grant in old.members))
+
+    rig.tell(story)
+    assert [one.lease_uid for one in rig.desk.released] == ["u1"]
     assert rig.fabric.calls == []

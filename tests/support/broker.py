@@ -18,7 +18,7 @@ from leasegrid_operator.errors import ServerUnavailableError
 from tasklet_runner.fabric.protocol import Fabric, LeasedMember, LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.member import Hint
-from tasklet_runner.wire.statements import MemberGrant
+from tasklet_runner.wire.statements import Capability, MemberGrant
 
 TOKEN = "the-holders-token"  # noqa: S105 - a token of the table below
 USER = "system:serviceaccount:default:holder"
@@ -61,12 +61,18 @@ class FabricDesk:
     is_leader: bool = True
     leader_address: str = ""
     hints: list[Hint] = field(default_factory=list)
+    released: list[Capability] = field(default_factory=list)
 
     def now(self) -> float:
         return time.time()
 
     def fabric(self, namespace: str) -> Fabric:
         return self.fabrics[namespace]
+
+    async def release(self, namespace: str, capability: Capability, reason: str) -> Receipt:
+        self.released.append(capability)
+        names = tuple(grant.member for grant in capability.members)
+        return Receipt(lease_uid=capability.lease_uid, reason=reason, members=names)
 
     def hinted(self, hint: Hint) -> None:
         self.hints.append(hint)

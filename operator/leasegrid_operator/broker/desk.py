@@ -4,8 +4,9 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tasklet_runner.fabric.protocol import Fabric
+from tasklet_runner.fabric.protocol import Fabric, Receipt
 from tasklet_runner.wire.member import Hint
+from tasklet_runner.wire.statements import Capability
 
 
 class Desk(Protocol):
@@ -34,6 +35,10 @@ class Desk(Protocol):
         """The leases of a namespace. Its calls see no lease of another one: LeaseEndedError, as for one that is not
         there. They may raise NotLeaderError, when leadership went in between.
         """
+        ...
+
+    async def release(self, namespace: str, capability: Capability, reason: str) -> Receipt:
+        """Free the members that a capability lists, where this replica does not lead. Raises LeaseEndedError."""
         ...
 
     def hinted(self, hint: Hint) -> None:

@@ -76,9 +76,13 @@ class Operations:
         return await self._fabric(call).report_lost(call.knock.uid, report.member, report.reason)
 
     async def release(self, call: Call) -> msgspec.Struct:
-        """See Fabric.release."""
-        reason = call.query.get("reason", "") or "Finished"
-        return await self._fabric(call).release(call.knock.uid, reason[:MAX_REASON])
+        """At the leader of the whole lease; elsewhere of the members that the capability lists."""
+        reason = (call.query.get("reason", "") or "Finished")[:MAX_REASON]
+        if self._desk.is_leader:
+            return await self._fabric(call).release(call.knock.uid, reason)
+        if call.visitor.capability is None:
+            raise NotLeaderError(self._desk.leader_address)
+        return await self._desk.release(call.knock.namespace, call.visitor.capability, reason)
 
     async def hint(self, call: Call) -> msgspec.Struct:
         """Heard; what becomes of it is the desk's business."""

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leasegrid.leasing.claims import error_for
 from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.leases import LeaseRecord
+from leasegrid.rules.reasons import AdmissionReason, LeaseReason
 from leasegrid_operator.leases.reading import LeaseFacts
 from leasegrid_operator.leases.status import (
     BoundLease,
@@ -17,7 +19,7 @@ from leasegrid_operator.leases.status import (
     waiting_status,
 )
 from tasklet_runner.fabric.protocol import LeaseRequest, Receipt
-from tasklet_runner.wire.errors import LeaseEndedError
+from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError, UnsupportedError
 
 Essence = tuple[object, ...]
 """What of a status is worth a write: a renewal through the broker is not."""
@@ -110,6 +112,15 @@ def ended_words(record: LeaseRecord, receipt: Receipt) -> str:
     if failure is not None and not isinstance(failure, LeaseEndedError):
         return str(failure)
     return _WORDS.get(receipt.reason, receipt.reason) + unseen_words(receipt.unverified)
+
+
+def refused(reason: str, message: str) -> LeaseGridError:
+    """What a program hears of a lease that ended, for this reason, before it had a member."""
+    if reason in set(AdmissionReason):
+        return error_for(AdmissionReason(reason))(message)
+    if reason == LeaseReason.INVALID_SPEC:
+        return UnsupportedError(message, remedy="mend the fields that it names")
+    return LeaseEndedError(message, remedy="acquire a new one")
 
 
 def _bound(file: LeaseFile, record: LeaseRecord, engine: LeaseEngine, now: float) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from leasegrid.rules.reasons import LeaseReason
 from leasegrid_operator.cluster import Cluster
 from leasegrid_operator.leases.afterwards import Afterwards, Unseen
 from leasegrid_operator.leases.asking import KnownPools, refusal_of, request_of
-from leasegrid_operator.leases.files import LeaseFile, compose, ended_words
+from leasegrid_operator.leases.files import LeaseFile, compose, ended_words, refused
 from leasegrid_operator.leases.reading import LeaseFacts
 from leasegrid_operator.leases.status import Status
 from leasegrid_operator.leases.timers import Timers
@@ -28,7 +28,7 @@ from leasegrid_operator.logs import Action, log
 from leasegrid_operator.metrics import OperatorMetrics
 from leasegrid_operator.resources import ObjectKey
 from tasklet_runner.fabric.protocol import LeaseRequest, Receipt
-from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
+from tasklet_runner.wire.errors import LeaseGridError
 
 logger = logging.getLogger(__name__)
 
@@ -97,14 +97,15 @@ class LeaseKeeping:
 
     async def entered(self, facts: LeaseFacts, request: LeaseRequest) -> LeaseRecord:
         """The record of a lease that the broker made, as soon as it is entered; what the object cannot say (needs
-        beside named pools) is in the request. Raises LeaseEndedError, with why, when it was refused instead.
+        beside named pools) is in the request. Raises what `Fabric.acquire` does when it was refused instead, and
+        LeaseEndedError when it ended.
         """
         file = self.files.get(facts.uid) or self._new(facts)
         file.wished = request
         self.seen(facts)
         while (record := self._engine.parts.table.known(facts.uid)) is None:
             if file.receipt is not None:
-                raise LeaseEndedError(file.message, remedy="acquire with another request id")
+                raise refused(file.receipt.reason, file.message)
             await asyncio.sleep(POOL_PATIENCE_SECONDS / 20)
         return record
 
