@@ -24,6 +24,14 @@ SILENCE_SECONDS = 0.3
 IDLE_SECONDS = 30.0
 """An idle member is asked so often, which also keeps its connection open."""
 
+IDLE_ASKED_PER_SECOND = 10.0
+"""Of thousands each is asked more seldom: they keep one another from nothing."""
+
+REST_FACTOR = 50.0
+"""A look at all members is not repeated before so many times its duration: the larger a pool, the more seldom it is
+planned, so that a claim costs the same in every pool.
+"""
+
 RESIDUE_SECONDS = 0.5
 """A member heard of its deadline a moment after it was set, and keeps it so much longer: no renewal, which adds
 seconds."""
@@ -43,7 +51,7 @@ class Keeper:
         self._claims = claims
         self._planner = planner
         self._endings = endings
-        self._planned_at = -PLAN_SECONDS
+        self._plan_at = 0.0
         self._plan_due = True
         self._look_at = 0.0
         self._ask_at = 0.0
@@ -161,28 +169,32 @@ class Keeper:
 
     def _plan(self, now: float) -> float:
         if now >= self._look_at or self._plan_due:
-            due_in = self._planned_at + PLAN_SECONDS - now
-            if due_in > 0:
-                return due_in
-            self._planned_at, self._plan_due = now, False
+            if now < self._plan_at:
+                return self._plan_at - now
+            self._plan_due = False
+            started = _now()
             look_again = self._planner.run()
+            self._plan_at = now + max(PLAN_SECONDS, (_now() - started) * REST_FACTOR)
             self._look_at = now + (look_again if look_again is not None else MAX_REST_SECONDS)
         return max(0.0, self._look_at - now)
 
     def _ask(self, now: float) -> float:
         """Ask silent members, like plans at most ten times a second; returns in how many seconds it is due again."""
         if now >= self._ask_at:
-            self._ask_at = now + max(PLAN_SECONDS, self._ask_silent(now))
+            started = _now()
+            due_in = self._ask_silent(now)
+            self._ask_at = now + max(PLAN_SECONDS, due_in, (_now() - started) * REST_FACTOR)
         return self._ask_at - now
 
     def _ask_silent(self, now: float) -> float:
         """Ask members that were silent for too long; returns in how many seconds the next one will have been."""
         due_in = SILENCE_SECONDS
+        idle = max(IDLE_SECONDS, len(self._parts.roster) / IDLE_ASKED_PER_SECOND)
         for member in self._parts.roster.all():
             if not member.started:
                 continue
             asked = self._asked.get(member.name, 0.0)
-            left = max(member.since, asked) + _patience(member, asked) - now
+            left = max(member.since, asked) + _patience(member, idle if asked else SILENCE_SECONDS) - now
             if left <= 0:
                 self._asked[member.name] = now
                 self._beside(self._ask_one(member))
@@ -191,9 +203,10 @@ class Keeper:
         return due_in
 
     async def _ask_one(self, member: Member) -> None:
-        before = member.state
+        state, grant = member.state, member.grant
         if await self._parts.binder.ask(member):
-            self._free_if_ended(member, before)
+            self._free_if_ended(member, state)
+        if (state, grant) != (member.state, member.grant):
             self._parts.changed()
 
     def _beside(self, work: Coroutine[None, None, None]) -> None:
@@ -202,10 +215,14 @@ class Keeper:
         task.add_done_callback(self._asking.discard)
 
 
-def _patience(member: Member, asked: float) -> float:
+def _patience(member: Member, idle: float) -> float:
     """How long a member may be silent before it is asked; an idle one is asked soon after it is ready, too, so that
     the connection stands when it is bound.
     """
     if member.state in (MemberState.WARMING, MemberState.RESETTING):
         return SILENCE_SECONDS
-    return (IDLE_SECONDS if asked else SILENCE_SECONDS) if member.free else math.inf
+    return idle if member.free else math.inf
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

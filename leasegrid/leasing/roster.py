@@ -121,6 +121,7 @@ class Roster:
         self._members: dict[str, Member] = {}
         self._by_pool: dict[str, dict[str, Member]] = {}
         self._ready: dict[str, ReadyIndex] = {}
+        self._leased: set[str] = set()
         self.timeline: list[MemberPoint] = []
         self.warmed: set[str] = set()
 
@@ -131,6 +132,7 @@ class Roster:
         """A member that was ordered, or that was found."""
         self._members[member.name] = member
         self._by_pool.setdefault(member.pool, {})[member.name] = member
+        self._count(member)
 
     def remove(self, name: str) -> Member | None:
         """A member that is gone."""
@@ -164,10 +166,12 @@ class Roster:
             return None
         member = self._members[offer.name]
         member.lease = lease
+        self._count(member)
         return member
 
     def file(self, member: Member) -> None:
         """Put a member into the ready index or take it out, as it is now. Call it after each change of a member."""
+        self._count(member)
         index = self._index(member.pool)
         if not member.free or member.name not in self._members:
             index.remove(member.name)
@@ -182,12 +186,19 @@ class Roster:
 
     def note(self, now: float) -> None:
         """Put the counts into the timeline, if they have changed."""
-        leased = sum(1 for member in self._members.values() if member.lease)
+        leased = len(self._leased)
         if self.timeline and self.timeline[-1][1:] == (len(self._members), leased):
             return
         self.timeline.append(MemberPoint((now - self._started, len(self._members), leased)))
         if len(self.timeline) > MAX_TIMELINE_POINTS:
             del self.timeline[1:-1:2]
+
+    def _count(self, member: Member) -> None:
+        # Kept as it changes: counted anew in each pass, thousands of members would slow every claim.
+        if member.lease and member.name in self._members:
+            self._leased.add(member.name)
+        else:
+            self._leased.discard(member.name)
 
     def _stands(self, pool: str) -> bool:
         others = self._by_pool[pool].values()
