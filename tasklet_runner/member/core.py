@@ -115,11 +115,12 @@ class MemberCore:
 
     async def release(self, statement: str) -> ReleaseReply:
         """End the lease's part; returns when scratch is wiped. Who asks again is told the same counters again."""
-        decided = self.states.release(self._verified_release(statement), time.monotonic())
+        order = self._verified_release(statement)
+        decided = self.states.release(order, time.monotonic())
         if isinstance(decided, decisions.Refused):
             raise _refusal(decided)
         if isinstance(decided, decisions.Released):
-            return await asyncio.shield(self._begin_reset(End.RELEASED))
+            return await asyncio.shield(self._begin_reset(End.RELEASED, told=isinstance(order, Release)))
         if self._wiped is not None:
             await asyncio.shield(self._wiped)
         last = self._last_release
@@ -173,7 +174,8 @@ class MemberCore:
             self.states.revoke(End.STORE_FAILED)
             self._begin_reset(End.STORE_FAILED)
             raise
-        self._moved()
+        # No hint: whoever bound it has the reply, and a fabric that lost that asks.
+        self._set_timer()
 
     def _verified(self, statement: str, kind: type[Statement]) -> Statement:
         return verify(statement, kind, self._fabric_key)
@@ -192,8 +194,9 @@ class MemberCore:
             self.states.revoke(End.DRAINED)
             self._begin_reset(End.DRAINED)
 
-    def _moved(self) -> None:
-        self._tell()
+    def _moved(self, *, told: bool = False) -> None:
+        if not told:
+            self._tell()
         self._set_timer()
         if self.states.state is MemberState.TERMINATED:
             self.ended.set()
@@ -223,10 +226,11 @@ class MemberCore:
             return
         self._begin_reset(reason)
 
-    def _begin_reset(self, reason: End) -> "asyncio.Future[ReleaseReply]":
+    def _begin_reset(self, reason: End, *, told: bool = False) -> "asyncio.Future[ReleaseReply]":
+        """`told`: the fabric gave the order itself, and needs no hint before the member is ready again."""
         # Killed before anything else is done: at the deadline nothing of the lease may go on running.
         self._facility.stop()
-        self._moved()
+        self._moved(told=told)
         wiped: asyncio.Future[ReleaseReply] = asyncio.get_running_loop().create_future()
         self._wiped = wiped
         self._reset = asyncio.create_task(self._run_reset(reason, wiped))
