@@ -111,6 +111,8 @@ def test_a_lost_store_is_followed_by_one_on_the_same_volume(controlled: ControlP
 
             rig.kubelet.send(name, signal.SIGKILL)
             await until(lambda: name in rig.lost, "it is lost")
+            # Its volume keeps its place below maxSize, so nobody else comes.
+            await rig.until_said("CappedByMax", "True", "MaxSize", "store")
             successors = [await succeed(rig.operator, template, lost, holder) for _ in range(2)]
             assert successors == [f"{name}-s1"] * 2
             await until(lambda: _reports(rig, f"{name}-s1"), "the successor answers")

@@ -100,6 +100,12 @@ class Reaper:
         """Every claim that is there."""
         return list(self._claims.values())
 
+    def unserved(self, kept: KeptPool) -> list[ClaimFacts]:
+        """Volumes of the pool that leases hold and no pod serves at the moment: each keeps a member's place."""
+        served = {claim_name(name) for name in kept.pods}
+        held = [one for one in self._claims.values() if one.owner_kind == LEASE_KIND and one.pool == kept.owner.name]
+        return [one for one in held if not one.deleting and one.name not in served]
+
     def run(self, pools: Iterable[KeptPool]) -> float | None:
         """Ask again for what is not gone yet; returns in how many seconds to look again."""
         for facts in self._ending.values():

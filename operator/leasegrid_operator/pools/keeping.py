@@ -196,6 +196,8 @@ class PoolKeeper:
                 self._changed(kept, seen, before, view)
                 seen.view = view
             members.append(view)
+        if kept.pool.spec.resource is ResourceKind.BLOCK:
+            members += [PoolMember(one.name, MemberState.CLAIMED, 0.0) for one in self.reaper.unserved(kept)]
         return members
 
     def _changed(self, kept: KeptPool, seen: SeenPod, before: PoolMember | None, view: PoolMember) -> None:
