@@ -1,4 +1,7 @@
-"""`python -m tasklet_runner member …` is a pod's main process; `zygote` forks members on one machine."""
+"""`python -m tasklet_runner member …` is a pod's main process; `zygote` forks members on one machine.
+
+`precompile` is for the build of an image.
+"""
 
 import argparse
 import sys
@@ -7,7 +10,10 @@ from pathlib import Path
 
 from tasklet_runner.member.process import run_member
 from tasklet_runner.member.settings import MemberSettings
+from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.member import Role
+
+EXIT_ENVIRONMENT = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from tasklet_runner.member.zygote import run_zygote
 
         return run_zygote(options.control_fd, options.life_fd, options.runtime_dir)
+    if options.command == "precompile":
+        return _precompile(options.into)
     settings = _settings(options)
     if settings.role is Role.CPU:
         from tasklet_runner.member.cpu import assemble_cpu
@@ -29,6 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from tasklet_runner.member.storing import assemble_store
 
     return run_member(settings, assemble_store)
+
+
+def _precompile(folder: Path) -> int:
+    from tasklet_runner.sandbox.precompiled import precompile_python
+
+    try:
+        sys.stdout.write(f"{precompile_python(folder)}\n")
+    except LeaseGridError as error:
+        sys.stderr.write(f"tasklet-runner: {error}\n")
+        return EXIT_ENVIRONMENT
+    return 0
 
 
 def _settings(options: argparse.Namespace) -> MemberSettings:
@@ -53,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tasklet-runner", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_member(commands.add_parser("member", help="one leased worker or store"))
+    shipped = commands.add_parser("precompile", help="compile the Python interpreter for an image")
+    shipped.add_argument("--into", type=Path, required=True, help="the folder that LEASEGRID_PRECOMPILED will name")
     zygote = commands.add_parser("zygote", help="forks members that share their memory")
     zygote.add_argument("--control-fd", type=int, required=True, help="socket for commands, one JSON object a line")
     zygote.add_argument("--life-fd", type=int, required=True, help="read end of the fabric's life pipe")

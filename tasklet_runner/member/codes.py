@@ -11,11 +11,15 @@ from pathlib import Path
 from tasklet_runner.member.sealing import associated_data, decrypt_code
 from tasklet_runner.sandbox.compiling import CompileBounds, CompileChild
 from tasklet_runner.sandbox.engine import fingerprint
+from tasklet_runner.sandbox.precompiled import open_precompiled
 
 
 @dataclass(frozen=True)
 class Code:
-    """Native code in a sealed memfd of the `CodeShelf`. `compile_milliseconds`: 0 when it was compiled elsewhere."""
+    """Native code behind a descriptor of the `CodeShelf`: a sealed memfd, or a file of the image that none may write.
+
+    `compile_milliseconds`: 0 when it was compiled elsewhere.
+    """
 
     descriptor: int
     compile_milliseconds: int = 0
@@ -44,9 +48,11 @@ class CodeShelf:
         return True
 
     async def get(self, module: str, wasm: Callable[[], Path]) -> Code:
-        """The module's code; compiled now, in a bounded child, when it is not here. Raises FaultError."""
+        """The module's code; a bounded child compiles it if it is neither here nor in the image. Raises FaultError."""
         if module not in self._codes:
-            self._codes[module] = asyncio.create_task(self._compile(wasm()))
+            shipped = open_precompiled(module)
+            work = self._compile(wasm()) if shipped is None else _at_hand(shipped)
+            self._codes[module] = asyncio.create_task(work)
         try:
             return await asyncio.shield(self._codes[module])
         except Exception:

@@ -73,6 +73,14 @@ def new_compiling_engine() -> wasmtime.Engine:
     return wasmtime.Engine(config)
 
 
+def new_portable_engine() -> wasmtime.Engine:
+    """The same for any CPU of this architecture: a target that is named has the baseline's instruction sets alone."""
+    config = _config()
+    config.parallel_compilation = True
+    config.target = f"{platform.machine()}-unknown-linux-gnu"
+    return wasmtime.Engine(config)
+
+
 def _config() -> wasmtime.Config:
     config = wasmtime.Config()
     for name, value in _SETTINGS:
@@ -87,6 +95,13 @@ def fingerprint() -> str:
     Compiled code is good exactly where the fingerprint is the same.
     """
     facts = (version("wasmtime"), repr(_SETTINGS), platform.machine(), *cpu_features())
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+@cache
+def portable_fingerprint() -> str:
+    """The same for the code of `new_portable_engine`: the instruction sets of this CPU are no part of it."""
+    facts = ("portable", version("wasmtime"), repr(_SETTINGS), platform.machine())
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
