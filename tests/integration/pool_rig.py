@@ -140,7 +140,7 @@ class PoolRig:
             said.update(await self.condition(kind, name))
             return said.get("status") == status and reason in ("", said["reason"])
 
-        await until(holds, f"{name} is {kind}={status} {reason}, said: {said}")
+        await until(holds, f"{name} is {kind}={status} {reason}")
         return str(said["message"])
 
     async def until_pods(self, count: int, seconds: float = WAIT_SECONDS) -> list[str]:

@@ -228,6 +228,11 @@ class PoolKeeper:
         if found is not None:
             found[1].facts = facts
             self._note_trouble(*found)
+        elif kept is not None and any(one.name == facts.name for one in kept.pending):
+            # It ended before it was ever seen to live.
+            kept.pending = tuple(one for one in kept.pending if one.name != facts.name)
+            if facts.trouble is not None:
+                self._fail(kept, facts.name, facts.trouble.reason, facts.trouble.message)
         if found is not None or kept is not None or facts.owner_kind == LEASE_KIND:
             self.reaper.end(facts)
         self.members.gone(facts.name, facts.uid, _why_ended(facts))
