@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 PURE := tests/unit/plan tests/unit/wire tests/unit/rules tests/unit/member
+WHEELS := build/wheels
+IMAGE ?= leasegrid:dev
+BASE_IMAGE ?= python:3.11-slim
 SOURCES := leasegrid tasklet_runner operator tests benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples clean
+.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +81,16 @@ bench: $(VENV)/.benched ## the figures, beside the limit and the peers, in one r
 
 examples: $(VENV)/.developed ## run every example and its own check
 	@$(BIN)/python -m pytest -q tests/process/test_examples.py tests/process/test_foreign_modules.py
+
+$(WHEELS)/.fetched: pyproject.toml constraints.txt | $(VENV)/.installed
+	@rm -rf $(WHEELS) && mkdir -p $(WHEELS)
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt --wheel-dir $(WHEELS) .
+	@touch $@
+
+image: $(WHEELS)/.fetched ## the image $(IMAGE) on $(BASE_IMAGE), whose Python must be that of .venv; needs Docker
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEELS) .
+	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg WHEELS=$(WHEELS) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE) .
 
 clean: ## remove what the targets made
 	@rm -rf build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis $(VENV)
