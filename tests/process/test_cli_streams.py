@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import shlex
 import subprocess
 import sys
@@ -69,6 +70,8 @@ def test_a_terminal_that_is_closed_ends_its_run_in_order(tmp_path: Path) -> None
     file = cli_jobs.write(place, cli_jobs.job("slow", module="slow.wasm", chunks=200))
     pid, terminal = pty.fork()
     if pid == 0:
+        # The tests may run under nohup(1), and what is ignored stays so over an exec.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         command = str(Path(sys.executable).with_name("leasegrid"))
         os.execve(command, [command, "run", file], place.environment)  # noqa: S606 - no shell between it and its terminal
     said = b""
