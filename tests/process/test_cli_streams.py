@@ -2,8 +2,8 @@
 
 import os
 import pty
-import signal
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
