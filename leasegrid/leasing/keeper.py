@@ -7,6 +7,7 @@ want something.
 import asyncio
 import math
 from collections.abc import Coroutine
+from dataclasses import replace
 
 from leasegrid.leasing.claims import Claims
 from leasegrid.leasing.endings import Endings
@@ -205,8 +206,22 @@ class Keeper:
     async def _ask_one(self, member: Member) -> None:
         state, grant = member.state, member.grant
         if await self._parts.binder.ask(member):
+            self._learn(member)
             self._free_if_ended(member, state)
         if (state, grant) != (member.state, member.grant):
+            self._parts.changed()
+
+    def _learn(self, member: Member) -> None:
+        """Which CPU a member runs on only itself can say; its pool offers what it was last seen to have."""
+        features = member.report.cpu_features if member.report is not None else ()
+        pool = self._parts.pools.get(member.pool)
+        if not features or pool is None:
+            return
+        if member.shape.cpu_features != features:
+            member.shape = replace(member.shape, cpu_features=features)
+            self._parts.roster.refile(member)
+        if pool.shape.cpu_features != features:
+            pool.shape = replace(pool.shape, cpu_features=features)
             self._parts.changed()
 
     def _beside(self, work: Coroutine[None, None, None]) -> None:

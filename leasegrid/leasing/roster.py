@@ -169,6 +169,11 @@ class Roster:
         self._count(member)
         return member
 
+    def refile(self, member: Member) -> None:
+        """Its shape is another: it is offered anew."""
+        self._index(member.pool).remove(member.name)
+        self.file(member)
+
     def file(self, member: Member) -> None:
         """Put a member into the ready index or take it out, as it is now. Call it after each change of a member."""
         self._count(member)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from leasegrid.api.lease import LeaseSpec
 from leasegrid.api.pool import InstancePoolSpec, MemberResources, PoolStorage
@@ -24,13 +25,21 @@ from tasklet_runner.fabric.protocol import Receipt
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """`provision`: the shape of members that no pool describes; `most_members`: so many may one lease ask for."""
+
+    provision: InstancePoolSpec
+    most_members: int
+
+
 class NamespaceEstate:
     """Of one namespace. `attach` gives it what it changes."""
 
-    def __init__(self, namespace: str, cluster: Cluster, provision: InstancePoolSpec) -> None:
+    def __init__(self, namespace: str, cluster: Cluster, allowed: Allowed) -> None:
         self._namespace = namespace
         self._cluster = cluster
-        self._provision = provision
+        self._allowed = allowed
         self._pools: PoolKeeper
         self._engine: LeaseEngine
         self._stores: LeaseStores
@@ -46,12 +55,13 @@ class NamespaceEstate:
         """See `Estate`."""
         table = self._engine.parts.pools
         kept = [one for one in self._pools.pools.all() if not one.provisioned and one.pool.name in table]
-        return KnownPools({one.pool.name: one.pool.spec for one in kept}, self._pools.pools.default)
+        specs = {one.pool.name: one.pool.spec for one in kept}
+        return KnownPools(specs, self._pools.pools.default, self._allowed.most_members)
 
     def provision(self, key: ObjectKey, uid: str, spec: LeaseSpec) -> str:
         """See `Estate`."""
         owner = Owner(LEASE_KIND, key.name, uid, key.namespace)
-        self._pools.provide(owner, provisioned_spec(self._provision, spec))
+        self._pools.provide(owner, provisioned_spec(self._allowed.provision, spec))
         return pool_key(owner)
 
     def shelter(self, key: ObjectKey, uid: str, spec: LeaseSpec) -> None:

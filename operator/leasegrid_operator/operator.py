@@ -10,6 +10,7 @@ from leasegrid_operator.broker.limits import Limits
 from leasegrid_operator.broker.rates import Rate
 from leasegrid_operator.broker.serving import BrokerServer
 from leasegrid_operator.desk import OperatorDesk
+from leasegrid_operator.estate import Allowed
 from leasegrid_operator.leases.keeping import Office
 from leasegrid_operator.logs import Action, log
 from leasegrid_operator.pools.templates import MemberSettings
@@ -48,9 +49,11 @@ def _premises(shell: Shell) -> Premises:
         fabric_key=signer.public,
         notify=settings.hints_address,
         image_pull_policy=settings.member_pull_policy.value,
+        priority_class=settings.member_priority_class,
     )
     office = Office(shell.cluster.fenced(lambda: shell.leadership.is_leader), shell.metrics, time.time)
-    return Premises(office, signer, clock, members, provision_spec(settings))
+    allowed = Allowed(provision_spec(settings), settings.max_members_per_lease)
+    return Premises(office, signer, clock, members, allowed)
 
 
 async def _abdicate(reign: Reign, world: World, desk: OperatorDesk) -> None:

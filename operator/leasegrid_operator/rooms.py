@@ -3,13 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
-from leasegrid.api.pool import InstancePoolSpec
 from leasegrid.leasing.binding import Binder
 from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.parts import Parts
 from leasegrid.leasing.roster import Member, Roster
 from leasegrid.leasing.signing import Signer, SteadyClock
-from leasegrid_operator.estate import NamespaceEstate
+from leasegrid_operator.estate import Allowed, NamespaceEstate
 from leasegrid_operator.leases.hosting import PodHost
 from leasegrid_operator.leases.keeping import LeaseKeeping, Office
 from leasegrid_operator.leases.taking_over import TakeOver
@@ -26,13 +25,13 @@ _ANSWERED = frozenset({MemberState.READY, MemberState.FENCED, MemberState.TERMIN
 
 @dataclass(frozen=True)
 class Premises:
-    """What all namespaces of one operator share. `provision`: the shape of members that no pool describes."""
+    """What all namespaces of one operator share. `allowed`: bounds of the installation."""
 
     office: Office
     signer: Signer
     clock: SteadyClock
     members: MemberSettings
-    provision: InstancePoolSpec
+    allowed: Allowed
 
 
 class Room:
@@ -43,7 +42,7 @@ class Room:
         self._event = asyncio.Event()
         roster = Roster(asyncio.get_running_loop().time())
         binder = Binder(roster, premises.signer)
-        self.estate = NamespaceEstate(namespace, premises.office.cluster, premises.provision)
+        self.estate = NamespaceEstate(namespace, premises.office.cluster, premises.allowed)
         self.leases = LeaseKeeping(premises.office, self.estate)
         parts = Parts(
             pools={},

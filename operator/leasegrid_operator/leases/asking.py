@@ -4,21 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from leasegrid.api.common import LeaseRequirements
-from leasegrid.api.enums import OnEmpty
+from leasegrid.api.enums import OnEmpty, ResourceKind
 from leasegrid.api.lease import LeaseSpec
-from leasegrid.api.pool import ClaimDefaults, InstancePoolSpec
+from leasegrid.api.pool import ClaimDefaults, InstancePoolSpec, MemberResources
 from leasegrid.rules.claims import Refusal
 from leasegrid.rules.reasons import AdmissionReason
+from leasegrid_operator.pools.sizes import member_sizes
 from leasegrid_operator.resources import ObjectKey
 from tasklet_runner.fabric.protocol import LeaseRequest
 
 
 @dataclass(frozen=True)
 class KnownPools:
-    """The pools of a namespace by name, and which of them is the default one; empty for none, or for several."""
+    """The pools of a namespace by name, and which of them is the default one; empty for none, or for several.
+
+    `most_members`: so many may one lease ask for.
+    """
 
     specs: Mapping[str, InstancePoolSpec]
     default: str = ""
+    most_members: int = 10_000
 
 
 def request_of(key: ObjectKey, spec: LeaseSpec, pools: KnownPools) -> LeaseRequest:
@@ -36,7 +41,7 @@ def request_of(key: ObjectKey, spec: LeaseSpec, pools: KnownPools) -> LeaseReque
         elastic=spec.elastic,
         pools=named,
         slots=max(1, -(-(needs.cpu or 0) // 1000)),
-        memory=needs.memory or 0,
+        memory=_tasklets_memory(needs),
         cpu_features=needs.cpu_features,
         ttl_seconds=min(spec.ttl_seconds or defaults.ttl_seconds, most),
         max_lifetime_seconds=most,
@@ -51,6 +56,13 @@ def request_of(key: ObjectKey, spec: LeaseSpec, pools: KnownPools) -> LeaseReque
 
 def refusal_of(uid: str, spec: LeaseSpec, pools: KnownPools) -> Refusal | None:
     """Why a lease cannot be served however long it waits, as far as its pools are concerned; None when it might."""
+    if spec.count > pools.most_members:
+        return Refusal(
+            uid,
+            AdmissionReason.UNSATISFIABLE,
+            f"spec.count is {spec.count}, and a lease may have {pools.most_members} members at most",
+            "lower spec.count, or have the operator's --max-members-per-lease raised",
+        )
     if spec.on_empty is OnEmpty.PROVISION or any(name in pools.specs for name in candidates(spec, pools)):
         return None
     return Refusal(uid, AdmissionReason.POOL_NOT_FOUND, *_nowhere(spec, pools))
@@ -64,6 +76,16 @@ def candidates(spec: LeaseSpec, pools: KnownPools) -> tuple[str, ...]:
         return (pools.default,) if pools.default else ()
     fitting = [name for name, pool in pools.specs.items() if _offers(pool, spec.requirements)]
     return tuple(sorted(fitting, key=lambda name: (name != pools.default, name)))
+
+
+def _tasklets_memory(needs: LeaseRequirements) -> int:
+    """What tasklets have of a member with that memory: people ask for the whole, and the rules know the tasklets'."""
+    if needs.memory is None or needs.resource is not ResourceKind.CPU:
+        return needs.memory or 0
+    spec = InstancePoolSpec.model_construct(
+        resource=needs.resource, resources=MemberResources.model_construct(memory=needs.memory)
+    )
+    return member_sizes(spec).tasklets
 
 
 def _offers(pool: InstancePoolSpec, needs: LeaseRequirements) -> bool:

@@ -117,7 +117,7 @@ class MemberTemplate:
             "kind": "Pod",
             "metadata": self._metadata(name, labels, annotations),
             "spec": {
-                **_placement(self.spec),
+                **_placement(self.spec, self.settings),
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
@@ -208,9 +208,10 @@ _CONTAINER_SECURITY: Body = {
 }
 
 
-def _placement(spec: InstancePoolSpec) -> Body:
+def _placement(spec: InstancePoolSpec, settings: MemberSettings) -> Body:
     """What of the pool's template stands in a pod's spec by the same name."""
-    written = as_written(spec.template)
+    default = {"priorityClassName": settings.priority_class} if settings.priority_class else {}
+    written = default | as_written(spec.template)
     return {name: value for name, value in written.items() if name not in {"labels", "annotations"}}
 
 

@@ -15,7 +15,7 @@ HASH_CHARACTERS = 16
 @dataclass(frozen=True)
 class MemberSettings:
     """What every member of this operator is told. `fabric_key`: the operator's public key, base64url; `notify`: where
-    hints go; `command` and `port` are those of the image.
+    hints go; `command` and `port` are those of the image; `priority_class`: of pods whose pool names none, or empty.
     """
 
     image: str
@@ -24,6 +24,7 @@ class MemberSettings:
     image_pull_policy: str = "IfNotPresent"
     command: tuple[str, ...] = ("python", "-m", "tasklet_runner", "member")
     port: int = 8080
+    priority_class: str = ""
 
 
 def template_hash(spec: InstancePoolSpec, settings: MemberSettings) -> str:
@@ -40,6 +41,8 @@ def template_hash(spec: InstancePoolSpec, settings: MemberSettings) -> str:
         "storage": as_written(spec.storage) if spec.storage is not None else None,
         "template": as_written(spec.template),
     }
+    if settings.priority_class:
+        parts["priority"] = settings.priority_class
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]
 
