@@ -138,11 +138,12 @@ class NamespaceDesk:
 
     async def _record(self, request: LeaseRequest) -> LeaseRecord:
         body = lease_body(request)
-        try:
-            made = await self.premises.office.cluster.create(LEASES, body)
-        except AlreadyExistsError:
-            made = await self._again(request, body)
-        return await self.room.leases.entered(read_lease(made), request)
+        with self.room.leases.expecting(lease_name(request.request_id), request):
+            try:
+                made = await self.premises.office.cluster.create(LEASES, body)
+            except AlreadyExistsError:
+                made = await self._again(request, body)
+            return await self.room.leases.entered(read_lease(made))
 
     async def _again(self, request: LeaseRequest, body: dict[str, object]) -> dict[str, object]:
         """The object of an earlier try; one of a try that was refused, and had nothing, makes room for this one."""

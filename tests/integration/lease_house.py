@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -49,13 +48,13 @@ class Court:
         """A lease's name that no other test has."""
         return f"{self.pool}-{word}"
 
-    def lease(self, word: str, **spec: Any) -> str:
+    def lease(self, word: str, **spec: object) -> str:
         """Make a lease of this pool; returns its name."""
         name = self.named(word)
-        self.rig.lease(name, **{"poolRefs": [{"name": self.pool}], "holderKey": HOLDER_KEY, **spec})
+        self.rig.lease(name, **{"poolRefs": [{"name": self.pool}], "holderKey": HOLDER_KEY} | spec)
         return name
 
-    def bound(self, word: str, **spec: Any) -> str:
+    def bound(self, word: str, **spec: object) -> str:
         """Make one and wait until it is bound."""
         name = self.lease(word, **spec)
         self.rig.until_bound(name)
@@ -94,7 +93,7 @@ class Court:
         return self.receipt(name)
 
 
-def court(rig: OperatorRig, size: int, **spec: Any) -> Court:
+def court(rig: OperatorRig, size: int, **spec: object) -> Court:
     """A pool of so many warm members."""
     made = Court(rig, f"p{uuid4().hex[:6]}")
     rig.pool(size, made.pool, **spec)

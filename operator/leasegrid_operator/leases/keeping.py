@@ -5,7 +5,8 @@ Level-triggered: `seen` may be called with the same facts again and does nothing
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,6 +76,7 @@ class LeaseKeeping:
         self.files: dict[str, LeaseFile] = {}
         self.names: dict[str, str] = {}
         self.active = False
+        self._wishes: dict[str, LeaseRequest] = {}
         self._writer = StatusWriter(office.cluster, self._compose, self._written)
         self._timers = Timers()
         self._afterwards = Afterwards(office.cluster, office.wall, self._timers, self._beside, self._writer.mark)
@@ -95,13 +97,22 @@ class LeaseKeeping:
         elif self.active:
             self._follow(file)
 
-    async def entered(self, facts: LeaseFacts, request: LeaseRequest) -> LeaseRecord:
-        """The record of a lease that the broker made, as soon as it is entered; what the object cannot say (needs
-        beside named pools) is in the request. Raises what `Fabric.acquire` does when it was refused instead, and
-        LeaseEndedError when it ended.
+    @contextmanager
+    def expecting(self, name: str, request: LeaseRequest) -> Iterator[None]:
+        """The broker makes an object of that name now: what it cannot say (needs beside named pools) is in the request,
+        and the watch may show it before its creation is answered.
+        """
+        self._wishes[name] = request
+        try:
+            yield
+        finally:
+            self._wishes.pop(name, None)
+
+    async def entered(self, facts: LeaseFacts) -> LeaseRecord:
+        """The record of a lease that the broker made, as soon as it is entered. Raises what `Fabric.acquire` does when it
+        was refused instead, and LeaseEndedError when it ended.
         """
         file = self.files.get(facts.uid) or self._new(facts)
-        file.wished = request
         self.seen(facts)
         while (record := self._engine.parts.table.known(facts.uid)) is None:
             if file.receipt is not None:
@@ -190,6 +201,9 @@ class LeaseKeeping:
 
     def _new(self, facts: LeaseFacts) -> LeaseFile:
         file = LeaseFile(facts, facts.written.conditions, facts.spec.renew_time if facts.spec else None)
+        wished = self._wishes.get(facts.key.name)
+        if wished is not None and facts.spec is not None and facts.spec.holder_key == wished.holder_key:
+            file.wished = wished
         self.files[facts.uid] = file
         self.names[facts.key.name] = facts.uid
         return file
