@@ -103,7 +103,7 @@ def slim(body: Body) -> Body:
     """The parts of a pod, a claim or a node that anybody here reads: a twentieth of it."""
     metadata = {name: value for name, value in body["metadata"].items() if name in _POD_METADATA}
     spec: Mapping[str, Any] = body.get("spec") or {}
-    kept = {name: spec[name] for name in ("nodeName", "volumeName", "volumes") if name in spec}
+    kept = {name: spec[name] for name in ("nodeName", "volumeName", "volumes", "resources") if name in spec}
     return {"metadata": metadata, "spec": kept, "status": body.get("status") or {}}
 
 
