@@ -76,6 +76,9 @@ integration: $(VENV)/.developed ## the API on a real kube-apiserver (binaries in
 unhappy: $(VENV)/.developed ## every unhappy path beside the test that shows it
 	@$(BIN)/python -m pytest -q -m unhappy --paths tests
 
+bench-claims: $(VENV)/.developed ## claims on a real control plane, beside the bare API server (binaries in KUBEBUILDER_ASSETS)
+	@$(BIN)/python -m benchmarks.claims
+
 bench: $(VENV)/.benched ## the figures, beside the limit and the peers, in one run
 	@$(BIN)/python -m benchmarks.tasks
 

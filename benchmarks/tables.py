@@ -14,11 +14,14 @@ class Row:
     wanted: str = ""
 
 
+COLUMNS = ("what", "LeaseGrid", "beside it", "ratio", "to reach")
+
+
 class Table:
     """Prints its heading at once and each row when it is added."""
 
-    def __init__(self, title: str) -> None:
-        print(f"\n### {title}\n\n| what | LeaseGrid | beside it | ratio | to reach |\n| --- | --- | --- | --- | --- |")
+    def __init__(self, title: str, columns: tuple[str, ...] = COLUMNS) -> None:
+        print(f"\n### {title}\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
 
     def add(self, row: Row) -> None:
         """Print the row."""

@@ -1,0 +1,1 @@
+"""The load, the rig and the counters behind `benchmarks.claims`: claims on a real control plane."""

@@ -1,0 +1,100 @@
+"""Claims on a real control plane, beside the bare API server and the best peer (`make bench-claims`).
+
+`--row NAME` runs single rows, `--smallest` all with tiny numbers, `--write FILE` also writes what is printed to a file.
+Needs the folder of a control plane's binaries in KUBEBUILDER_ASSETS.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.claiming import ends, real, speed
+from benchmarks.claiming.outcomes import median
+from benchmarks.claiming.rig import Rig, rig
+from benchmarks.claiming.sizes import SMALLEST, Sizes
+from benchmarks.claiming.words import milliseconds
+from benchmarks.conditions import conditions
+from benchmarks.tables import Row, Table
+
+COLUMNS = ("what", "LeaseGrid", "agent-sandbox", "limit or more", "to reach")
+NOTE = """\
+Everything shares the cores: etcd, kube-apiserver, kube-controller-manager, one operator, the load generator, and all
+members (stand-ins with the member's own protocol, state machine and signatures, in one process). A claim is a Lease that is
+made by POST; its time ends when a watch shows capabilities. Figures of agent-sandbox were measured beforehand, on a
+machine of the same kind under the same load; they are not of this run. `bare`: the same program makes the object and
+writes its status itself, with no operator, in this run."""
+
+ROWS: dict[str, Callable[[Rig, Table, Sizes], None]] = {
+    "sustained": speed.sustained,
+    "highest": speed.highest,
+    "together": speed.together,
+    "bursts": speed.bursts,
+    "single_use": speed.single_use,
+    "expiry": ends.expiry,
+    "killed": ends.killed,
+    "real": real.real,
+    "serial": speed.serial,
+    "many": ends.many,
+}
+"""In this order: the pool grows, and what is noisy comes late."""
+
+
+class _Both(io.TextIOBase):
+    """What is printed goes to the terminal and into a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._terminal, self._file = sys.stdout, path.open("w", encoding="utf-8")
+
+    def write(self, text: str) -> int:
+        """Both."""
+        self._file.write(text)
+        return self._terminal.write(text)
+
+    def flush(self) -> None:
+        """Both."""
+        self._file.flush()
+        self._terminal.flush()
+
+
+def main() -> None:
+    """Measure what is asked for and print it."""
+    options = _parser().parse_args()
+    with contextlib.ExitStack() as stack:
+        if options.write:
+            stack.enter_context(contextlib.redirect_stdout(_Both(options.write)))
+        run(options.row or list(ROWS), SMALLEST if options.smallest else Sizes())
+
+
+def run(rows: list[str], sizes: Sizes) -> None:
+    """Measure these rows and print them."""
+    print("## Conditions\n")
+    for name, value in conditions():
+        print(f"- {name}: {value}")
+    print(f"\n{NOTE}")
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="leasegrid-bench-") as folder, rig(Path(folder)) as made:
+        table = Table("Claims on Kubernetes", COLUMNS)
+        bare = f"p50 {milliseconds(median(made.bare.latencies))}, {made.bare.other['per_second']:.0f} claims/s"
+        table.add(Row("bare: create, status, watch (rate: and delete)", "", "", bare))
+        for row in rows:
+            ROWS[row](made, table, sizes)
+    load = " ".join(f"{value:.2f}" for value in os.getloadavg())
+    print(f"\nThe run took {time.monotonic() - began:.0f} s; load after it: {load}.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks.claims", description=__doc__)
+    parser.add_argument("--row", action="append", choices=list(ROWS), help="only this row; may be given again")
+    parser.add_argument("--smallest", action="store_true", help="tiny numbers, which only show that it runs")
+    parser.add_argument("--write", type=Path, help="also write what is printed to this file")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
