@@ -109,8 +109,9 @@ class LeaseKeeping:
             self._wishes.pop(name, None)
 
     async def entered(self, facts: LeaseFacts) -> LeaseRecord:
-        """The record of a lease that the broker made, as soon as it is entered. Raises what `Fabric.acquire` does when it
-        was refused instead, and LeaseEndedError when it ended.
+        """The record of a lease that the broker made, as soon as it is entered.
+
+        Raises what `Fabric.acquire` does when it was refused instead, and LeaseEndedError when it ended.
         """
         file = self.files.get(facts.uid) or self._new(facts)
         self.seen(facts)
