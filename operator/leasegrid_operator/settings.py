@@ -111,6 +111,9 @@ class Settings:
     advertised_address: Annotated[
         str, _Option(_address, "http://HOST:PORT at which members and replicas reach the broker")
     ] = ""
+    service_address: Annotated[
+        str, _Option(_address, "http://HOST:PORT before all replicas, for members' hints; none: the advertised address")
+    ] = ""
     kubeconfig: Annotated[Path | None, _Option(_path, "a kubeconfig; none: the pod's ServiceAccount")] = None
     broker_host: Annotated[str, _Option(str, "the address that the broker listens on")] = "0.0.0.0"  # noqa: S104 - of a pod
     broker_port: Annotated[int, _Option(_port, "the port that the broker listens on")] = 8080
@@ -131,8 +134,8 @@ class Settings:
 
     @property
     def hints_address(self) -> str:
-        """Where members send their hints."""
-        return f"{self.advertised_address}/v1/hints"
+        """Where members send their hints: a member outlives the replica that made it."""
+        return f"{self.service_address or self.advertised_address}/v1/hints"
 
 
 _OPTIONS: Mapping[str, _Option] = {

@@ -19,6 +19,12 @@ def test_every_setting_but_the_advertised_address_has_a_default() -> None:
     assert settings.hints_address == "http://10.0.0.7:8080/v1/hints"
 
 
+def test_members_send_hints_to_the_service_where_there_is_one() -> None:
+    settings = read_settings({}, {**ADDRESS, "LEASEGRID_SERVICE_ADDRESS": "http://leasegrid-operator.grid.svc:8080"})
+
+    assert settings.hints_address == "http://leasegrid-operator.grid.svc:8080/v1/hints"
+
+
 def test_a_flag_goes_before_its_variable() -> None:
     settings = read_settings(
         {"broker_port": "9000", "log_format": None},
