@@ -7,10 +7,10 @@ PURE := tests/unit/plan tests/unit/wire tests/unit/rules tests/unit/member
 WHEELS := build/wheels
 IMAGE ?= leasegrid:dev
 BASE_IMAGE ?= python:3.11-slim
-SOURCES := leasegrid tasklet_runner operator tests benchmarks tools
+SOURCES := leasegrid tasklet_runner operator tests benchmarks tools charts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples image clean
+.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples chart chart-test image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,16 +45,21 @@ lint: $(VENV)/.developed ## what pre-commit and CI run
 	@$(BIN)/ruff format --check --quiet $(SOURCES) || { echo "run: make format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/codespell leasegrid tasklet_runner operator tests benchmarks tools docs examples *.md
+	@$(BIN)/codespell leasegrid tasklet_runner operator tests benchmarks tools charts docs examples *.md
 	@$(BIN)/python tools/house.py
 	@$(BIN)/python -m leasegrid.api.generate --check
+	@$(BIN)/python tools/chart.py --check
 
 format: $(VENV)/.developed ## let ruff put the sources in order
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
 	@$(BIN)/ruff format --quiet $(SOURCES)
 
-generate: $(VENV)/.installed ## crds/, docs/api.md and docs/openapi.json from the models
+generate: $(VENV)/.installed ## crds/, docs/api.md and docs/openapi.json from the models, and the chart's part of it
 	@$(BIN)/python -m leasegrid.api.generate
+	@$(BIN)/python tools/chart.py
+
+chart: $(VENV)/.installed ## the chart's schema, table of values and definitions, from values.yaml and crds/
+	@$(BIN)/python tools/chart.py
 
 unit: $(VENV)/.developed ## the unit tier: Python and nothing else
 	@$(BIN)/python -m pytest -q tests/unit
@@ -72,6 +77,9 @@ process: $(VENV)/.developed ## every test on real member processes
 
 integration: $(VENV)/.developed ## the API on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS)
 	@$(BIN)/python -m pytest -q tests/integration
+
+chart-test: $(VENV)/.developed ## the chart on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS, helm there or on the PATH)
+	@$(BIN)/python -m pytest -q tests/chart
 
 unhappy: $(VENV)/.developed ## every unhappy path beside the test that shows it
 	@$(BIN)/python -m pytest -q -m unhappy --paths tests

@@ -1,0 +1,79 @@
+{{- define "leasegrid.fullname" -}}
+{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride }}
+{{- else if contains "leasegrid" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-leasegrid" .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "leasegrid.operator" -}}
+{{ include "leasegrid.fullname" . }}-operator
+{{- end }}
+
+{{- define "leasegrid.selector" -}}
+app.kubernetes.io/name: leasegrid
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "leasegrid.labels" -}}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+app.kubernetes.io/name: leasegrid
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "leasegrid.image" -}}
+{{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else }}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{- define "leasegrid.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "leasegrid.operator" .) }}
+{{- else }}{{ required "serviceAccount.name is needed where serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "leasegrid.address" -}}
+http://{{ include "leasegrid.operator" . }}.{{ .Release.Namespace }}.svc:8080
+{{- end }}
+
+{{- define "leasegrid.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "leasegrid.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- /* Namespaces that the chart knows to have members. */}}
+{{- define "leasegrid.memberNamespaces" -}}
+{{- $names := concat .Values.namespaces .Values.networkPolicies.memberNamespaces }}
+{{- range .Values.pools }}{{ $names = append $names (.namespace | default $.Release.Namespace) }}{{ end }}
+{{- $names | uniq | sortAlpha | join " " }}
+{{- end }}
+
+{{- /* What the operator does in the namespaces that it serves; tests/chart compares it with the calls that it makes. */}}
+{{- define "leasegrid.namespacedRules" -}}
+- apiGroups: [leasegrid.dev]
+  resources: [instancepools]
+  verbs: [list, watch]
+- apiGroups: [leasegrid.dev]
+  resources: [leases]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [leasegrid.dev]
+  resources: [instancepools/status, leases/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [pods, persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
