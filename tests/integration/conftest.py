@@ -47,9 +47,16 @@ def plane() -> Iterator[ControlPlane]:
 @pytest.fixture(scope="session")
 def controlled(plane: ControlPlane) -> Iterator[ControlPlane]:
     """Another one, with controllers, our kinds, and two users without rights."""
-    options = PlaneOptions(controllers=True, users=(TENANT, STRANGER))
+    options = PlaneOptions(controllers=True, prepare=install_kinds, users=(TENANT, STRANGER))
     with running(plane.assets, options=options) as started:
-        install_kinds(started)
+        until_pods_can_be_made(started)
+        yield started
+
+
+@pytest.fixture(scope="session")
+def mortal(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """One like it for tests that take its server away: what others keep there would suffer."""
+    with running(plane.assets, options=PlaneOptions(controllers=True, prepare=install_kinds)) as started:
         until_pods_can_be_made(started)
         yield started
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,9 +44,14 @@ class User:
 
 @dataclass(frozen=True)
 class PlaneOptions:
-    """`controllers`: garbage collection, volumes, accounts and quotas too. Flags are appended to a process's own."""
+    """`controllers`: garbage collection, volumes, accounts and quotas too. Flags are appended to a process's own.
+
+    `prepare` is called before the controllers start: of kinds that come later they learn half a minute late, and do
+    not collect what their objects own.
+    """
 
     controllers: bool = False
+    prepare: "Callable[[ControlPlane], None]" = lambda plane: None
     users: Sequence[User] = ()
     server_flags: Sequence[str] = ()
     controller_flags: Sequence[str] = ()
@@ -132,6 +137,7 @@ def _started(processes: "Processes", assets: Path, directory: Path, options: Pla
     plane = ControlPlane(assets, directory, api, f"http://127.0.0.1:{store}", processes)
     processes.wait_for(api)
     plane.kubeconfig.write_text(json.dumps(kubeconfig_of(api)))
+    options.prepare(plane)
     if options.controllers:
         flags = [*_controller_flags(plane, key, certificate), *options.controller_flags]
         processes.start("kube-controller-manager", *flags)

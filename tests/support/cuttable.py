@@ -1,8 +1,11 @@
 """A TCP door between a client and a server that can be closed: connections break, new ones are refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+PATIENCE_SECONDS = 10
 
 
 class Door:
@@ -12,7 +15,14 @@ class Door:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._always, self._audible = asyncio.Event(), asyncio.Event()
+        self._always.set()
+        self._audible.set()
         self.port = 0
+
+    def mute(self) -> None:
+        """Connections stand, but carry nothing any more that the server says, until the door is closed."""
+        self._audible.clear()
 
     async def open(self) -> None:
         """Let connections through; always at the same port."""
@@ -21,6 +31,7 @@ class Door:
 
     async def close(self) -> None:
         """Break all connections and refuse new ones."""
+        self._audible.set()
         if self._server:
             self._server.close()
         while self._writers:
@@ -33,16 +44,19 @@ class Door:
         try:
             there_reader, there_writer = await asyncio.open_connection(*self._target)
             self._writers.add(there_writer)
-            await asyncio.gather(_pass_on(reader, there_writer), _pass_on(there_reader, writer))
+            await asyncio.gather(
+                _pass_on(reader, there_writer, self._always), _pass_on(there_reader, writer, self._audible)
+            )
             self._writers.discard(there_writer)
         finally:
             writer.transport.abort()
             self._writers.discard(writer)
 
 
-async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter, audible: asyncio.Event) -> None:
     with suppress(ConnectionError):
         while data := await source.read(65536):
+            await audible.wait()
             sink.write(data)
             await sink.drain()
     sink.transport.abort()
@@ -57,3 +71,41 @@ async def door(host: str, port: int) -> AsyncIterator[Door]:
         yield made
     finally:
         await made.close()
+
+
+class DoorBeside:
+    """A door for a test that is no coroutine, in the loop of a thread of its own."""
+
+    def __init__(self, door_: Door, loop: asyncio.AbstractEventLoop) -> None:
+        self._door = door_
+        self._loop = loop
+
+    @property
+    def port(self) -> int:
+        """Where it listens, also while it is closed."""
+        return self._door.port
+
+    def open(self) -> None:
+        """See `Door`."""
+        asyncio.run_coroutine_threadsafe(self._door.open(), self._loop).result(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        """See `Door`."""
+        asyncio.run_coroutine_threadsafe(self._door.close(), self._loop).result(PATIENCE_SECONDS)
+
+
+@contextmanager
+def door_beside(host: str, port: int) -> Iterator[DoorBeside]:
+    """An open door, closed at the end."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="door")
+    thread.start()
+    made = DoorBeside(Door(host, port), loop)
+    try:
+        made.open()
+        yield made
+        made.close()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -7,12 +7,12 @@ and a reset takes a fixed time. So a holder can open its connection and renew ov
 import asyncio
 import secrets
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TextIO
 
 from aiohttp import web
 
-from tasklet_runner.member.calls import Calls
+from tasklet_runner.member.calls import CallAnswer, Calls
 from tasklet_runner.member.connection import HolderConnection
 from tasklet_runner.member.core import MemberCore, Notifier
 from tasklet_runner.member.decisions import Bound, End, Refused, Released, Stale
@@ -31,11 +31,15 @@ from tests.support.cluster.records import Recorder
 
 @dataclass(frozen=True)
 class House:
-    """What all stand-ins of a process share. `server` takes the connections that an entrance hands over."""
+    """What all stand-ins of a process share. `server` takes the connections that an entrance hands over.
+
+    `losses`: of each verb so many answers more get lost.
+    """
 
     server: web.Server
     records: TextIO
     reset_seconds: float
+    losses: dict[str, int] = field(default_factory=dict)
 
 
 class EmptyWorkshop(Workshop):
@@ -105,6 +109,24 @@ class RecordedStates(MemberStates):
             self._record("ended", lease=claim.lease_uid, epoch=self.epoch, reason=reason.value, late=late)
 
 
+class LossyCalls(Calls):
+    """A door whose answers may get lost: the call was heard and obeyed, and the connection breaks."""
+
+    def __init__(self, core: MemberCore, losses: dict[str, int]) -> None:
+        super().__init__(core)
+        self._losses = losses
+        self.entrance: Entrance
+
+    def at_once(self, verb: str, body: bytes) -> CallAnswer:
+        """See `Calls`."""
+        answer = super().at_once(verb, body)
+        if self._losses.get(verb, 0) > 0:
+            self._losses[verb] -= 1
+            for visitor in list(self.entrance.visitors):
+                visitor.leave()
+        return answer
+
+
 class StandIn:
     """One member at its own address, from `run` until it is retired, drained or killed; then `ended` has its status."""
 
@@ -120,7 +142,8 @@ class StandIn:
         self.core = MemberCore(settings, identity, self._notifier, self._workshop)
         self.core.states = RecordedStates(identity, self._record)
         self._house = house
-        self._entrance = Entrance(Calls(self.core), house.server)
+        calls = LossyCalls(self.core, house.losses)
+        self._entrance = calls.entrance = Entrance(calls, house.server)
         self._listening = asyncio.Event()
         self._life = asyncio.create_task(self._run())
 

@@ -2,7 +2,8 @@
 
 `python -m tests.support.cluster.stand_ins --kubeconfig FILE --records FILE` runs until its stdin ends. It says `ready`
 when its nodes are registered, and obeys a word of chaos a line: `kill POD`, `evict POD`, `evict-by-node POD`,
-`stop-node NODE [left|killed]`, `start-node NODE`, `delay SECONDS`; each is answered by `done`.
+`stop-node NODE [left|killed]`, `start-node NODE`, `delay SECONDS`, `lose VERB COUNT` (so many answers to binds, say,
+break off before they are sent, though they were obeyed); each is answered by `done`.
 """
 
 import argparse
@@ -38,6 +39,7 @@ class StandInRuntime:
 
     def __init__(self, records: TextIO, reset_seconds: float = RESET_SECONDS) -> None:
         self._house = House(web.Server(self._serve, access_log=None), records, reset_seconds)
+        self.losses = self._house.losses
         self._members: dict[str, StandIn] = {}
 
     async def open(self) -> None:
@@ -98,7 +100,11 @@ async def _run(options: argparse.Namespace) -> None:
             collecting = asyncio.create_task(_collect())
             print("ready", flush=True)
             while line := await reader.readline():
-                await _obey(kubelet, *line.decode().split())
+                word, name, *more = line.decode().split()
+                if word == "lose":
+                    runtime.losses[name] = int(*more)
+                else:
+                    await _obey(kubelet, word, name, *more)
                 print("done", flush=True)
             collecting.cancel()
 
