@@ -1,0 +1,139 @@
+"""What people and other replicas see of leases: kubectl, objects that are wrong, followers, nodes that are gone."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tasklet_runner.fabric.answers import decoded
+from tasklet_runner.fabric.broker import ClusterFabric
+from tasklet_runner.fabric.calls import Ask, BrokerCalls
+from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
+from tests.integration.control_plane import ControlPlane
+from tests.integration.lease_house import HOLDER, HOLDER_KEY, clear, court, lease_house
+from tests.integration.operator_rig import OperatorRig, beside, operator_rig
+
+
+@pytest.fixture(scope="module")
+def shared(controlled: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorRig]:
+    """Two replicas and two nodes for all tests of this file."""
+    with lease_house(controlled, tmp_path_factory.mktemp("leases"), nodes=2, replicas="ab") as rig:
+        yield rig
+
+
+@pytest.fixture
+def house(shared: OperatorRig) -> Iterator[OperatorRig]:
+    """The same, without leases and pools of the test before."""
+    yield shared
+    clear(shared)
+
+
+def test_kubectl_shows_waits_for_and_describes_a_lease(house: OperatorRig) -> None:
+    pool = court(house, 1, maxSize=3)
+    here = ("--namespace", house.namespace)
+    lease = pool.lease("lease", count=2, minCount=2, holderIdentity="alice", purpose="training")
+    house.plane.kubectl("scale", "lgpool", pool.pool, "--replicas=2", *here)
+    kubectl = house.plane.kubectl
+    assert "condition met" in kubectl("wait", "lglease", lease, "--for=condition=Bound", "--timeout=40s", *here)
+    row = kubectl("get", "lglease", lease, *here, "--no-headers")
+    assert lease in row
+    assert "Bound" in row
+    assert kubectl("get", "leasegrid", *here, "--output=name").count("/") >= 2
+    described = kubectl("describe", "lglease", lease, *here)
+    for words in ("Holder Identity:  alice", "2 of 2 members are bound", "Endpoint:", "Expire Time:"):
+        assert words in described
+    assert "So long a queued lease waits at most." in kubectl("explain", "lglease.spec.queueTimeoutSeconds")
+    house.change("leases", lease, {"revoke": {"graceSeconds": 0}})
+    assert "condition met" in kubectl("wait", "lglease", lease, "--for=condition=Released", "--timeout=40s", *here)
+    assert "Revoked" in kubectl("describe", "lglease", lease, *here)
+
+
+@pytest.mark.unhappy("the leader is busy elsewhere: a follower frees members by their capability, and the leader hears")
+def test_a_lease_that_a_follower_releases_is_over_for_its_leader_too(house: OperatorRig) -> None:
+    pool = court(house, 3)
+    request = LeaseRequest(
+        request_id=pool.named("elastic"), holder_key=HOLDER_KEY, namespace=house.namespace, pools=(pool.pool,),
+        count=2, min_count=2, elastic=True,
+    )  # fmt: skip
+
+    async def story() -> None:
+        async with ClusterFabric(house.access("a", holder=HOLDER)) as fabric:
+            view = await fabric.acquire(request)
+            receipt = await released_at(house, "b", view)
+            assert (receipt.reason, receipt.unverified) == ("Finished", ())
+            assert set(receipt.members) == {member.name for member in view.members}
+            ended = view
+            while not ended.ended:
+                ended = await fabric.watch(view.uid, ended.version)
+            assert ended.ended == "Finished"
+        written = await beside(lambda: pool.released(view.name, "Finished"))
+        assert written["members"] == 2
+
+    asyncio.run(story())
+    pool.until_warm(3)
+
+
+async def released_at(house: OperatorRig, replica: str, view: LeaseView) -> Receipt:
+    """Release a lease by its capability at one replica, whoever leads."""
+    calls = BrokerCalls(house.access(replica, holder=HOLDER))
+    path = f"/v1/namespaces/{quote(house.namespace)}/leases/{view.uid}"
+    try:
+        return decoded(await calls.send(Ask("DELETE", path, capability=view.capabilities[0])), Receipt)
+    finally:
+        await calls.close()
+
+
+@pytest.mark.unhappy("a node is gone: Released as Unverified, completed when the pod is seen to be gone")
+def test_a_lease_whose_node_is_gone_ends_unverified_and_is_completed_later(house: OperatorRig) -> None:
+    pool = court(house, 2)
+    lease = pool.bound("lease", ttlSeconds=3)
+    (member,) = house.status("leases", lease)["members"]
+    assert house.stand_ins is not None
+    house.stand_ins.say("stop-node", member["node"], "killed")
+    message = house.until_said(lease, "Released", "Unverified")
+    assert f"nobody has seen the end of 1 members or volumes yet: {member['name']}" in message
+    assert pool.receipt(lease)["unverified"] == [member["name"]]
+
+    house.plane.kubectl("delete", "pod", member["name"], "-n", house.namespace, "--force", "--grace-period=0")
+    house.until_said(lease, "Released", "Expired")
+    assert (pool.receipt(lease)["unverified"], pool.receipt(lease)["members"]) == ([], 1)
+    assert house.condition(lease, "Released")["message"] == "it was not renewed before its deadline"
+    house.stand_ins.say("start-node", member["node"])
+
+
+@pytest.mark.unhappy("the leader dies, a follower releases, and a node is gone: the next leader completes all of it")
+def test_the_next_leader_knows_what_was_released_and_seen_meanwhile(controlled: ControlPlane, tmp_path: Path) -> None:
+    with operator_rig(controlled, tmp_path, nodes=2) as rig:
+        for name in "ab":
+            rig.start(name)
+            rig.until_leads("a")
+        pool = court(rig, 8)
+        lost = pool.bound("lost", ttlSeconds=2)
+        (member,) = rig.status("leases", lost)["members"]
+        assert rig.stand_ins is not None
+        rig.stand_ins.say("stop-node", member["node"], "killed")
+        rig.until_said(lost, "Released", "Unverified")
+
+        parent, expires = pool.bound("parent", onEmpty="Queue"), pool.bound("expires", ttlSeconds=8)
+        request = LeaseRequest(request_id=pool.named("mine"), holder_key=HOLDER_KEY, namespace=rig.namespace,
+                               pools=(pool.pool,), on_empty="Queue", parent=parent)  # fmt: skip
+
+        async def story() -> None:
+            async with ClusterFabric(rig.access("a", holder=HOLDER)) as fabric:
+                view = await fabric.acquire(request)
+                await beside(lambda: rig.until_bound(view.name))
+                rig.replicas["a"].kill()
+                assert (await released_at(rig, "b", view)).unverified == ()
+
+        asyncio.run(story())
+        rig.plane.kubectl("delete", "pod", member["name"], "-n", rig.namespace, "--force", "--grace-period=0")
+        rig.until_leads("b")
+        rig.stand_ins.say("start-node", member["node"])
+        assert pool.released(pool.named("mine"), "Finished")["members"] == 1
+        assert pool.released(lost, "Expired")["unverified"] == []
+        pool.released(expires, "Expired")
+        assert rig.until_bound(parent)
+        rig.until_nothing_left()
+        rig.check_none_bound_twice()
