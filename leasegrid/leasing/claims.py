@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Coroutine
 
-from leasegrid.api.enums import OnEmpty
+from leasegrid.api.enums import ConditionStatus, OnEmpty
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid.leasing.parts import Parts
 from leasegrid.leasing.roster import Member
@@ -145,7 +145,7 @@ class Claims:
             f"{pool.name}: {condition.message}"
             for pool in pools
             for condition in pool.conditions
-            if condition.type is ConditionType.DEGRADED and pool.failures.count
+            if condition.type is ConditionType.DEGRADED and condition.status is ConditionStatus.TRUE
         ]
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

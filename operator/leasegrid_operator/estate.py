@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from leasegrid.api.common import LeaseRequirements
+from leasegrid.api.enums import ResourceKind, Reuse
 from leasegrid.api.lease import LeaseSpec
 from leasegrid.api.pool import InstancePoolSpec, MemberResources, PoolStorage
 from leasegrid.leasing.engine import LeaseEngine
@@ -23,6 +25,9 @@ from leasegrid_operator.stores import LeaseStores, Surroundings
 from tasklet_runner.fabric.protocol import Receipt
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_VOLUME_BYTES = 1 << 30
+"""Of a block member that is made for a lease, where neither the lease nor the operator's template says more."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ class NamespaceEstate:
     def provision(self, key: ObjectKey, uid: str, spec: LeaseSpec) -> str:
         """See `Estate`."""
         owner = Owner(LEASE_KIND, key.name, uid, key.namespace)
-        self._pools.provide(owner, provisioned_spec(self._allowed.provision, spec))
+        known = self._pools.pools.named(spec.pool_refs[0].name) if spec.pool_refs else None
+        self._pools.provide(owner, provisioned_spec(self._allowed.provision, spec, known.pool.spec if known else None))
         return pool_key(owner)
 
     def shelter(self, key: ObjectKey, uid: str, spec: LeaseSpec) -> None:
@@ -123,18 +129,32 @@ class NamespaceEstate:
         return kept.template if kept is not None else None
 
 
-def provisioned_spec(base: InstancePoolSpec, lease: LeaseSpec) -> InstancePoolSpec:
-    """The shape of members that are made for one lease: the operator's own, as large as the lease requires. Pure."""
-    needs = lease.requirements
-    bounds = {"target_size": 0, "min_size": 0, "max_size": lease.count}
-    if needs is None:
-        return base.model_copy(update=bounds)
+def provisioned_spec(base: InstancePoolSpec, lease: LeaseSpec, named: InstancePoolSpec | None) -> InstancePoolSpec:
+    """The shape of members that are made for one lease: the operator's own, as large as the lease requires, or as
+    those of the first pool that it names. Pure.
+    """
+    shape: dict[str, object]
+    once: dict[str, object] = {"target_size": 0, "min_size": 0, "max_size": lease.count, "reuse": Reuse.REPLACE}
+    if named is not None and lease.requirements is None:
+        shape = {"resource": named.resource, "resources": named.resources, "storage": named.storage}
+        return base.model_copy(update=once | shape)
+    needs = lease.requirements or LeaseRequirements()
     resources = MemberResources(
         cpu=max(needs.cpu or 0, base.resources.cpu), memory=max(needs.memory or 0, base.resources.memory)
     )
-    storage = PoolStorage(size=needs.size) if needs.size else base.storage
-    shape = {"resource": needs.resource, "resources": resources, "storage": storage}
-    return base.model_copy(update=bounds | shape)
+    shape = {"resource": needs.resource, "resources": resources, "storage": _storage(base, needs)}
+    return base.model_copy(update=once | shape)
+
+
+def _storage(base: InstancePoolSpec, needs: LeaseRequirements) -> PoolStorage | None:
+    if needs.resource is ResourceKind.CPU:
+        return None
+    known = base.storage
+    if needs.size is None and (known is not None or needs.resource is ResourceKind.MEMORY):
+        return known
+    return PoolStorage(
+        size=needs.size or DEFAULT_VOLUME_BYTES, storage_class_name=known.storage_class_name if known else None
+    )
 
 
 def _told(receipt: Receipt) -> str:
