@@ -50,7 +50,7 @@ class World:
             if self.sight is not None:
                 self.sight.lease_gone(namespace, uid)
             return
-        facts = self.leases[uid] = read_lease(body)
+        facts = self.leases[uid] = read_lease(body, self.leases.get(uid))
         if self.sight is not None:
             self.sight.lease_seen(namespace, facts)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leasegrid.api.lease import LeaseSpec
 from leasegrid.leasing.claims import error_for
 from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.leases import LeaseRecord
@@ -43,7 +44,8 @@ class LeaseFile:
     `receipt` and `message`: how it ended; `left`: what nobody has seen the end of yet, when that is less than was
     written. `kept`: its object's own end is planned. `begun`: the engine was told of it; `removed`: the object is gone.
     By the event loop's clock, `revoke_at`: when its revocation's grace is over, and `patience`: until when it waits for
-    a pool that was made beside it and is not seen yet. `wished`: what its holder asked of the broker.
+    a pool that was made beside it and is not seen yet. `wished`: what its holder asked of the broker. `followed`: the
+    spec whose changes are obeyed.
     """
 
     facts: LeaseFacts
@@ -52,6 +54,7 @@ class LeaseFile:
     renewed: float | None = None
     renewals: int = 0
     wished: LeaseRequest | None = None
+    followed: LeaseSpec | None = None
     essence: Essence = ()
     composed: Essence = ()
     receipt: Receipt | None = None

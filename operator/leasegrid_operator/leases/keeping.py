@@ -248,8 +248,9 @@ class LeaseKeeping:
     def _follow(self, file: LeaseFile) -> None:
         """What people may change of a lease while it lives."""
         record, spec = self._engine.parts.table.get(file.uid), file.facts.spec
-        if record is None or spec is None:
+        if record is None or spec is None or spec is file.followed:
             return
+        file.followed = spec
         request = request_of(file.facts.key, spec, self._estate.known_pools())
         if request.priority != record.request.priority or request.ttl_seconds != record.request.ttl_seconds:
             record.request = msgspec.structs.replace(

@@ -1,7 +1,7 @@
 """What a Lease's body says, as typed facts: a body has kilobytes, the facts a few hundred bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +28,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class LeaseFacts:
-    """`spec` is None when the models refuse what the API server took; `faults` then says why, by path."""
+    """`spec` is None when the models refuse what the API server took; `faults` then says why, by path.
+
+    `generation` rises with each change of the spec.
+    """
 
     key: ObjectKey
     uid: str
@@ -36,11 +39,15 @@ class LeaseFacts:
     spec: LeaseSpec | None
     faults: tuple[str, ...]
     written: Written
+    generation: int = 0
 
 
-def read_lease(body: Body) -> LeaseFacts:
-    """The facts."""
+def read_lease(body: Body, known: LeaseFacts | None = None) -> LeaseFacts:
+    """The facts. `known`: what was read of this very object before; a spec that is the same is not judged again."""
     metadata = body["metadata"]
+    generation = metadata.get("generation", 0)
+    if known is not None and generation and known.generation == generation:
+        return replace(known, written=_written(body.get("status") or {}))
     lease, faults = read_object(body)
     return LeaseFacts(
         key=ObjectKey(metadata["namespace"], metadata["name"]),
@@ -49,6 +56,7 @@ def read_lease(body: Body) -> LeaseFacts:
         spec=lease.spec if isinstance(lease, Lease) else None,
         faults=faults,
         written=_written(body.get("status") or {}),
+        generation=generation,
     )
 
 
