@@ -13,7 +13,7 @@ SOURCES := leasegrid tasklet_runner operator tests benchmarks tools charts
 .PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples chart chart-test image clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11 (set PYTHON=python3.11 or newer)"; exit 1; }

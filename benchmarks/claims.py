@@ -25,10 +25,10 @@ from benchmarks.tables import Row, Table
 COLUMNS = ("what", "LeaseGrid", "agent-sandbox", "limit or more", "to reach")
 NOTE = """\
 Everything shares the cores: etcd, kube-apiserver, kube-controller-manager, one operator, the load generator, and all
-members (stand-ins with the member's own protocol, state machine and signatures, in one process). A claim is a Lease that is
-made by POST; its time ends when a watch shows capabilities. Figures of agent-sandbox were measured beforehand, on a
-machine of the same kind under the same load; they are not of this run. `bare`: the same program makes the object and
-writes its status itself, with no operator, in this run."""
+members (stand-ins with the member's own protocol, state machine and signatures, in one process). A claim is a Lease
+that is made by POST; its time ends when a watch shows capabilities. Figures of agent-sandbox were measured beforehand,
+on a machine of the same kind under the same load; they are not of this run. `bare`: the same program makes the object
+and writes its status itself, with no operator, in this run."""
 
 ROWS: dict[str, Callable[[Rig, Table, Sizes], None]] = {
     "sustained": speed.sustained,

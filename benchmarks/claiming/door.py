@@ -48,8 +48,8 @@ class _Status(msgspec.Struct):
 
 
 class _Object(msgspec.Struct):
-    metadata: _Metadata
-    status: _Status = msgspec.field(default_factory=_Status)
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+    status: _Status | str = msgspec.field(default_factory=_Status)
 
 
 class _Event(msgspec.Struct):
@@ -147,19 +147,23 @@ class Door:
         return data
 
     async def _watch(self, version: str) -> None:
-        query = f"?watch=1&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
-        timeout = aiohttp.ClientTimeout(total=None)
-        async with self._session.get(self._leases + query, timeout=timeout) as answer:
-            self._open.set()
-            rest = b""
-            async for chunk in answer.content.iter_any():
-                now, wall = time.monotonic(), time.time()
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._take(_decode(line), now, wall)
-        raise RuntimeError("the watch of the load has ended")
+        while True:
+            query = f"?watch=1&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
+            timeout = aiohttp.ClientTimeout(total=None)
+            async with self._session.get(self._leases + query, timeout=timeout) as answer:
+                self._open.set()
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    now, wall = time.monotonic(), time.time()
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        event = _decode(line)
+                        version = event.object.metadata.resourceVersion
+                        self._take(event, now, wall)
 
     def _take(self, event: _Event, now: float, wall: float) -> None:
+        if event.type == "ERROR":
+            raise RuntimeError("the watch of the load has lost events")
         seen = self.seen.get(event.object.metadata.name)
         if seen is None:
             return
@@ -168,6 +172,7 @@ class Door:
             seen.gone.set()
             return
         status = event.object.status
+        assert isinstance(status, _Status)
         if status.capabilities and not seen.usable_at:
             seen.usable_at, seen.members = now, tuple(member.name for member in status.members)
             seen.expires = datetime.fromisoformat(status.expireTime).timestamp() if status.expireTime else 0.0

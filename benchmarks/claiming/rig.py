@@ -25,6 +25,7 @@ from tests.support.cluster.plane import account_token, account_user, grant, inst
 
 NAMESPACE = "load"
 WARM_SECONDS = 120.0
+NEW_KIND_SECONDS = 6.0
 GENEROUS = {"caller-requests-per-second": "10000", "log-format": "json"}
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -121,6 +122,8 @@ def rig(directory: Path) -> Iterator[Rig]:
     broker, health = free_ports(2)
     with running(assets, controllers=True) as plane:
         install_kinds(plane)
+        # While a kind is new the server still exchanges its store, and watches of it end or fall silent.
+        time.sleep(NEW_KIND_SECONDS)
         make_namespace(plane, NAMESPACE)
         generator = Generator(plane, NAMESPACE, f"http://127.0.0.1:{broker}")
         bare = generator.run("bare", count=100, width=16)
