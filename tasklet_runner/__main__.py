@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.member import Role
 
 EXIT_ENVIRONMENT = 4
+NOTIFY_CA_VARIABLE = "LEASEGRID_NOTIFY_CA"
+"""A pod's members mount nothing, and a certificate is public: its text may stand in the environment."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +68,9 @@ def _settings(options: argparse.Namespace) -> MemberSettings:
         role=Role(options.role),
         store=options.store or Path(),
         quota=options.quota or 0,
+        tls=options.tls,
+        notify_ca=os.environ.get(NOTIFY_CA_VARIABLE, "") if options.notify_ca is None else options.notify_ca,
+        notify_name=options.notify_name,
     )
 
 
@@ -92,6 +98,11 @@ def _add_member(member: argparse.ArgumentParser) -> None:
     member.add_argument("--memory", type=_positive, default=1 << 30, help="of the whole member, in bytes")
     member.add_argument("--tmpfs", type=_positive, default=256 << 20, help="of it, the scratch's share, in bytes")
     member.add_argument("--notify", default="", help="where hints go: unix:///path or http(s)://…")
+    member.add_argument("--tls", action="store_true", help="serve HTTPS, by a key that is made now")
+    member.add_argument(
+        "--notify-ca", type=_text, help=f"file (PEM) of who vouches for an https --notify; else in {NOTIFY_CA_VARIABLE}"
+    )
+    member.add_argument("--notify-name", default="", help="the name in its certificate, where it is not the host")
     member.add_argument("--control-fd", type=int, default=-1, help="when this pipe closes, end (once unleased)")
     member.add_argument("--reuse", choices=("Reset", "Replace"), default="Reset", help="after a lease")
     member.add_argument("--role", choices=[role.value for role in Role], default=Role.CPU.value, help="what it serves")
@@ -106,6 +117,13 @@ def _joined(arguments: Sequence[str]) -> list[str]:
         at = words.index("--fabric-key")
         words[at : at + 2] = [f"--fabric-key={words[at + 1]}"]
     return words
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be read: {error}") from error
 
 
 def _positive(text: str) -> int:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
-from tasklet_runner.wire.errors import ProtocolError
+from tasklet_runner.client.keys import key_behind, members_context
+from tasklet_runner.wire.errors import ProtocolError, WrongKeyError
+from tasklet_runner.wire.pins import UNPROVEN, split_pin
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_BODY_BYTES = 1024 * 1024
@@ -36,7 +38,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Address:
-    """Where requests go: a unix socket's path, or a host and port; `name` and `prefix` stand in the request."""
+    """Where requests go: a unix socket's path, or a host and port; `name` and `prefix` stand in the request.
+
+    `pin`: the key that has to be there (`wire.pins`); empty: without TLS, or by the system's authorities.
+    """
 
     name: str
     path: str = ""
@@ -44,20 +49,25 @@ class Address:
     port: int = 0
     tls: bool = False
     prefix: str = ""
+    pin: str = ""
 
     @classmethod
     def of(cls, endpoint: str) -> "Address":
-        """`unix:///path` or `http(s)://host:port`; raises ProtocolError for others."""
+        """`unix:///path` or `http(s)://host:port`, the others than http with or without a pin.
+
+        Raises ProtocolError for anything else.
+        """
+        endpoint, pin = split_pin(endpoint)
         if endpoint.startswith(_UNIX):
-            return cls(name="member", path=endpoint.removeprefix(_UNIX))
+            return cls(name="member", path=endpoint.removeprefix(_UNIX), pin=pin)
         parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in (("https",) if pin else ("http", "https")) or not parts.hostname:
             raise ProtocolError(
                 f"the endpoint {endpoint!r} is neither http(s):// nor unix://", remedy="give unix:///path"
             )
         tls = parts.scheme == "https"
         port = parts.port or (443 if tls else 80)
-        return cls(parts.netloc.rpartition("@")[2], "", parts.hostname, port, tls, parts.path.rstrip("/"))
+        return cls(parts.netloc.rpartition("@")[2], "", parts.hostname, port, tls, parts.path.rstrip("/"), pin)
 
     def request(self, method: str, path: str, body: bytes) -> bytes:
         """The bytes of a request."""
@@ -67,7 +77,7 @@ class Address:
 
 
 class Connection(asyncio.Protocol):
-    """A connection that carries one exchange at a time."""
+    """A connection that carries one exchange at a time. `key`: the name of the other side's, where the address asks."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -76,14 +86,31 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[Answer] | None = None
         self._lost: asyncio.Future[None] = loop.create_future()
         self._usable = True
+        self.key = ""
 
     @classmethod
     async def open(cls, address: Address) -> "Connection":
-        """Connect. Raises OSError."""
+        """Connect. Raises OSError; WrongKeyError when the key there is another than the address's."""
+        if address.pin:
+            return await cls._open_pinned(address)
         loop = asyncio.get_running_loop()
         if address.path:
             return (await loop.create_unix_connection(cls, address.path))[1]
         return (await loop.create_connection(cls, address.host, address.port, ssl=address.tls or None))[1]
+
+    @classmethod
+    async def _open_pinned(cls, address: Address) -> "Connection":
+        loop, context = asyncio.get_running_loop(), members_context()
+        if address.path:
+            opened = await loop.create_unix_connection(cls, address.path, ssl=context, server_hostname="")
+        else:
+            opened = await loop.create_connection(cls, address.host, address.port, ssl=context)
+        connection = opened[1]
+        connection.key = key_behind(opened[0])
+        if address.pin not in (UNPROVEN, connection.key):
+            connection._give_up()
+            raise WrongKeyError(address.path or address.name, connection.key, address.pin)
+        return connection
 
     @property
     def usable(self) -> bool:

@@ -1,14 +1,16 @@
 """Calls to one member's HTTP door: statements out, typed replies back."""
 
 import asyncio
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
 import msgspec
 
 from tasklet_runner.client.exchange import Address, Answer, ClosedUnansweredError, Connection
-from tasklet_runner.wire.errors import ProtocolError, RefusedError, UnreachableError
+from tasklet_runner.wire.errors import ProtocolError, RefusedError, UnreachableError, WrongKeyError
 from tasklet_runner.wire.member import BindReply, ErrorReply, ReleaseReply, RenewReply, SignedRequest, StateReport
+from tasklet_runner.wire.pins import UNPROVEN, pinned
 
 Reply = TypeVar("Reply", bound=msgspec.Struct)
 
@@ -20,8 +22,10 @@ class Accepted(msgspec.Struct, frozen=True):
 class MemberClient:
     """One member, reached at `unix:///path` or `http://host:port`; keeps its connections open between calls.
 
-    Every call raises UnreachableError when the member did not answer, RefusedError when it said no, and ProtocolError
-    when its answer cannot be read.
+    With `https://host:port#incarnation` it speaks to the owner of that key alone, and with `#unproven` in its place to
+    the owner of the key by which the first member there proved its incarnation. Every call raises UnreachableError
+    when the member did not answer (WrongKeyError: another did), RefusedError when it said no, and ProtocolError when
+    its answer cannot be read.
     """
 
     def __init__(self, endpoint: str, *, timeout_seconds: float = 10.0) -> None:
@@ -37,6 +41,11 @@ class MemberClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is, with the name of its key as soon as that is known."""
+        return pinned(self._endpoint, self._address.pin)
 
     async def state(self) -> StateReport:
         """What the member says of itself."""
@@ -77,15 +86,25 @@ class MemberClient:
         request = self._address.request(method, path, body)
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                answer = await self._exchange(request)
+                answer, key = await self._exchange(request)
         except (OSError, TimeoutError) as error:
             raise UnreachableError(
                 f"the member at {self._endpoint} did not answer {path}: {str(error) or type(error).__name__}",
                 remedy="it may have ended; ask the fabric for another",
             ) from error
-        return _read(answer, kind, self._endpoint)
+        reply = _read(answer, kind, self._endpoint)
+        if self._address.pin and isinstance(reply, StateReport | BindReply):
+            self._learn(key, reply.incarnation)
+        return reply
 
-    async def _exchange(self, request: bytes) -> Answer:
+    def _learn(self, key: str, incarnation: str) -> None:
+        """The member's word about itself is its own if its incarnation is the name of its key; from now on, only it."""
+        if key != incarnation or self._address.pin not in (UNPROVEN, key):
+            raise WrongKeyError(self.endpoint, key)
+        self._address = replace(self._address, pin=key)
+
+    async def _exchange(self, request: bytes) -> tuple[Answer, str]:
+        """The answer, and the key of whoever gave it."""
         while self._idle:
             try:
                 return await self._exchange_over(self._idle.pop(), request)
@@ -94,11 +113,15 @@ class MemberClient:
                 continue
         return await self._exchange_over(await Connection.open(self._address), request)
 
-    async def _exchange_over(self, connection: Connection, request: bytes) -> Answer:
+    async def _exchange_over(self, connection: Connection, request: bytes) -> tuple[Answer, str]:
+        if self._address.pin not in (UNPROVEN, connection.key):
+            # It was opened before the member had proven its key, and leads to somebody else.
+            await connection.close()
+            raise WrongKeyError(self.endpoint, connection.key, self._address.pin)
         answer = await connection.exchange(request)
         if connection.usable:
             self._idle.append(connection)
-        return answer
+        return answer, connection.key
 
 
 def _read(answer: Answer, kind: type[Reply], endpoint: str) -> Reply:

@@ -15,9 +15,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
+from tasklet_runner.client.keys import unreachable
 from tasklet_runner.client.refusals import error_of, reply_of
 from tasklet_runner.client.store_sessions import StoreSession
 from tasklet_runner.client.transfers import PIECE_BYTES, body_of, measured, save
+from tasklet_runner.client.transport import base_url, connector_to
 from tasklet_runner.wire.errors import InputError, StoreError, UnreachableError
 from tasklet_runner.wire.member import ErrorReply
 from tasklet_runner.wire.store import (
@@ -31,6 +33,7 @@ from tasklet_runner.wire.store import (
     object_path,
 )
 
+_KEEP_ALIVE_SECONDS = 15.0
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
 
 
@@ -48,10 +51,11 @@ async def put_object(endpoint: str, grant: str, key: str, path: Path) -> ObjectI
         with path.open("rb") as file:
             return await _put(endpoint, grant, key, file)
     except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
-        raise UnreachableError(
+        silent = UnreachableError(
             f"the store at {endpoint} did not take {key!r}: {str(error) or type(error).__name__}",
             remedy="check that the coordinator runs and can be reached",
-        ) from error
+        )
+        raise unreachable(error, endpoint, silent) from error
     except OSError as error:
         raise InputError(f"cannot read {path} to put it into the store: {error}") from error
 
@@ -78,9 +82,7 @@ async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
 
 
 def _reach(endpoint: str) -> tuple[str, aiohttp.BaseConnector]:
-    if endpoint.startswith("unix://"):
-        return "http://store", aiohttp.UnixConnector(path=endpoint.removeprefix("unix://"))
-    return endpoint.rstrip("/"), aiohttp.TCPConnector()
+    return base_url(endpoint, "store"), connector_to(endpoint, _KEEP_ALIVE_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class StoreClient:
 
     def __init__(self, endpoint: str, capability: str, holder_key: Ed25519PrivateKey) -> None:
         self._endpoint = endpoint
-        self._base = "http://store" if endpoint.startswith("unix://") else endpoint.rstrip("/")
+        self._base = base_url(endpoint, "store")
         self._session = StoreSession(self._base, capability, holder_key)
         self._http: aiohttp.ClientSession | None = None
 
@@ -234,11 +236,12 @@ class StoreClient:
         try:
             yield
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
-            raise UnreachableError(
+            silent = UnreachableError(
                 f"the store at {self._endpoint} did not answer {ask.method} {ask.path[:200]}:"
                 f" {str(error) or type(error).__name__}",
                 remedy="it may have ended; read the lease's status",
-            ) from error
+            )
+            raise unreachable(error, self._endpoint, silent) from error
 
     def _other_bytes(self, key: str) -> StoreError:
         return StoreError(f"object {key!r} of {self._endpoint} arrived with other bytes", remedy="get it again")

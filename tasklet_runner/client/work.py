@@ -6,6 +6,7 @@ from typing import Protocol
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tasklet_runner.client.keys import unreachable
 from tasklet_runner.client.transport import base_url, open_session
 from tasklet_runner.wire.errors import ProtocolError, RefusedError, UnreachableError
 from tasklet_runner.wire.signed import sign
@@ -39,7 +40,7 @@ class Addressed(Protocol):
 
     @property
     def endpoint(self) -> str:
-        """`unix:///path` or `http://host:port`."""
+        """`unix:///path`, `http://host:port` or `https://host:port#incarnation`."""
         ...
 
     @property
@@ -70,7 +71,7 @@ class WorkConnection:
         """Connect and prove the possession of the holder's key.
 
         Raises:
-            UnreachableError: nobody answers there, or another member does.
+            UnreachableError: nobody answers there, or another member does (WrongKeyError: with another key).
             RefusedError: the member knows the request and says no (LeaseExpired, Fenced, Conflict, Unauthenticated …).
         """
         session = open_session(member.endpoint, timeout_seconds=OPEN_SECONDS)
@@ -86,9 +87,8 @@ class WorkConnection:
             await connection._prove_or_close(capability, holder_key)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             await session.close()
-            raise UnreachableError(
-                f"the member {member.name} cannot be reached at {member.endpoint}: {error}"
-            ) from error
+            silent = UnreachableError(f"the member {member.name} cannot be reached at {member.endpoint}: {error}")
+            raise unreachable(error, member.endpoint, silent) from error
         except BaseException:
             await session.close()
             raise

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
 from tasklet_runner.fabric.answers import decoded, refusal_of
+from tasklet_runner.wire.authorities import trusting
 from tasklet_runner.wire.broker import (
     CAPABILITY_HEADER,
     NONCE_HEADER,
@@ -22,6 +24,7 @@ from tasklet_runner.wire.broker import (
     proof_for,
 )
 from tasklet_runner.wire.errors import (
+    InputError,
     LeaseGridError,
     NotLeaderError,
     OverloadedError,
@@ -46,6 +49,8 @@ class BrokerAccess:
     `endpoints`: URLs of a Service or of replicas; `token_file`: a projected ServiceAccount token of audience
     `leasegrid`, read anew for each use, as kubelets rotate it; `holder`: the key that leases are bound to;
     `namespace`: of leases that were acquired before this process; `patience_seconds`: a call is tried again so long.
+    `ca_file`: who may vouch for https endpoints (PEM), read when connections are opened; None: the system's.
+    `tls_name`: what their certificate must say; empty: the host that is asked.
     """
 
     endpoints: tuple[str, ...]
@@ -53,6 +58,8 @@ class BrokerAccess:
     holder: Ed25519PrivateKey
     namespace: str = "default"
     patience_seconds: float = 10.0
+    ca_file: Path | None = None
+    tls_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,9 +164,13 @@ class BrokerCalls:
                 timeout=timeout,
                 # A redirect could carry the token to anybody.
                 allow_redirects=False,
+                server_hostname=self._access.tls_name or None,
             ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            if isinstance(error, aiohttp.ClientConnectorCertificateError):
+                # The authority may be another by now: its file is read again for the next attempt.
+                await self.close()
             raise UnreachableError(
                 f"the broker at {target} did not answer {ask.method} {ask.path.partition('?')[0]}: "
                 f"{str(error) or type(error).__name__}",
@@ -173,12 +184,22 @@ class BrokerCalls:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=self._trust())
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+                connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
         return self._session
+
+    def _trust(self) -> ssl.SSLContext | bool:
+        file = self._access.ca_file
+        try:
+            return trusting(file.read_text(encoding="ascii")) if file is not None else True
+        except (OSError, UnicodeError) as error:
+            raise InputError(
+                f"the broker's authority {file} cannot be read: {error}", remedy="mount its ca.crt there"
+            ) from error
 
     def _token(self) -> str:
         try:

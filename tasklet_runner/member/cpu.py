@@ -23,7 +23,7 @@ HEARTBEAT_SECONDS = 8.0
 
 
 def assemble_cpu(settings: MemberSettings, notifier: Notifier) -> Assembly:
-    """A member with slots. Its incarnation is drawn here."""
+    """A member with slots. Its incarnation is drawn here, unless its key gave it one."""
     workshop = Workshop(settings)
     core = MemberCore(settings, _identity(settings), notifier, workshop)
 
@@ -44,7 +44,7 @@ def assemble_cpu(settings: MemberSettings, notifier: Notifier) -> Assembly:
 def _identity(settings: MemberSettings) -> Identity:
     return Identity(
         member=settings.name,
-        incarnation=secrets.token_hex(16),
+        incarnation=settings.incarnation or secrets.token_hex(16),
         slots=settings.slots,
         tasklet_memory=settings.tasklet_memory,
         replace_after_use=settings.replace_after_use,

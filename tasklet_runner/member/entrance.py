@@ -8,6 +8,7 @@ unusual head, half a request) the connection is handed over to aiohttp's server,
 import asyncio
 import re
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -59,9 +60,9 @@ class Entrance:
         self.answers: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Server | None = None
 
-    async def open(self, door: socket.socket) -> None:
-        """Take connections from now on."""
-        self._listening = await asyncio.get_running_loop().create_server(lambda: _Visitor(self), sock=door)
+    async def open(self, door: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Take connections from now on; with `tls` only such, and a visitor is met after the handshake."""
+        self._listening = await asyncio.get_running_loop().create_server(lambda: _Visitor(self), sock=door, ssl=tls)
 
     async def close(self) -> None:
         """Take no more; finish what is being answered."""

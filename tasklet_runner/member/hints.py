@@ -71,12 +71,12 @@ class DatagramNotifier:
         return self._socket
 
 
-def notifier_for(target: str) -> Silence | DatagramNotifier | HttpNotifier:
-    """The notifier of `--notify`: `unix:///path`, `http(s)://…`, or empty."""
+def notifier_for(target: str, authority: str = "", name: str = "") -> Silence | DatagramNotifier | HttpNotifier:
+    """The notifier of `--notify`: `unix:///path`, `http(s)://…`, or empty. `authority`, `name`: see `HttpNotifier`."""
     if not target:
         return Silence()
     if target.startswith(_UNIX):
         return DatagramNotifier(target.removeprefix(_UNIX))
     if target.startswith(("http://", "https://")):
-        return HttpNotifier(target)
+        return HttpNotifier(target, authority=authority, name=name)
     raise ProtocolError(f"--notify {target!r} is neither unix:// nor http(s)://", remedy="give unix:///path")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import msgspec
 
+from tasklet_runner.wire.authorities import trusting
 from tasklet_runner.wire.errors import NotLeaderError
 from tasklet_runner.wire.member import Hint
 
@@ -38,9 +39,15 @@ class _NotLeader(msgspec.Struct, frozen=True):
 
 
 class HttpNotifier:
-    """Posts hints to `url` as JSON, one after another over one kept connection."""
+    """Posts hints to `url` as JSON, one after another over one kept connection.
 
-    def __init__(self, url: str, jitter: Jitter = random.random) -> None:
+    `authority`: certificates (PEM) of who may vouch for an https fabric, empty for the system's; `name`: what its
+    certificate must say, empty for the host that is asked. Raises InputError for an authority that cannot be read.
+    """
+
+    def __init__(self, url: str, jitter: Jitter = random.random, *, authority: str = "", name: str = "") -> None:
+        self._trust = trusting(authority) if authority else True
+        self._name = name or None
         self._url = url
         self._target = url
         self._jitter = jitter
@@ -110,7 +117,14 @@ class HttpNotifier:
     async def _post(self, session: aiohttp.ClientSession, body: bytes) -> str:
         """Empty when the hint was taken; else where the next attempt should go."""
         headers = {"Content-Type": "application/json"}
-        async with session.post(self._target, data=body, headers=headers, allow_redirects=False) as response:
+        async with session.post(
+            self._target,
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            ssl=self._trust,
+            server_hostname=self._name,
+        ) as response:
             answer = await response.content.read(MAX_ANSWER_BYTES)
         if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
             return ""

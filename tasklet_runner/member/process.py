@@ -6,9 +6,11 @@ import gc
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
@@ -48,8 +50,15 @@ def run_member(settings: MemberSettings, assemble: Assemble) -> int:
 
 def _run(settings: MemberSettings, assemble: Assemble, door: socket.socket) -> None:
     make_undumpable()
+    tls = None
+    if settings.tls:
+        # Here, as a member without TLS has no use for X.509.
+        from tasklet_runner.member.tls import OwnKey
+
+        own = OwnKey.make(settings.name)
+        settings, tls = replace(settings, incarnation=own.incarnation), own.context
     try:
-        asyncio.run(_serve(settings, assemble, door))
+        asyncio.run(_serve(settings, assemble, door, tls))
     finally:
         if settings.listen.startswith(_UNIX):
             with suppress(FileNotFoundError):
@@ -85,8 +94,8 @@ def _listen_tcp(address: str) -> socket.socket:
     return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
 
 
-async def _serve(settings: MemberSettings, assemble: Assemble, door: socket.socket) -> None:
-    notifier = notifier_for(settings.notify)
+async def _serve(settings: MemberSettings, assemble: Assemble, door: socket.socket, tls: ssl.SSLContext | None) -> None:
+    notifier = notifier_for(settings.notify, settings.notify_ca, settings.notify_name)
     assembly = assemble(settings, notifier)
     core, calls = assembly.core, Calls(assembly.core)
     runner = web.AppRunner(
@@ -99,7 +108,7 @@ async def _serve(settings: MemberSettings, assemble: Assemble, door: socket.sock
     )
     await runner.setup()
     entrance = Entrance(calls, _server_of(runner))
-    await entrance.open(door)
+    await entrance.open(door, tls)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, core.drain)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

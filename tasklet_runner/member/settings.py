@@ -15,7 +15,9 @@ class MemberSettings:
 
     `store`, `quota`: where a Memory or Block member keeps objects, and how many bytes of them it takes. `life_fd`: the
     read end of a pipe that the fabric's process holds open; -1 when there is none. `replace_after_use`: single use
-    (`reuse: Replace`); store members always are.
+    (`reuse: Replace`); store members always are. `tls`: serve HTTPS by a key of its own, and then `incarnation` is that
+    key's name; else empty, and drawn. `notify_ca`: PEM of the authority that an https `notify` must be proven by, or
+    empty for the system's; `notify_name`: the name that its certificate must have, or empty for the host that is asked.
     """
 
     name: str
@@ -31,6 +33,10 @@ class MemberSettings:
     role: Role = Role.CPU
     store: Path = Path()
     quota: int = 0
+    tls: bool = False
+    incarnation: str = ""
+    notify_ca: str = ""
+    notify_name: str = ""
 
     @property
     def tasklet_memory(self) -> int:

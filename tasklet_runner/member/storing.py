@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def assemble_store(settings: MemberSettings, notifier: Notifier) -> Assembly:
-    """A member that serves `settings.store`. Its incarnation is drawn here."""
+    """A member that serves `settings.store`. Its incarnation is drawn here, unless its key gave it one."""
     identity = Identity(
         member=settings.name,
-        incarnation=secrets.token_hex(16),
+        incarnation=settings.incarnation or secrets.token_hex(16),
         slots=0,
         tasklet_memory=0,
         replace_after_use=True,

@@ -108,6 +108,20 @@ class UnreachableError(LeaseGridError):
     code = FaultKind.DISCONNECTED.value
 
 
+class WrongKeyError(UnreachableError):
+    """Whoever answers at a member's address has another key than the member: for its caller the member is away.
+
+    A key that was known before is compared before anything but the TLS handshake is sent.
+    """
+
+    def __init__(self, endpoint: str, found: str, expected: str = "") -> None:
+        super().__init__(
+            f"{endpoint} is answered by the key {found or 'of nobody'}"
+            + (f" and not by {expected}, the leased member's" if expected else ", which is not its incarnation"),
+            remedy="the member has ended and its address is another's now: read the lease's status, or ask for another",
+        )
+
+
 class StoreError(LeaseGridError):
     """A store's disk failed or is full: the fault IoError. Says which store and how to enlarge it."""
 
