@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.client.members import MemberClient
+from tasklet_runner.coordinator.capabilities import read_capability
 from tasklet_runner.fabric.broker import ClusterFabric
 from tasklet_runner.fabric.calls import BrokerAccess
 from tasklet_runner.fabric.protocol import LeaseRequest
@@ -92,6 +93,26 @@ def test_a_program_acquires_renews_resizes_and_releases_and_the_object_says_so(h
 
     tell(house, story)
     pool.until_warm(3)
+
+
+def test_a_lease_is_renewed_by_its_capability_by_a_token_and_by_its_object(house: OperatorRig) -> None:
+    pool = court(house, 1)
+
+    async def story(fabric: ClusterFabric) -> None:
+        first = await fabric.acquire(wanted(pool, "a", ttl_seconds=600))
+        by_capability = await fabric.renew(first.uid)
+        # A process after this one has no capability yet, and goes by its token.
+        async with ClusterFabric(house.access("a", holder=HOLDER)) as successor:
+            by_token = await successor.renew(first.uid)
+        await beside(lambda: house.change("leases", first.name, {"renewTime": "2026-01-01T00:00:00Z"}))
+        by_object = await fabric.watch(first.uid, by_token.version)
+        views = (first, by_capability, by_token, by_object)
+        versions = [view.version for view in views]
+        assert versions == sorted(set(versions))
+        deadlines = [read_capability(view.capabilities[0]).deadline for view in views]
+        assert deadlines == sorted(set(deadlines))
+
+    tell(house, story)
 
 
 @pytest.mark.unhappy("duplicate acquire: the same request is the same lease, and nobody else's")

@@ -50,6 +50,49 @@ def test_kubectl_shows_waits_for_and_describes_a_lease(house: OperatorRig) -> No
     assert "Revoked" in kubectl("describe", "lglease", lease, *here)
 
 
+STRANGE: dict[str, dict[str, object]] = {
+    "a-thousandth-of-a-core": {"requirements": {"cpu": "1m"}},
+    "a-billion-cores": {"requirements": {"cpu": "1e9"}},
+    "no-core": {"requirements": {"cpu": 0}},
+    "a-tenth-of-a-byte": {"requirements": {"memory": "0.1"}},
+    "all-memory-there-is": {"requirements": {"memory": "100E"}},
+    "a-store-of-no-size": {"requirements": {"resource": "Memory"}},
+    "nothing-required": {"requirements": {}},
+    "no-pools": {"poolRefs": []},
+    "a-key-of-zeros": {"holderKey": "A" * 43},
+    "renewed-in-the-year-0": {"renewTime": "0000-01-01T00:00:00Z"},
+    "renewed-in-a-leap-second": {"renewTime": "2026-12-31T23:59:60Z"},
+    "revoked-from-the-start": {"revoke": {}},
+    "its-own-parent": {"parentRef": {"name": "its-own-parent"}},
+    "a-life-longer-than-a-pool-allows": {"ttlSeconds": 315360000},
+    "last-in-every-queue": {"priority": -1000000000},
+}
+
+
+@pytest.mark.unhappy("objects that are legal and strange: each is bound or refused in words, and the operator lives")
+def test_what_is_legal_and_strange_is_bound_or_refused_in_words(house: OperatorRig) -> None:
+    house.pool(len(STRANGE))
+    house.until_members(ready=len(STRANGE))
+    for name, spec in STRANGE.items():
+        house.lease(name, **{"onEmpty": "Fail", "holderKey": HOLDER_KEY} | spec)
+
+    def settled() -> dict[str, str]:
+        said = {name: house.status("leases", name).get("conditions") or [] for name in STRANGE}
+        return {
+            name: f"{one['type']}: {one['message']}"
+            for name, all_ in said.items()
+            for one in all_
+            if one["status"] == "True" and one["type"] in ("Bound", "Released")
+        }
+
+    words = house.wait(settled, lambda seen: set(seen) == set(STRANGE), "every one is bound or released")
+    assert [name for name, said in words.items() if len(said) < 15] == []
+    assert words["a-billion-cores"].startswith("Released: no member of")
+    assert words["a-key-of-zeros"].startswith("Bound")
+    assert "revoked before it was bound" in words["revoked-from-the-start"]
+    house.until_leads("a")
+
+
 @pytest.mark.unhappy("the leader is busy elsewhere: a follower frees members by their capability, and the leader hears")
 def test_a_lease_that_a_follower_releases_is_over_for_its_leader_too(house: OperatorRig) -> None:
     pool = court(house, 3)
