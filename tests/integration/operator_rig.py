@@ -69,9 +69,9 @@ class OperatorRig:
         self.wait(lambda: metric(replica, "leasegrid_leader"), lambda leads: leads == 1.0, f"{name} leads")
 
     def pool(self, size: int, name: str = "cpu", **spec: object) -> Object:
-        """Make a pool of small members, the namespace's default one if its name is `cpu`."""
+        """Make a pool of so many small members in all; the namespace's default one if its name is `cpu`."""
         annotations = {"leasegrid.dev/is-default-pool": "true"} if name == "cpu" else {}
-        body = {**SMALL, "targetSize": size, "minSize": 0, **spec}
+        body = {**SMALL, "targetSize": size, "minSize": 0, "maxSize": size, **spec}
         return self.make("InstancePool", "instancepools", {"name": name, "annotations": annotations}, body)
 
     def lease(self, name: str, **spec: object) -> Object:
