@@ -24,28 +24,24 @@ MEMORY = {"resource": "Memory", "storage": {"size": "8Mi"}}
 
 @dataclass
 class StoreLease:
-    """A lease of one store, and its holder's key."""
+    """A lease of one store, its holder's key, and the member that it had first."""
 
     rig: OperatorRig
     name: str
     holder: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    member: str = ""
 
     def acquire(self, pool: str, **spec: Any) -> "StoreLease":  # noqa: ANN401 - fields of the lease's spec
-        """Ask for it and wait until it is bound."""
+        """Ask for it and wait until it has its member."""
         refs = {} if "requirements" in spec else {"poolRefs": [{"name": pool}]}
         self.rig.lease(self.name, holderKey=public_text(self.holder), **refs, **spec)
-        self.rig.until_bound(self.name)
+        bound = self.rig.wait(lambda: self.rig.epochs(self.name), lambda seen: seen, f"{self.name} is bound")
+        (self.member,) = bound
         return self
 
     @property
     def uid(self) -> str:
         return str(self.rig.get("leases", self.name)["metadata"]["uid"])
-
-    @property
-    def member(self) -> str:
-        """The only member's name."""
-        (name,) = self.rig.epochs(self.name)
-        return name
 
     def until_member(self, name: str, epoch: int) -> None:
         """Wait until its status names this one at this epoch."""
