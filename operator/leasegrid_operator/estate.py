@@ -105,6 +105,10 @@ class NamespaceEstate:
         self._stores.own(record, [one.member.name for one in held])
         return await self._stores.reap(record)
 
+    def unseen(self, name: str) -> bool:
+        """True while nobody has seen the end of what that member of an ended lease wrote to its volume."""
+        return self._stores.unseen(self._namespace, name)
+
     def tick(self) -> None:
         """Have the volumes of living leases served; call it some times a second."""
         self._stores.tick()

@@ -91,7 +91,9 @@ class Room:
         if member is not None and not (member.state in _ANSWERED or member.lease not in ("", uid)):
             return True
         mine = [claim.name for claim in self.pools.reaper.claims() if claim.owner_uid == uid]
-        return any(name == claim or name.startswith(f"{claim}-s") for claim in mine)
+        if any(name == claim or name.startswith(f"{claim}-s") for claim in mine):
+            return True
+        return self.estate.unseen(name)
 
     def _lost(self, member: Member, cause: str) -> None:
         self.estate.lost(member, cause)

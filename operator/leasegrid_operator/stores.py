@@ -15,15 +15,21 @@ from leasegrid_operator.pools.ending import Reaper
 from leasegrid_operator.pools.following import Step, next_step
 from leasegrid_operator.pools.members import MemberBook
 from leasegrid_operator.pools.pods import LEASE_KIND, MemberTemplate, Owner
-from leasegrid_operator.pools.reading import PodFacts, no_pod, read_pod
+from leasegrid_operator.pools.reading import ClaimFacts, PodFacts, no_pod, read_pod
 from leasegrid_operator.pools.volumes import StoreMember, claim_name, end_store, reparent, succeed
-from leasegrid_operator.resources import PODS, ObjectKey
+from leasegrid_operator.resources import PODS, VOLUMES, ObjectKey
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
+LONGEST_REST_SECONDS = 30.0
+"""Servers that end before they can be bound are made ever more seldom."""
+
 GONE_SECONDS = 60.0
 """A volume that is not gone by then stands in the receipt as unverified."""
+
+LOOK_SECONDS = 5.0
+"""Between two looks at a volume that does not go."""
 
 Templates = Callable[[LeaseRecord, StoreMember], MemberTemplate | None]
 """By what the next server of a store is made; None when nothing says it any more."""
@@ -32,7 +38,7 @@ Templates = Callable[[LeaseRecord, StoreMember], MemberTemplate | None]
 @dataclass(eq=False)
 class _Store:
     """`member`: its newest server and its claim; `work`: what is under way for it; `rest_until`: monotonic; `lost`: no
-    server will come any more; `gone`: nothing of it is left.
+    server will come any more; `gone`: nothing of it is left; `made`: servers since the last one that was bound.
     """
 
     member: StoreMember
@@ -40,6 +46,7 @@ class _Store:
     rest_until: float = 0.0
     lost: bool = False
     gone: bool = False
+    made: int = 0
 
     @property
     def busy(self) -> bool:
@@ -63,6 +70,8 @@ class LeaseStores:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._stores: dict[str, dict[str, _Store]] = {}
+        self._looking: set[ObjectKey] = set()
+        self._gone: set[ObjectKey] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def own(self, record: LeaseRecord, names: Iterable[str]) -> None:
@@ -88,7 +97,7 @@ class LeaseStores:
         True when it has volumes.
         """
         owned = {claim.name for claim in self._around.reaper.claims() if claim.owner_uid == record.uid}
-        claims = owned | {stem for name in names if self._around.reaper.claim_of(stem := claim_name(name))}
+        claims = owned | {claim.name for name in names if (claim := self._unowned(claim_name(name))) is not None}
         self.own(record, [*names, *(self._newest(claim) for claim in claims)])
         # It may have grown since its object was made: what is on its volumes is not taken for given back.
         record.wanted = max(record.wanted, len(claims))
@@ -103,9 +112,10 @@ class LeaseStores:
                 continue
             volumes = [one for one in stores.values() if one.member.claim is not None and not one.lost]
             lacking = record.wanted - len(record.held) if record.settled.done() else 0
-            self._expect(record, min(lacking, sum(one.member.pod.name not in record.held for one in volumes)))
+            unserved = sum(one.member.pod.name not in record.held for one in volumes)
+            self._expect(record, max(0, min(lacking, unserved)))
             for store in volumes:
-                if not store.busy and now >= store.rest_until:
+                if not store.busy and (now >= store.rest_until or self._stands(store)):
                     lacking -= self._step(record, store, lacking)
 
     async def reap(self, record: LeaseRecord) -> Disposal:
@@ -116,6 +126,16 @@ class LeaseStores:
         left = [one.member.pod.name for one, is_gone in zip(stores, gone, strict=True) if not is_gone]
         sizes = [one.member.claim.size for one in stores if one.gone and one.member.claim is not None]
         return Disposal(len(sizes), sum(sizes), tuple(left))
+
+    def unseen(self, namespace: str, name: str) -> bool:
+        """True while the volume of a member whose claim is gone is there, or nobody knows whether it is."""
+        claim = ObjectKey(namespace, claim_name(name))
+        if claim in self._gone:
+            return False
+        if claim not in self._looking:
+            self._looking.add(claim)
+            self._beside(self._look(claim))
+        return True
 
     async def close(self) -> None:
         """Give up what is under way."""
@@ -133,8 +153,11 @@ class LeaseStores:
         elif step is Step.END:
             self._begin(store, self._give_up(store))
         elif step is not Step.REST and member is not None:
-            self._begin(store, self._take(record, member, step))
+            self._begin(store, self._take(record, store, member, step))
         return step in (Step.FOLLOW, Step.BIND, Step.ADOPT)
+
+    def _stands(self, store: _Store) -> bool:
+        return self._around.parts.roster.find(store.member.pod.name) is not None
 
     def _expect(self, record: LeaseRecord, count: int) -> None:
         """What will be served again is not to be replaced by a member of the pool meanwhile."""
@@ -161,6 +184,8 @@ class LeaseStores:
         try:
             name = await succeed(self._around.cluster, template, store.member, owner_of(record))
             if name is not None:
+                store.made += 1
+                store.rest_until += min(LONGEST_REST_SECONDS, RETRY_SECONDS * 2**store.made)
                 made = read_pod(await self._around.cluster.get(PODS, ObjectKey(record.request.namespace, name)))
                 store.member = replace(store.member, pod=made or store.member.pod)
         except NotFoundError as error:
@@ -169,7 +194,7 @@ class LeaseStores:
         except ClusterError:
             return  # the next look tries again
 
-    async def _take(self, record: LeaseRecord, member: Member, step: Step) -> None:
+    async def _take(self, record: LeaseRecord, store: _Store, member: Member, step: Step) -> None:
         parts = self._around.parts
         if step is Step.ADOPT and member.report is not None and member.report.lease_uid == record.uid:
             await parts.binder.adopt(record, member)
@@ -177,6 +202,7 @@ class LeaseStores:
             # Whatever came between: nobody else is to have it.
             member.lease = record.uid
             return
+        store.made = 0
         record.touch()
         parts.ledger.write_down(record)
 
@@ -201,6 +227,11 @@ class LeaseStores:
             return False
         return store.gone
 
+    def _unowned(self, name: str) -> ClaimFacts | None:
+        """A claim that no lease has taken yet."""
+        claim = self._around.reaper.claim_of(name)
+        return claim if claim is not None and claim.owner_kind != LEASE_KIND else None
+
     def _unknown(self, uid: str, known: Container[str]) -> list[_Store]:
         """Claims that say they are the lease's, but of which nothing else is known."""
         claims = [one for one in self._around.reaper.claims() if one.owner_uid == uid and one.name not in known]
@@ -223,10 +254,26 @@ class LeaseStores:
         names = [one.name for one in self._around.parts.roster.all() if claim_name(one.name) == claim]
         return max(names, key=lambda name: (len(name), name), default=claim)
 
+    async def _look(self, claim: ObjectKey) -> None:
+        """A volume names the claim that had it, also when that is gone."""
+        try:
+            volumes = (await self._around.cluster.list(VOLUMES)).items
+            references = [one["spec"].get("claimRef") or {} for one in volumes]
+            if claim not in [ObjectKey(one.get("namespace", ""), one.get("name", "")) for one in references]:
+                self._gone.add(claim)
+        except ClusterError as error:
+            log(logger, logging.WARNING, Action.WRITE_FAILED, f"volumes cannot be listed: {error}", claim=str(claim))
+        await asyncio.sleep(LOOK_SECONDS)
+        self._looking.discard(claim)
+
     def _begin(self, store: _Store, work: Coroutine[None, None, None]) -> None:
-        store.work = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(store.work)
-        store.work.add_done_callback(self._tasks.discard)
+        store.work = self._beside(work)
+
+    def _beside(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def owner_of(record: LeaseRecord) -> Owner:
