@@ -20,7 +20,7 @@ LEADING_SECONDS = 60.0
 def expiry(rig: Rig, table: Table, sizes: Sizes) -> None:
     """Leases that nobody gives back: how late their members, and their objects, keep the deadline."""
     rig.pool(sizes.pool)
-    rate = 45.0 if sizes.pool > 45 else 2.0
+    rate = 45.0 if sizes.pool > 45 else 4.0
     outcome = rig.load("expiring", rate=rate, seconds=sizes.expiry_seconds, ttl=TTL_SECONDS)
     records = rig.stand_ins.records()
     at_member = [1000 * one.late for one in records if one.event == "ended" and one.reason == "Expired"]

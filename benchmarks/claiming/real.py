@@ -1,29 +1,27 @@
 """The row with real members: processes of the runner, started by a process kubelet, with all of their sandbox."""
 
 from benchmarks.claiming.outcomes import median
-from benchmarks.claiming.rig import Generator, Rig, make_pool, ready_members
+from benchmarks.claiming.rig import REAL, Generator, Rig, make_pool, ready_members
 from benchmarks.claiming.sizes import Sizes
 from benchmarks.claiming.words import failed, milliseconds, spread
 from benchmarks.tables import Row, Table
 from tests.support.cluster.beside import kubelet_beside
 from tests.support.cluster.kubelet import KubeletSettings
-from tests.support.cluster.plane import make_namespace, until
+from tests.support.cluster.plane import until
 
-NAMESPACE = "real"
 WARM_SECONDS = 180.0
 
 
 def real(rig: Rig, table: Table, sizes: Sizes) -> None:
     """Serial claims, a burst, and one lease of all of them."""
     plane, count = rig.plane, sizes.real
-    make_namespace(plane, NAMESPACE)
-    settings = KubeletSettings(nodes=("node-real",), cpu="1000", namespace=NAMESPACE)
+    settings = KubeletSettings(nodes=("node-real",), cpu="1000", namespace=REAL)
     with kubelet_beside(plane.kubeconfig, settings=settings):
-        generator = Generator(plane, NAMESPACE, rig.operator.broker)
-        make_pool(plane, NAMESPACE, count, reuse="Reset", name="cpu")
+        generator = Generator(plane, REAL, rig.operator.broker)
+        make_pool(plane, REAL, count, reuse="Reset", name="cpu")
 
         def ready() -> bool:
-            return ready_members(plane, NAMESPACE, "cpu") == count
+            return ready_members(plane, REAL, "cpu") == count
 
         until(ready, "the real members are ready", WARM_SECONDS)
         what = f"{count} real members"
@@ -39,5 +37,5 @@ def real(rig: Rig, table: Table, sizes: Sizes) -> None:
         told = f"p50 {milliseconds(median(outcome.latencies))}{failed(outcome)}"
         table.add(Row(f"{what}: {count} in one lease", told, "", "", "100 ms"))
         generator.close()
-        plane.kubectl("delete", "lgpool", "--namespace", NAMESPACE, "cpu")
-        plane.kubectl("wait", "--namespace", NAMESPACE, "--for=delete", "pods", "--all", "--timeout=60s")
+        plane.kubectl("delete", "lgpool", "--namespace", REAL, "cpu")
+        plane.kubectl("wait", "--namespace", REAL, "--for=delete", "pods", "--all", "--timeout=60s")

@@ -23,10 +23,12 @@ from tests.support.cluster.beside import StandIns, stand_ins_beside
 from tests.support.cluster.operators import OperatorProcess, start_operator
 from tests.support.cluster.plane import account_token, account_user, grant, install_kinds, make_namespace, until
 
-NAMESPACE = "load"
+NAMESPACE, REAL, BARE = "load", "real", "bare"
+"""Of the stand-ins, of the real members, and of nobody: the operator does not see the last one."""
+
 WARM_SECONDS = 120.0
 NEW_KIND_SECONDS = 6.0
-GENEROUS = {"caller-requests-per-second": "10000", "log-format": "json"}
+SETTINGS = {"caller-requests-per-second": "10000", "log-format": "json", "namespaces": f"{NAMESPACE},{REAL}"}
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -79,7 +81,16 @@ class Rig:
     ports: tuple[int, int]
     operator: OperatorProcess
     generator: Generator
-    bare: Outcome
+    _bare: Outcome | None = None
+
+    @property
+    def bare(self) -> Outcome:
+        """The API server alone, measured once, where the operator does not look."""
+        if self._bare is None:
+            generator = Generator(self.plane, BARE, self.operator.broker)
+            self._bare = generator.run("bare", count=100, width=16)
+            generator.close()
+        return self._bare
 
     def load(self, load: str, **arguments: object) -> Outcome:
         """Have a load made."""
@@ -112,24 +123,24 @@ class Rig:
 
     def start(self, name: str, ports: tuple[int, int]) -> OperatorProcess:
         """Start a replica; it may be one that was killed, by its old name and at its old ports."""
-        return start_operator(self.plane.kubeconfig, self.directory, name, ports, **GENEROUS)
+        return start_operator(self.plane.kubeconfig, self.directory, name, ports, **SETTINGS)
 
 
 @contextmanager
 def rig(directory: Path) -> Iterator[Rig]:
-    """All of it for the time of a with block; no pool yet. `bare` was measured before there was an operator."""
+    """All of it for the time of a with block; no pool yet."""
     assets = Path(os.environ["KUBEBUILDER_ASSETS"])
     broker, health = free_ports(2)
     with running(assets, controllers=True) as plane:
         install_kinds(plane)
         # While a kind is new the server still exchanges its store, and watches of it end or fall silent.
         time.sleep(NEW_KIND_SECONDS)
-        make_namespace(plane, NAMESPACE)
+        for namespace in (NAMESPACE, REAL, BARE):
+            make_namespace(plane, namespace)
         generator = Generator(plane, NAMESPACE, f"http://127.0.0.1:{broker}")
-        bare = generator.run("bare", count=100, width=16)
         with stand_ins_beside(plane.kubeconfig, directory / "records.jsonl", namespace=NAMESPACE) as stand_ins:
-            operator = start_operator(plane.kubeconfig, directory, "operator-a", (broker, health), **GENEROUS)
-            made = Rig(plane, directory, stand_ins, (broker, health), operator, generator, bare)
+            operator = start_operator(plane.kubeconfig, directory, "operator-a", (broker, health), **SETTINGS)
+            made = Rig(plane, directory, stand_ins, (broker, health), operator, generator)
             try:
                 yield made
             except BaseException:
