@@ -130,7 +130,8 @@ class NamespaceEstate:
         """That of the store's pool, or of the lease that had its members made."""
         pool = store.claim.pool if store.claim is not None else ""
         kept = self._pools.pools.named(pool) or self._pools.pools.find(record.uid)
-        return kept.template if kept is not None else None
+        # Where the pool is gone, a lease's own members may be of another kind than those that it had of it.
+        return kept.template if kept is not None and kept.pool.spec.resource is ResourceKind.BLOCK else None
 
 
 def provisioned_spec(base: InstancePoolSpec, lease: LeaseSpec, named: InstancePoolSpec | None) -> InstancePoolSpec:

@@ -119,12 +119,18 @@ def test_no_block_lease_expires_before_its_holder_had_its_full_time_to_renew(rig
 
 
 @pytest.mark.unhappy("a volume that does not go: Unverified until it does")
-def test_leases_that_are_over_leave_no_claim_to_the_next_operator(rig: OperatorRig) -> None:
+def test_what_is_over_leaves_nothing_to_the_next_operator_and_what_lives_lives_without_its_pool(
+    rig: OperatorRig,
+) -> None:
     rig.start("a")
     rig.pool(2, "block", **{**BLOCK, "maxSize": 2})
     lease, gone = StoreLease(rig, "over").acquire("block"), StoreLease(rig, "gone").acquire("block")
     for one in (lease, gone):
         one.until_handed_over()
+    rig.pool(1, "memory", **{**MEMORY, "maxSize": 1})
+    alone = StoreLease(rig, "alone").acquire("memory")
+    alone.put("kept", b"without its pool")
+    alone.until_handed_over()
     places = volumes_of(rig)
     volume = f"/api/v1/persistentvolumes/{rig.get('persistentvolumeclaims', lease.member)['spec']['volumeName']}"
     accepted(rig.plane.api.ask("PATCH", volume, {"metadata": {"finalizers": [FINALIZER]}}, MERGE))
@@ -136,6 +142,7 @@ def test_leases_that_are_over_leave_no_claim_to_the_next_operator(rig: OperatorR
     status = {**said, "members": None, "conditions": conditions, "receipt": {"unverified": [lease.member]}}
     accepted(rig.plane.api.ask("PATCH", f"{rig.path('leases', 'over')}/status", {"status": status}, MERGE))
     rig.delete("leases", "gone")
+    rig.delete("instancepools", "memory")
     rig.change("instancepools", "block", {"targetSize": 0})
 
     rig.start("a")
@@ -146,3 +153,8 @@ def test_leases_that_are_over_leave_no_claim_to_the_next_operator(rig: OperatorR
     until_no_trace(rig, lease.member, places[lease.member])
     rig.until_said("over", "Released", "Expired")
     assert rig.status("leases", "over")["receipt"]["unverified"] == []
+
+    assert (list(rig.epochs("alone")), alone.objects()) == ([alone.member], {"kept": b"without its pool"})
+    rig.change("leases", "alone", REVOKED)
+    assert alone.released()["unverified"] == []
+    rig.until_gone("pods")
