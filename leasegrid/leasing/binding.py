@@ -74,13 +74,21 @@ class Binder:
 
     async def adopt(self, record: LeaseRecord, member: Member) -> None:
         """Take a member that says it is bound to the lease as held by it: an earlier process of the fabric bound it."""
+        await self.affirm(record, self.take(record, member))
+
+    def take(self, record: LeaseRecord, member: Member) -> Held:
+        """The first half of `adopt`, at once: no pass may find the lease with a member and yet unsettled."""
         if member.report is None:
             raise ValueError(f"{member.name} was not asked")
         held = Held(member, leased(member, member.report), member.grant)
         member.lease = record.uid
         record.hold(held)
         self._roster.file(member)
-        if not member.report.confirmed:
+        return held
+
+    async def affirm(self, record: LeaseRecord, held: Held) -> None:
+        """The second half: a bind that is provisional yet is confirmed."""
+        if held.member.report is not None and not held.member.report.confirmed:
             await self._confirm(record.uid, held)
 
     async def release_stray(self, member: Member, lease_uid: str) -> None:

@@ -135,7 +135,9 @@ class Claims:
         record.settle(error)
 
     async def _give_back(self, record: LeaseRecord) -> None:
-        await self._parts.binder.release(record, list(record.held.values()))
+        # Its members no more from now on: one that comes to it meanwhile must not make it complete with these.
+        leaving = [record.held.pop(name) for name in list(record.held)]
+        await self._parts.binder.give_back(record, leaving)
         self._parts.changed()
 
     def _troubles(self, record: LeaseRecord) -> list[str]:

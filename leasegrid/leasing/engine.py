@@ -47,13 +47,14 @@ class LeaseEngine:
 
     async def regain(self, record: LeaseRecord, member: Member) -> None:
         """Take a member that belongs to the lease by its own word, though its bind was counted as failed."""
-        await self.parts.binder.adopt(record, member)
+        held = self.parts.binder.take(record, member)
         if len(record.held) >= record.request.min_count:
             record.waiting_because, record.queue_position = "", 0
             record.settle()
         record.touch()
         self.parts.ledger.write_down(record)
         self.parts.changed()
+        await self.parts.binder.affirm(record, held)
 
     async def watch(self, uid: str, version: int) -> LeaseView:
         """See `Fabric.watch`."""

@@ -87,7 +87,9 @@ class Teller:
         self, kept: KeptPool, conditions: tuple[PoolCondition, ...], members: list[PoolMember], book: StatusBook
     ) -> dict[str, Any]:
         now = asyncio.get_running_loop().time()
-        oldest = heapq.nsmallest(MAX_SAMPLES, kept.pods.values(), key=lambda seen: seen.facts.created)
+        # Of one second the names decide, lest an operator that saw them in another order writes the status anew.
+        by_age = [(seen.facts.created, seen.facts.name, seen) for seen in kept.pods.values()]
+        oldest = [seen for _, _, seen in heapq.nsmallest(MAX_SAMPLES, by_age)]
         view = PoolView(
             name=kept.owner.name,
             generation=kept.generation,
