@@ -19,6 +19,10 @@ from tasklet_runner.wire.statements import (
 )
 
 
+SAME_CLOCK_SECONDS = 1.0
+"""Clocks that are no further apart are one: a member's answer takes a part of that."""
+
+
 class SteadyClock:
     """UNIX seconds that never step: the wall clock at the start, carried on by the monotonic one.
 
@@ -31,6 +35,18 @@ class SteadyClock:
     def now(self) -> float:
         """UNIX seconds."""
         return self._offset + time.monotonic()
+
+    def follow(self, instant: float, monotonic: float) -> bool:
+        """Go on with the clock of an earlier signer, which showed `instant` then, unless it is the same one's.
+
+        Members convert what a successor signs through the bind of its predecessor: were their clocks apart, renewals
+        would shorten or lengthen leases. True when it was set.
+        """
+        offset = instant - monotonic
+        if abs(offset - self._offset) <= SAME_CLOCK_SECONDS:
+            return False
+        self._offset = offset
+        return True
 
 
 @dataclass(frozen=True)

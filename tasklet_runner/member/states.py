@@ -224,6 +224,7 @@ class MemberStates:
             lease_uid=claim.lease_uid if claim else "",
             confirmed=claim.confirmed if claim else False,
             seconds_left=max(0.0, claim.deadline - now) if claim else -1.0,
+            signers_clock=claim.signers_clock(now) if claim else 0.0,
             cpu_features=self.identity.cpu_features,
             reason=self.reason,
             role=self.identity.role,

@@ -41,8 +41,10 @@ class SignedRequest(msgspec.Struct, frozen=True):
 class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a member says of itself.
 
-    `seconds_left` until its deadline, -1 when unclaimed; `lease_uid` empty when unclaimed. `kept_lease_uid`: the lease
-    whose objects lie on a Block member's volume, claimed or not; no other lease can be bound there.
+    `seconds_left` until its deadline, -1 when unclaimed; `lease_uid` empty when unclaimed. `signers_clock`: what the
+    clock of the one who signed the bind shows now, UNIX seconds: a successor's instants are taken for that clock's.
+    `kept_lease_uid`: the lease whose objects lie on a Block member's volume, claimed or not; no other lease can be
+    bound there.
     """
 
     member: str
@@ -54,6 +56,7 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     lease_uid: str = ""
     confirmed: bool = False
     seconds_left: float = -1.0
+    signers_clock: float = 0.0
     cpu_features: tuple[str, ...] = ()
     reason: str = ""
     role: Role = Role.CPU

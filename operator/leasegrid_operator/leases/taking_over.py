@@ -56,6 +56,7 @@ class TakeOver:
         self._engine = engine
         self._estate = estate
         self._since: dict[str, float] = {}
+        self._signed: dict[str, tuple[float, float]] = {}
 
     async def run(self, pools: KnownPools) -> None:
         """Ask every member, go on with the leases that have some, enter those that have none."""
@@ -63,6 +64,7 @@ class TakeOver:
             if file.facts.spec is not None and not file.facts.written.released:
                 self._estate.shelter(file.facts.key, file.uid, file.facts.spec)
         await self._ask(self._engine.parts.roster.all())
+        self._follow_clock()
         claimed = self._claimed()
         files = sorted(self._keeping.files.values(), key=lambda one: (one.facts.created, one.facts.key))
         for file in files:
@@ -166,6 +168,13 @@ class TakeOver:
         if facts.spec.revoke is not None:
             self._keeping.seen(facts)
 
+    def _follow_clock(self) -> None:
+        """Go on with the clock that the latest of the living leases were bound by."""
+        latest = max(self._signed.values(), key=lambda one: one[0] - one[1], default=None)
+        self._signed.clear()
+        if latest is not None and self._engine.parts.clock.follow(*latest):
+            log(logger, logging.WARNING, Action.CLOCK_FOLLOWED, "this clock is not the one that leases were bound by")
+
     def _reports(self) -> dict[str, StateReport]:
         """What members say that answer; the report of one that did not answer lately is an old one."""
         members = self._engine.parts.roster.all()
@@ -182,7 +191,11 @@ class TakeOver:
         started = [member for member in members if member.started]
         for first in range(0, len(started), ASKED_AT_ONCE):
             batch = started[first : first + ASKED_AT_ONCE]
-            await asyncio.gather(*(self._engine.parts.binder.ask(member) for member in batch))
+            await asyncio.gather(*(self._ask_one(member) for member in batch))
+
+    async def _ask_one(self, member: Member) -> None:
+        if await self._engine.parts.binder.ask(member) and member.report is not None and member.report.lease_uid:
+            self._signed[member.name] = (member.report.signers_clock, _now())
 
 
 def _now() -> float:

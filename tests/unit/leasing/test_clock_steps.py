@@ -51,9 +51,7 @@ def test_a_step_of_the_operators_clock_moves_no_deadline(monkeypatch: pytest.Mon
     assert fabric.member.tick(1070.0) is End.LEASE_EXPIRED
 
 
-@pytest.mark.unhappy(
-    "the next operator's clock is a day off: a bind of its own is whole"
-)
+@pytest.mark.unhappy("the next operator's clock is a day off: a bind of its own is whole")
 @pytest.mark.parametrize("step", [DAY, -DAY], ids=["a day ahead", "a day behind"])
 def test_an_operator_whose_clock_is_another_binds_for_as_long_as_it_says(
     monkeypatch: pytest.MonkeyPatch, step: float
@@ -72,3 +70,26 @@ def test_a_capability_that_is_shown_again_extends_nothing() -> None:
     later = fabric.renew(60, at=0.0)
     assert fabric.renew(10, at=0.0) == pytest.approx(later, abs=1)
     assert fabric.renew(60, at=30.0) == pytest.approx(later - 30, abs=5)
+
+
+@pytest.mark.unhappy("an operator is started anew after its clock has stepped: it renews leases of the one before")
+@pytest.mark.parametrize("step", [DAY, -DAY, 5.0, -5.0], ids=["a day ahead", "a day behind", "ahead", "behind"])
+def test_a_successor_goes_on_with_the_clock_by_which_leases_were_bound(
+    monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    fabric, true = Fabric(), time.time
+    fabric.bind(60, at=1000.0)
+    fabric.renew(60, at=1000.0)
+    monkeypatch.setattr(time, "time", lambda: true() + step)
+    fabric.clock = SteadyClock()
+    fabric.signer = Signer(fabric.key, fabric.clock)
+    report = fabric.member.report(1030.0)
+    assert fabric.clock.follow(report.signers_clock, time.monotonic())
+    assert fabric.renew(60, at=1030.0) == pytest.approx(60, abs=5)
+
+
+def test_a_clock_that_is_the_same_but_for_the_answers_way_is_left_alone() -> None:
+    clock = SteadyClock()
+    before = clock.now()
+    assert not clock.follow(before - 0.5, time.monotonic())
+    assert clock.now() == pytest.approx(before, abs=0.4)
