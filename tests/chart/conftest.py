@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.charting import Chart
+from tests.chart.charting import CHART, NAMESPACE, RELEASE, Chart
 from tests.integration.control_plane import ControlPlane, PlaneOptions, running
-from tests.support.cluster.plane import until_pods_can_be_made
+from tests.support.cluster.plane import make_namespace, until_pods_can_be_made
 
 NEEDED = (
     "this tier needs helm, on the PATH or in KUBEBUILDER_ASSETS, a folder with etcd, kube-apiserver, "
@@ -70,3 +70,11 @@ def plane(chart: Chart, audit: Path) -> Iterator[ControlPlane]:
     with running(Path(os.environ["KUBEBUILDER_ASSETS"]), options=PlaneOptions(True, server_flags=flags)) as started:
         until_pods_can_be_made(started)
         yield started
+
+
+@pytest.fixture(scope="session")
+def installed(chart: Chart, plane: ControlPlane) -> ControlPlane:
+    """`plane` with a release in a namespace of level restricted; its hooks do not run, as nothing here runs pods."""
+    make_namespace(plane, NAMESPACE, level="restricted")
+    chart.on(plane, "install", RELEASE, str(CHART), "--no-hooks")
+    return plane

@@ -1,0 +1,172 @@
+"""The operator's rights are those that the chart gives: enough for all that it does, and none that it does not use."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tasklet_runner.wire.leases import LeaseRequest
+from tasklet_runner.wire.signed import public_text
+from tests.chart.charting import NAMESPACE, Chart, Rendered
+from tests.chart.test_pools import ISSUER, TRY
+from tests.integration.control_plane import ControlPlane
+from tests.integration.operator_rig import OperatorRig, operator_rig
+from tests.integration.store_holding import BLOCK, CLASS, StoreLease, until_no_trace, volumes_of
+from tests.support.cluster.plane import account_token, storage_class, write_kubeconfig
+
+SERVICE_ACCOUNT = "leasegrid-operator"
+HOLDER = Ed25519PrivateKey.generate()
+USER = f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"
+
+
+class Right(NamedTuple):
+    """One verb on one kind; `where`: a namespace, `*` for all of them or for what has none."""
+
+    group: str
+    resource: str
+    verb: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An operator that runs with the chart's account in a namespace with real members."""
+
+    rig: OperatorRig
+    granted: set[Right]
+    audit: Path
+    begin: int
+    settings: dict[str, str]
+
+    def start(self) -> None:
+        """Start the operator, once more."""
+        kubeconfig, namespaces = self.settings["kubeconfig"], self.settings["namespaces"]
+        self.rig.start(own_namespace=NAMESPACE, namespaces=namespaces, kubeconfig=kubeconfig)
+
+    def requests(self) -> Iterator[dict[str, Any]]:
+        """What the API server noted of the operator's requests."""
+        with self.audit.open(encoding="utf-8") as log:
+            log.seek(self.begin)
+            for line in log:
+                event = json.loads(line)
+                if event["user"]["username"] == USER:
+                    yield event
+
+    def refused(self) -> list[str]:
+        """Requests for which there was no right."""
+        return [f"{one['verb']} {one['requestURI']}" for one in self.requests() if one["responseStatus"]["code"] == 403]
+
+    def used(self) -> set[Right]:
+        """Rights without which a request would have been refused, by the narrowest reading."""
+        return {right_of(one, self.granted) for one in self.requests() if "objectRef" in one}
+
+
+def right_of(event: dict[str, Any], granted: set[Right]) -> Right:
+    reference = event["objectRef"]
+    resource = "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
+    here = Right(reference.get("apiGroup", ""), resource, event["verb"], reference.get("namespace", "*"))
+    return here if here in granted else here._replace(where="*")
+
+
+def rights(objects: list[dict[str, Any]]) -> set[Right]:
+    """What these roles give: all of them are bound to the operator's account alone."""
+    return {
+        Right(group, resource, verb, one["metadata"].get("namespace", "*"))
+        for one in objects
+        for rule in one["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.fixture(params=["all namespaces", "its own namespaces alone"])
+def trial(
+    request: pytest.FixtureRequest, chart: Chart, installed: ControlPlane, audit: Path, tmp_path: Path
+) -> Iterator[Trial]:
+    """The chart's roles, and an operator that has no other rights."""
+    storage_class(installed, CLASS)
+    with operator_rig(installed, tmp_path, nodes=2, real=True) as rig:
+        listed = [] if request.param == "all namespaces" else [rig.namespace]
+        roles = given(installed, chart.render({"namespaces": listed}))
+        forget_the_last_one(installed)
+        token = account_token(installed, NAMESPACE, SERVICE_ACCOUNT, ISSUER)
+        kubeconfig = write_kubeconfig(installed, tmp_path / "operator.kubeconfig", token)
+        began = audit.stat().st_size if audit.exists() else 0
+        settings = {"namespaces": ",".join(listed), "kubeconfig": str(kubeconfig)}
+        made = Trial(rig, rights(roles), audit, began, settings)
+        made.start()
+        yield made
+
+
+def given(plane: ControlPlane, rendered: Rendered) -> list[dict[str, Any]]:
+    """The operator's roles, which the account then has, in place of those that it had."""
+    found = rendered.all("ClusterRole") + rendered.all("Role")
+    roles = [one for one in found if SERVICE_ACCOUNT in one["metadata"]["name"]]
+    bindings = rendered.all("ClusterRoleBinding") + rendered.all("RoleBinding")
+    text = yaml.safe_dump_all(roles + bindings)
+    plane.kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", given=text)
+    return roles
+
+
+def forget_the_last_one(plane: ControlPlane) -> None:
+    """What an operator makes once for all later ones."""
+    plane.api.ask("DELETE", f"/api/v1/namespaces/{NAMESPACE}/secrets/leasegrid-operator-key")
+    plane.api.ask("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/leasegrid-operator")
+
+
+def test_the_operator_has_the_rights_that_it_uses_and_no_others(trial: Trial) -> None:
+    rig = trial.rig
+    rig.pool(2)
+    rig.pool(1, "block", maxSize=2, **BLOCK)
+    rig.until_members("cpu", ready=2)
+    rig.until_members("block", ready=1)
+    through_the_object_door(rig)
+    through_the_broker(rig)
+    rig.replicas["a"].stop()
+    trial.start()
+    through_the_broker(rig)
+    assert TRY.broker_routes(rig.replicas["a"].broker)
+    rig.wait(lambda: most_told(rig), lambda count: count > 1, "an event is told again")
+    rig.replicas["a"].stop()
+
+    assert trial.refused() == []
+    assert trial.granted - trial.used() == set(), "rights that nothing here needed"
+
+
+def through_the_object_door(rig: OperatorRig) -> None:
+    """A worker and a store, each bound and given back."""
+    rig.lease("worker")
+    rig.until_bound("worker")
+    rig.change("leases", "worker", {"revoke": {"graceSeconds": 0}})
+    rig.until_said("worker", "Released")
+    store = StoreLease(rig, "store").acquire("block")
+    directory = volumes_of(rig)[store.member]
+    rig.change("leases", "store", {"revoke": {"graceSeconds": 0}})
+    assert store.released()["volumes"] == 1
+    until_no_trace(rig, store.member, directory)
+
+
+def through_the_broker(rig: OperatorRig) -> None:
+    """A lease by always the same request: where there is an object of an earlier one, it makes room."""
+
+    async def story() -> None:
+        async with rig.fabric() as fabric:
+            view = await fabric.acquire(request)
+            assert len(view.members) == 1
+            assert len((await fabric.release(view.uid)).members) == 1
+
+    key = public_text(HOLDER)
+    request = LeaseRequest(request_id="again", holder_key=key, namespace=rig.namespace, on_empty="Queue")
+    asyncio.run(story())
+    rig.until_said("again", "Released")
+
+
+def most_told(rig: OperatorRig) -> int:
+    return max((int(one["count"]) for one in rig.all("events")), default=0)
