@@ -15,7 +15,7 @@ RUN if [ -n "$WHEELS" ]; then set -- --no-index --find-links "$WHEELS" leasegrid
 # ever imported: the Kubernetes client has a class for each group of the API, and all of it twice.
 RUN /opt/leasegrid/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
     -x 'kubernetes/((aio/)?client/api/(?!core_v1_api|__init__)|client/models/)' /opt/leasegrid/lib
-# Members load native code from here as it is, so it belongs to root and nobody may write it (docs/adr/0012).
+# Members load native code from here as it is, so it belongs to root and nobody may write it (docs/adr/0013).
 RUN /opt/leasegrid/bin/python -m tasklet_runner precompile --into /opt/precompiled
 
 FROM ${BASE_IMAGE}
