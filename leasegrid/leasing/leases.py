@@ -160,7 +160,12 @@ class LeaseTable:
         """An acquisition that failed: nobody knows its uid, and the same request may be tried again."""
         for leases in (self._live, self._ended, self._wanting, self._children.get(record.request.parent, {})):
             leases.pop(record.uid, None)
-        self._drop_request(record)
+        self.free_name(record)
+
+    def free_name(self, record: LeaseRecord) -> None:
+        """The same request is another lease from now on; this one is known by its uid alone."""
+        if self._by_request.get(record.request.request_id) is record:
+            del self._by_request[record.request.request_id]
 
     def of_request(self, request_id: str) -> LeaseRecord | None:
         """The lease that this request made."""
@@ -212,8 +217,4 @@ class LeaseTable:
         self._ended[record.uid] = record
         while len(self._ended) > ENDED_KEPT:
             _, oldest = self._ended.popitem(last=False)
-            self._drop_request(oldest)
-
-    def _drop_request(self, record: LeaseRecord) -> None:
-        if self._by_request.get(record.request.request_id) is record:
-            del self._by_request[record.request.request_id]
+            self.free_name(oldest)

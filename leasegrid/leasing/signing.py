@@ -18,7 +18,6 @@ from tasklet_runner.wire.statements import (
     Retire,
 )
 
-
 SAME_CLOCK_SECONDS = 1.0
 """Clocks that are no further apart are one: a member's answer takes a part of that."""
 

@@ -216,9 +216,10 @@ def test_a_program_hears_when_its_lease_is_deleted(house: OperatorRig) -> None:
         assert (await watching).ended == "Deleted"
         with pytest.raises(LeaseEndedError):
             await fabric.renew(view.uid)
+        # With the object its name is free.
+        assert (await fabric.acquire(wanted(pool, "a"))).uid != view.uid
 
     tell(house, story)
-    pool.until_warm(1)
 
 
 @pytest.mark.unhappy("a tenant without rights, with those of another namespace, with a token for somebody else")

@@ -129,6 +129,10 @@ class LeaseKeeping:
         file.removed = True
         if self.names.get(file.facts.key.name) == uid:
             del self.names[file.facts.key.name]
+        known = self._engine.parts.table.known(uid)
+        if known is not None:
+            # With the object its name is free: a program that asks again by it means another lease.
+            self._engine.parts.table.free_name(known)
         record = self._engine.parts.table.get(uid)
         if record is not None and self.active:
             # Kept until it has ended: the receipt is told by an event, as there is no object.

@@ -130,6 +130,20 @@ def test_a_forgotten_lease_is_nowhere_and_its_request_may_come_again() -> None:
     tell(story)
 
 
+def test_a_lease_whose_name_is_free_is_known_by_its_uid_alone() -> None:
+    def story(table: LeaseTable) -> None:
+        first, second = record("a"), record("a")
+        second.uid = "uid-another"
+        table.add(first)
+        table.free_name(first)
+        assert (table.of_request("a"), table.get("uid-a")) == (None, first)
+        table.add(second)
+        table.free_name(first)
+        assert table.of_request("a") is second
+
+    tell(story)
+
+
 def test_so_many_ended_leases_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "ENDED_KEPT", 2)
 
