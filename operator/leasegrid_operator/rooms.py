@@ -57,6 +57,7 @@ class Room:
         self.pools = PoolKeeper(parts, premises.office.cluster, premises.members, namespace)
         self.engine = LeaseEngine(parts, self.pools)
         self.pools.on_lost = self._lost
+        self.pools.reaper.hold_back()
         self.pools.on_warmed = premises.office.metrics.warmed
         self.leases.attach(self.engine)
         self.estate.attach(self.pools, self.engine)
@@ -66,6 +67,7 @@ class Room:
     async def take_over(self) -> None:
         """Ask the members, go on with their leases, and keep everything from now on."""
         await self._take_over.run(self.estate.known_pools())
+        self.pools.reaper.go_on()
         self.estate.sweep([one.uid for one in self.leases.files.values() if one.facts.written.released])
         loop = asyncio.get_running_loop()
         self._tasks = [

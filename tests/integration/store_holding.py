@@ -87,20 +87,27 @@ class StoreLease:
 
     def fence(self, capability: str) -> str:
         """The word with which its member refuses an older capability; empty when it takes it."""
-        endpoint, _ = self.door()
-
-        async def shown() -> None:
-            client = MemberClient(endpoint)
-            try:
-                await client.renew(capability)
-            finally:
-                await client.close()
-
         try:
-            asyncio.run(shown())
+            self._ask(lambda member: member.renew(capability))
         except RefusedError as refused:
             return refused.reason
         return ""
+
+    def seconds_left(self) -> float:
+        """How long it lasts yet by its member's own word."""
+        return self._ask(lambda member: member.state()).seconds_left
+
+    def _ask(self, ask: Callable[[MemberClient], Awaitable[Answer]]) -> Answer:
+        endpoint, _ = self.door()
+
+        async def asked() -> Answer:
+            client = MemberClient(endpoint)
+            try:
+                return await ask(client)
+            finally:
+                await client.close()
+
+        return asyncio.run(asked())
 
     def owners(self, *names: str) -> set[str]:
         """The uids of all that own these pods and claims, pod and claim of the member unless names are given."""

@@ -34,6 +34,7 @@ class Reaper:
         self._ending: dict[str, PodFacts] = {}
         self._claims: dict[str, ClaimFacts] = {}
         self._leased: set[str] = set()
+        self._held_back: set[str] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
 
     def retire(self, kept: KeptPool, retirements: Sequence[Retirement]) -> list[tuple[SeenPod, RetireReason]]:
@@ -72,9 +73,22 @@ class Reaper:
 
     def unused(self, name: str) -> None:
         """The pod of that name is gone, or was never made: of its claim nobody has made use."""
+        if self._held_back is not None:
+            self._held_back.add(name)
+            return
         claim = self._claims.get(name)
         if claim is not None and claim.owner_kind != LEASE_KIND and name not in self._leased:
             self.end_claim(claim)
+
+    def hold_back(self) -> None:
+        """End no claim for the time being: which of them leases have is not known yet."""
+        self._held_back = set()
+
+    def go_on(self) -> None:
+        """It is known from now on."""
+        names, self._held_back = self._held_back or set(), None
+        for name in names:
+            self.unused(name)
 
     def leased(self, name: str) -> None:
         """A lease has the claim from now on, whatever has been seen of it yet."""
@@ -111,7 +125,7 @@ class Reaper:
         for facts in self._ending.values():
             self._writer.end(self._pod(facts))
         for kept in pools:
-            if self._claims and kept.template.spec.storage is not None:
+            if self._claims and self._held_back is None and kept.template.spec.storage is not None:
                 self._sweep(kept)
         return AGAIN_SECONDS if self._ending or self._claims else None
 
