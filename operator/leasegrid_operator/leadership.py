@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from leasegrid_operator.cluster import Cluster, Object
 from leasegrid_operator.errors import ClusterError, ConflictError, NotFoundError
@@ -30,6 +31,9 @@ from leasegrid_operator.resources import COORDINATION_LEASES, ObjectKey
 NAME = "leasegrid-operator"
 REQUEST_SECONDS = 5.0
 """So that a request that hangs leaves time for another before the leader has to give up."""
+
+PROBE_SECONDS = 0.5
+"""How long a leader's address may take to refuse, and how often it is asked again once it did."""
 
 _logger = logging.getLogger(__name__)
 
@@ -74,7 +78,7 @@ class Leadership:
         try:
             while True:
                 await self._turn()
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS if self._observed.refused is None else PROBE_SECONDS)
         finally:
             await self._release()
 
@@ -83,6 +87,7 @@ class Leadership:
             async with asyncio.timeout(REQUEST_SECONDS):
                 if self._observed.renewed is None:
                     await self._read()
+                    await self._probe()
                 await self._apply(self._decision())
         except ConflictError:  # somebody else wrote first: what they wrote decides
             await self._read_after_conflict()
@@ -109,6 +114,14 @@ class Leadership:
         same = record is not None and before.record is not None and record.stamp == before.record.stamp
         changed = before.changed if same else self._clocks.monotonic()
         self._observed = replace(before, record=record, changed=changed)
+
+    async def _probe(self) -> None:
+        """Whether a process stands behind the leader's address."""
+        record, since = self._observed.record, self._observed.refused
+        if record is None or record.holder == self._candidate.identity or not await _refuses(record.address):
+            self._observed = replace(self._observed, refused=None)
+        elif since is None:
+            self._observed = replace(self._observed, refused=self._clocks.monotonic())
 
     async def _apply(self, decision: Decision) -> None:
         match decision:
@@ -176,3 +189,19 @@ class Leadership:
 
     def _wall(self) -> str:
         return self._clocks.wall().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+async def _refuses(address: str) -> bool:
+    """True when nobody listens there; an address that does not answer at all, or is none, refuses nothing."""
+    parts = urlsplit(address)
+    if not parts.hostname or not parts.port:
+        return False
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except ConnectionRefusedError:
+        return True
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return False

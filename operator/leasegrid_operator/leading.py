@@ -3,6 +3,10 @@
 Source: client-go's leaderelection. What counts is how long ago *we saw the record change*, by our own monotonic
 clock: clocks of other machines are never compared. A leader that could not renew for RENEW_DEADLINE_SECONDS stops
 leading on its own, well before anybody else may take over after LEASE_SECONDS.
+
+Beyond client-go: a leader that has missed a renewal, and whose own address *refuses* connections, has no process any
+more and is replaced within some seconds. Should it live all the same it sees that it was replaced at its next renewal;
+what both decide meanwhile, the members arbitrate.
 """
 
 from dataclasses import dataclass
@@ -11,6 +15,10 @@ from typing import Any
 LEASE_SECONDS = 15.0
 RENEW_DEADLINE_SECONDS = 10.0
 RETRY_SECONDS = 2.0
+MISSED_SECONDS = RETRY_SECONDS + 0.5
+"""A record that was not renewed for so long has missed a renewal."""
+REFUSED_SECONDS = 1.5
+"""A process that is started again at the same address listens sooner, or takes its own record back."""
 ADDRESS = "leasegrid.dev/leader-address"
 """The annotation with the address of the leader's broker."""
 
@@ -36,11 +44,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Observed:
-    """A record, if there is one, and when we first saw it as it is; `renewed`: our own last success, if we lead."""
+    """A record, if there is one, and when we first saw it as it is; `renewed`: our own last success, if we lead.
+
+    `refused`: since when the leader's address refuses every connection; None when it does not, or nobody knows.
+    """
 
     record: Record | None
     changed: float
     renewed: float | None = None
+    refused: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,13 @@ def decide(observed: Observed, identity: str, now: float) -> Decision:
         return _as_leader(record, observed.renewed, identity, now)
     if record is None or not record.holder or record.holder == identity:
         return Acquire()
-    return Acquire() if now - observed.changed >= LEASE_SECONDS else Follow(record.address)
+    over = now - observed.changed >= LEASE_SECONDS or _is_dead(observed, now)
+    return Acquire() if over else Follow(record.address)
+
+
+def _is_dead(observed: Observed, now: float) -> bool:
+    refused = observed.refused is not None and now - observed.refused >= REFUSED_SECONDS
+    return refused and now - observed.changed >= MISSED_SECONDS
 
 
 def _as_leader(record: Record | None, renewed: float, identity: str, now: float) -> Decision:

@@ -12,9 +12,9 @@ import pytest
 from leasegrid_operator.cluster import Cluster, connected
 from leasegrid_operator.errors import ClusterError
 from leasegrid_operator.leadership import NAME, Clocks, Leadership
-from leasegrid_operator.leading import RENEW_DEADLINE_SECONDS, Candidate
+from leasegrid_operator.leading import ADDRESS, MISSED_SECONDS, RENEW_DEADLINE_SECONDS, Candidate
 from leasegrid_operator.resources import COORDINATION_LEASES, ObjectKey
-from tests.integration.control_plane import ControlPlane
+from tests.integration.control_plane import ControlPlane, free_ports
 from tests.integration.operator_shell import namespaced, through, until
 from tests.support.cuttable import door
 
@@ -28,6 +28,14 @@ class SteppedClock:
     def __call__(self) -> float:
         """The loop's time, and what it was advanced by."""
         return asyncio.get_running_loop().time() + self.ahead
+
+
+class StoppedClock(SteppedClock):
+    """One that only moves when it is advanced."""
+
+    def __call__(self) -> float:
+        """Some instant, and what it was advanced by."""
+        return 1000.0 + self.ahead
 
 
 @asynccontextmanager
@@ -98,6 +106,24 @@ def test_a_leader_that_died_is_replaced_after_its_time(cluster: ControlPlane) ->
                 await until(lambda: heir.is_leader)
             record = await api.get(COORDINATION_LEASES, ObjectKey(namespace, NAME))
             assert record["spec"]["leaseTransitions"] == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.unhappy("operator killed: where nobody listens any more another leads within seconds")
+def test_a_leader_whose_process_is_gone_is_replaced_long_before_its_time(cluster: ControlPlane) -> None:
+    namespace = namespaced(cluster)
+    (port,) = free_ports(1)
+
+    async def run() -> None:
+        async with connected(cluster.kubeconfig) as api:
+            metadata = {"name": NAME, "namespace": namespace, "annotations": {ADDRESS: f"http://127.0.0.1:{port}"}}
+            await api.create(COORDINATION_LEASES, {"metadata": metadata, "spec": {"holderIdentity": "dead"}})
+            clock = StoppedClock()
+            async with standing(api, namespace, "heir", clock) as heir:
+                await until(lambda: heir.leader_address.endswith(f":{port}"))
+                clock.ahead = MISSED_SECONDS
+                await until(lambda: heir.is_leader)
 
     asyncio.run(run())
 

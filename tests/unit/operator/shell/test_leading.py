@@ -32,6 +32,21 @@ def record(holder: str, address: str = "http://other:1") -> Record:
         pytest.param(
             Observed(record("other"), NOW - 15), Acquire(), id="a leader that was silent too long is replaced"
         ),
+        pytest.param(
+            Observed(record("other"), NOW - 2.5, refused=NOW - 1.5),
+            Acquire(),
+            id="a leader that missed a renewal, and where nobody listens any more, is replaced at once",
+        ),
+        pytest.param(
+            Observed(record("other"), NOW - 2.4, refused=NOW - 9),
+            Follow("http://other:1"),
+            id="a leader that renews is followed though its address refuses",
+        ),
+        pytest.param(
+            Observed(record("other"), NOW - 9, refused=NOW - 1.4),
+            Follow("http://other:1"),
+            id="a leader whose process may just be started again is followed",
+        ),
         pytest.param(Observed(record("me"), NOW, NOW - 9.9), Renew(), id="a leader renews"),
         pytest.param(
             Observed(None, NOW, NOW - 1), Renew(), id="a leader whose record is gone goes on until it is sure"
