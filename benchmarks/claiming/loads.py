@@ -235,7 +235,7 @@ async def _claim(holder: Holder, name: str, due: float, **fields: object) -> Cla
 async def _delete(holder: Holder, names: list[str]) -> None:
     """Delete these, and forget them once the watch has shown that they are gone."""
     await asyncio.gather(*(holder.door.delete(name) for name in names))
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(4 * PATIENCE_SECONDS):
         await asyncio.gather(*(holder.door.seen[name].gone.wait() for name in names))
     for name in names:
         del holder.door.seen[name]
