@@ -6,6 +6,7 @@ fabric: see `tasklet_runner.wire.pins`.
 
 import asyncio
 import ssl
+import weakref
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -49,6 +50,7 @@ class PinnedKey(aiohttp.Fingerprint):
             raise ProtocolError("this member's key is not known", remedy="take its endpoint from the lease's status")
         self._incarnation = incarnation
         self._name = incarnation.encode("ascii")
+        self._met: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
 
     @property
     def fingerprint(self) -> bytes:
@@ -57,11 +59,32 @@ class PinnedKey(aiohttp.Fingerprint):
 
     def check(self, transport: asyncio.Transport) -> None:
         """Raises aiohttp.ServerFingerprintMismatch."""
+        self._met.add(transport)
         found = key_behind(transport)
         if found != self._incarnation:
             peer = transport.get_extra_info("peername")
             host, port = peer[:2] if isinstance(peer, tuple) else (str(peer), 0)
             raise aiohttp.ServerFingerprintMismatch(self._name, found.encode("ascii"), host, port)
+
+    async def hang_up(self) -> None:
+        """End what is left of connections: a member that is gone says no farewell, and asyncio waits long for one."""
+        for transport in list(self._met):
+            transport.abort()
+        # Once around the loop, in which they are closed.
+        await asyncio.sleep(0)
+
+
+class PinnedConnector(aiohttp.TCPConnector):
+    """TLS to one member."""
+
+    def __init__(self, key: PinnedKey, keepalive_timeout: float) -> None:
+        super().__init__(ssl=key, keepalive_timeout=keepalive_timeout)
+        self._key = key
+
+    async def close(self, *, abort_ssl: bool = True) -> None:
+        """See aiohttp; returns when the sockets are closed."""
+        await super().close(abort_ssl=abort_ssl)
+        await self._key.hang_up()
 
 
 class PinnedUnixConnector(aiohttp.UnixConnector):
@@ -70,6 +93,11 @@ class PinnedUnixConnector(aiohttp.UnixConnector):
     def __init__(self, path: str, key: PinnedKey, keepalive_timeout: float) -> None:
         super().__init__(path, keepalive_timeout=keepalive_timeout)
         self._key = key
+
+    async def close(self, *, abort_ssl: bool = True) -> None:
+        """See aiohttp; returns when the sockets are closed."""
+        await super().close(abort_ssl=abort_ssl)
+        await self._key.hang_up()
 
     async def _create_connection(
         self, req: "ClientRequest", traces: "list[Trace]", timeout: aiohttp.ClientTimeout

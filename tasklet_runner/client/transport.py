@@ -5,7 +5,7 @@ The last two with `#` and an incarnation behind it: by TLS, and only if the memb
 
 import aiohttp
 
-from tasklet_runner.client.keys import PinnedKey, PinnedUnixConnector
+from tasklet_runner.client.keys import PinnedConnector, PinnedKey, PinnedUnixConnector
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.pins import split_pin
 
@@ -33,7 +33,9 @@ def connector_to(endpoint: str, keep_alive_seconds: float) -> aiohttp.BaseConnec
         if pin:
             return PinnedUnixConnector(path, PinnedKey(pin), keep_alive_seconds)
         return aiohttp.UnixConnector(path=path, keepalive_timeout=keep_alive_seconds)
-    return aiohttp.TCPConnector(keepalive_timeout=keep_alive_seconds, ssl=PinnedKey(pin) if pin else True)
+    if pin:
+        return PinnedConnector(PinnedKey(pin), keep_alive_seconds)
+    return aiohttp.TCPConnector(keepalive_timeout=keep_alive_seconds)
 
 
 def open_session(endpoint: str, *, timeout_seconds: float) -> aiohttp.ClientSession:

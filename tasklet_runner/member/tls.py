@@ -4,7 +4,6 @@ Nobody signs the certificate and nobody reads its words: the fabric and holders 
 the incarnation (see `tasklet_runner.wire.pins`).
 """
 
-import os
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tasklet_runner.wire.authorities import serving_context
 from tasklet_runner.wire.pins import incarnation_of
 
 _FROM, _UNTIL = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=365 * 200)
@@ -44,21 +44,5 @@ class OwnKey:
             .sign(key, hashes.SHA256())
         )
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        context = _context(certificate.public_bytes(Encoding.PEM) + private)
+        context = serving_context(certificate.public_bytes(Encoding.PEM) + private)
         return cls(context, incarnation_of(certificate.public_bytes(Encoding.DER)))
-
-
-def _context(pem: bytes) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # Nobody resumes a session: tickets would be two more messages for each connection.
-    context.num_tickets = 0
-    # The standard library reads keys from files alone; this one is never on a disk.
-    file = os.memfd_create("leasegrid-key", os.MFD_CLOEXEC)
-    try:
-        os.write(file, pem)
-        context.load_cert_chain(f"/proc/self/fd/{file}")
-    finally:
-        os.ftruncate(file, 0)
-        os.close(file)
-    return context
