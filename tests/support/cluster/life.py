@@ -189,7 +189,8 @@ class PodLife:
         if isinstance(port, str):
             named = {one.get("name"): one["containerPort"] for one in container_of(self.body).get("ports", [])}
             port = named.get(port, 0)
-        return Probe(self.address, int(port), action.get("path", ""), float(said.get("periodSeconds", 10)))
+        tls = action.get("scheme") == "HTTPS"
+        return Probe(self.address, int(port), action.get("path", ""), float(said.get("periodSeconds", 10)), tls)
 
     async def _terminate(self) -> None:
         """Ask the process to end, insist after the grace, then remove the object as kubelets do."""

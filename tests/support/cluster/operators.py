@@ -47,7 +47,8 @@ def start_operator(
     kubeconfig: Path, directory: Path, name: str, ports: tuple[int, int], **settings: str
 ) -> OperatorProcess:
     """Start a replica whose broker and health listen on these ports of loopback; returns at once."""
-    broker, health = (f"http://127.0.0.1:{port}" for port in ports)
+    scheme = "http" if settings.get("tls", "off") == "off" else "https"
+    broker, health = f"{scheme}://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
     flags: Mapping[str, str] = {
         "kubeconfig": str(kubeconfig),
         "own-namespace": "default",

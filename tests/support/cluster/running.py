@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from tests.support.cluster.pods import ContainerCommand
 
 ROOT = Path(__file__).parents[3]
 PROBE_TIMEOUT_SECONDS = 2.0
+
+_ANYBODY = ssl.create_default_context()
+_ANYBODY.check_hostname = False
+_ANYBODY.verify_mode = ssl.CERT_NONE
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -36,18 +41,23 @@ class Launch:
 
 @dataclass(frozen=True)
 class Probe:
-    """A readinessProbe: GET `path`, or with an empty one a connection alone. Seconds between two tries."""
+    """A readinessProbe: GET `path`, or with an empty one a connection alone. Seconds between two tries. `tls`: HTTPS,
+    of which kubelets ask no authority.
+    """
 
     address: str
     port: int
     path: str = ""
     period_seconds: float = 10.0
+    tls: bool = False
 
     async def passes(self) -> bool:
         """One try."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                reader, writer = await asyncio.open_connection(self.address, self.port)
+                reader, writer = await asyncio.open_connection(
+                    self.address, self.port, ssl=_ANYBODY if self.tls else None
+                )
                 try:
                     return not self.path or await self._get(reader, writer)
                 finally:
