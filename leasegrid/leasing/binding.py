@@ -230,7 +230,7 @@ def leased(member: Member, reply: BindReply | StateReport) -> LeasedMember:
     """The member as its holder is told of it."""
     return LeasedMember(
         name=member.name,
-        endpoint=member.endpoint,
+        endpoint=member.address,
         incarnation=reply.incarnation,
         epoch=reply.epoch,
         slots=reply.slots,

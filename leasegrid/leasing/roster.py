@@ -80,6 +80,11 @@ class Member:
             self._client = MemberClient(self.endpoint, timeout_seconds=MEMBER_TIMEOUT_SECONDS)
         return self._client
 
+    @property
+    def address(self) -> str:
+        """The endpoint as holders are told it: with the name of its key, once it has proven that."""
+        return self.endpoint if self._client is None else self._client.endpoint
+
     async def hang_up(self) -> None:
         """Close the connection to it."""
         if self._client is not None:

@@ -18,6 +18,7 @@ from leasegrid_operator.reign import Reign
 from leasegrid_operator.rooms import Premises
 from leasegrid_operator.settings import Settings, provision_spec
 from leasegrid_operator.shell import Shell, attended, opened
+from leasegrid_operator.tls import ServerTls, renewed, server_tls
 from leasegrid_operator.world import World
 
 logger = logging.getLogger(__name__)
@@ -29,18 +30,20 @@ async def run(settings: Settings) -> None:
     """Run until a signal. Raises what `shell.opened` raises."""
     async with opened(settings) as shell:
         world = World()
-        premises = _premises(shell)
+        tls = await server_tls(settings, shell.cluster)
+        premises = _premises(shell, tls)
         desk = OperatorDesk(shell.leadership, shell.key, premises, world)
         limits = Limits(caller=Rate(settings.caller_requests_per_second, 2 * settings.caller_requests_per_second))
         broker = make_broker(desk, shell.cluster, limits)
-        server = BrokerServer(broker, limits, settings.broker_host, settings.broker_port)
-        async with attended(shell, world), server:
+        context = tls.context if tls is not None else None
+        server = BrokerServer(broker, limits, settings.broker_host, settings.broker_port, context)
+        async with attended(shell, world), server, renewed(tls):
             log(logger, logging.INFO, Action.STARTED, "the operator has started", identity=settings.identity)
             await _reign_while_leading(shell, world, desk, premises)
     log(logger, logging.INFO, Action.STOPPED, "the operator has stopped", identity=settings.identity)
 
 
-def _premises(shell: Shell) -> Premises:
+def _premises(shell: Shell, tls: ServerTls | None) -> Premises:
     clock = SteadyClock()
     signer = Signer(shell.key, clock)
     settings = shell.settings
@@ -50,6 +53,9 @@ def _premises(shell: Shell) -> Premises:
         notify=settings.hints_address,
         image_pull_policy=settings.member_pull_policy.value,
         priority_class=settings.member_priority_class,
+        tls=tls is not None,
+        notify_ca=tls.authority if tls is not None else "",
+        notify_name=settings.broker_name,
     )
     office = Office(shell.cluster.fenced(lambda: shell.leadership.is_leader), shell.metrics, time.time)
     allowed = Allowed(provision_spec(settings), settings.max_members_per_lease)

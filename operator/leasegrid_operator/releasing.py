@@ -8,6 +8,7 @@ from tasklet_runner.client.members import MemberClient
 from tasklet_runner.fabric.protocol import Receipt
 from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
 from tasklet_runner.wire.member import Counters, ReleaseReply
+from tasklet_runner.wire.pins import pinned, split_pin
 from tasklet_runner.wire.statements import Capability, MemberGrant
 
 MEMBER_SECONDS = 5.0
@@ -24,7 +25,10 @@ async def release_members(capability: Capability, endpoints: Mapping[str, str], 
         raise LeaseEndedError(f"no member of the lease {capability.lease_uid} is here", remedy="acquire a new one")
     started = asyncio.get_running_loop().time()
     replies = await asyncio.gather(
-        *(_release(signer.release(capability.lease_uid, grant), endpoints[grant.member]) for grant in there)
+        *(
+            _release(signer.release(capability.lease_uid, grant), _known(endpoints[grant.member], grant))
+            for grant in there
+        )
     )
     counters = _counted(replies)
     return Receipt(
@@ -37,6 +41,11 @@ async def release_members(capability: Capability, endpoints: Mapping[str, str], 
         unverified=_silent(there, replies),
         counters=counters,
     )
+
+
+def _known(endpoint: str, grant: MemberGrant) -> str:
+    """A replica that does not lead has not met the member; the capability says whose key it has to be."""
+    return pinned(endpoint, grant.incarnation) if split_pin(endpoint)[1] else endpoint
 
 
 async def _release(statement: str, endpoint: str) -> ReleaseReply | None:

@@ -47,12 +47,24 @@ class PullPolicy(StrEnum):
     NEVER = "Never"
 
 
+class TlsMode(StrEnum):
+    """What broker and members speak: HTTP, or HTTPS by an own authority or by files that somebody else renews."""
+
+    OFF = "off"
+    SELF_MADE = "self-made"
+    FILES = "files"
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if not _NAMESPACE.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a namespace: write names with commas between, or nothing for all")
     return names
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _port(text: str) -> int:
@@ -129,8 +141,27 @@ class Settings:
     ] = None
     max_members_per_lease: Annotated[int, _Option(_positive, "the most members that one lease may ask for")] = 10_000
     caller_requests_per_second: Annotated[int, _Option(_positive, "what the broker takes of one caller")] = 500
+    tls: Annotated[TlsMode, _Option(_one_of(TlsMode), "off, self-made or files: what broker and members speak")] = (
+        TlsMode.OFF
+    )
+    tls_cert: Annotated[Path | None, _Option(_path, "files: the broker's certificate in PEM, with its chain")] = None
+    tls_key: Annotated[Path | None, _Option(_path, "files: its private key")] = None
+    tls_ca: Annotated[Path | None, _Option(_path, "files: who vouches for it")] = None
+    tls_names: Annotated[
+        tuple[str, ...], _Option(_hosts, "names in the broker's certificate besides its addresses, with commas between")
+    ] = ()
     log_level: Annotated[LogLevel, _Option(_one_of(LogLevel), "debug, info, warning or error")] = LogLevel.INFO
     log_format: Annotated[LogFormat, _Option(_one_of(LogFormat), "json or text")] = LogFormat.JSON
+
+    @property
+    def broker_name(self) -> str:
+        """What members must read in the broker's certificate; empty: the host that they ask.
+
+        Files are made before a replica has its address, so they name the Service; what is made here names both.
+        """
+        if self.tls is not TlsMode.FILES:
+            return ""
+        return self.tls_names[0] if self.tls_names else urlsplit(self.service_address).hostname or ""
 
     @property
     def hints_address(self) -> str:
@@ -160,6 +191,8 @@ def read_settings(given: Mapping[str, str | None], environment: Mapping[str, str
     values["identity"] = values.get("identity") or socket.gethostname()
     if not faults and not values.get("advertised_address"):
         values["advertised_address"] = _own_address(Settings(**values), faults)
+    if not faults:
+        faults += _tls_faults(Settings(**values))
     if faults:
         raise SettingsError("; ".join(faults), remedy="correct these settings")
     return Settings(**values)
@@ -206,7 +239,26 @@ def _own_address(settings: Settings, faults: list[str]) -> str:
             f"--advertised-address or {PREFIX}ADVERTISED_ADDRESS: nobody can be sent to {settings.broker_host!r}; "
             "write http://HOST:PORT with the pod's address"
         )
-    return f"http://{settings.broker_host}:{settings.broker_port}"
+    return f"{_scheme(settings)}://{settings.broker_host}:{settings.broker_port}"
+
+
+def _scheme(settings: Settings) -> str:
+    return "http" if settings.tls is TlsMode.OFF else "https"
+
+
+def _tls_faults(settings: Settings) -> list[str]:
+    by_files = settings.tls is TlsMode.FILES
+    faults = [
+        f"{_flag(name)}: {address!r} is not https, as --tls {settings.tls.value} wants: write https://HOST:PORT"
+        for name in ("advertised_address", "service_address")
+        if settings.tls is not TlsMode.OFF and (address := getattr(settings, name)).startswith("http:")
+    ]
+    for name in ("tls_cert", "tls_key", "tls_ca"):
+        if by_files and getattr(settings, name) is None:
+            faults.append(f"{_flag(name)} or {_variable(name)}: --tls files needs it: write the path of a PEM file")
+        if not by_files and getattr(settings, name) is not None:
+            faults.append(f"{_flag(name)} or {_variable(name)}: only --tls files reads it: leave it out")
+    return faults
 
 
 def _namespace_of_pod() -> str:

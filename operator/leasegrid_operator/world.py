@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from leasegrid_operator.leases.reading import LeaseFacts, read_lease
 from leasegrid_operator.observing import Body
-from leasegrid_operator.pools.reading import PodFacts, read_pod
+from leasegrid_operator.pools.reading import read_pod
 
 _POD_METADATA = frozenset(
     {"name", "namespace", "uid", "labels", "annotations", "ownerReferences", "creationTimestamp", "deletionTimestamp"}
@@ -77,7 +77,7 @@ class World:
         """Where those members of a namespace that are there listen; an empty text for one without an address."""
         pods = [read_pod(body) for body in self.pods.values() if body["metadata"]["name"] in names]
         mine = [pod for pod in pods if pod is not None and pod.namespace == namespace and not pod.ended]
-        return {pod.name: _endpoint(pod, port) for pod in mine}
+        return {pod.name: pod.endpoint(port) if pod.running else "" for pod in mine}
 
     def replay(self, sight: Sight) -> None:
         """Tell it of all that there is: nodes and pools first, as pods are seen by them."""
@@ -92,11 +92,6 @@ class World:
                 tell(body["metadata"]["namespace"], body, deleted=False)
         for facts in self.leases.values():
             sight.lease_seen(facts.key.namespace, facts)
-
-
-def _endpoint(pod: PodFacts, port: int) -> str:
-    host = f"[{pod.address}]" if ":" in pod.address else pod.address
-    return f"http://{host}:{port}" if pod.running else ""
 
 
 def slim(body: Body) -> Body:

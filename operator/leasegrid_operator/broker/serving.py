@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from types import TracebackType
 from typing import Self, cast
 
@@ -28,10 +29,13 @@ _REFUSED = (
 class BrokerServer:
     """Serves an application of `make_broker` on one address. An async context manager.
 
-    `port`: where it listens once it was started; 0 at first lets the kernel choose.
+    `port`: where it listens once it was started; 0 at first lets the kernel choose. `tls`: only HTTPS is spoken.
     """
 
-    def __init__(self, app: web.Application, limits: Limits, host: str, port: int) -> None:
+    def __init__(
+        self, app: web.Application, limits: Limits, host: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._tls = tls
         self._limits = limits
         self._host = host
         self.port = port
@@ -68,7 +72,13 @@ class BrokerServer:
         """Listen. Raises OSError."""
         await self._runner.setup()
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: _Visitor(self, self._limits), self._host, self.port, backlog=BACKLOG
+            lambda: _Visitor(self, self._limits),
+            self._host,
+            self.port,
+            backlog=BACKLOG,
+            ssl=self._tls,
+            # A connection is counted from its handshake on, so that has to come as soon as a first head.
+            ssl_handshake_timeout=self._limits.arrival_seconds if self._tls else None,
         )
         self.port = self._listening.sockets[0].getsockname()[1]
 

@@ -132,8 +132,7 @@ class MemberBook:
         member, seen.facts = seen.member, facts
         member.node = facts.node
         if facts.running and not member.started:
-            host = f"[{facts.address}]" if ":" in facts.address else facts.address
-            member.endpoint, member.started = f"http://{host}:{self._port}", True
+            member.endpoint, member.started = facts.endpoint(self._port), True
             # It is asked soon after its process runs, should its own word be lost.
             self._parts.roster.file(member)
         if facts.deleting is not None:

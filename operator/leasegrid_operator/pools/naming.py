@@ -12,6 +12,8 @@ POOL_LABEL = f"{PREFIX}/pool"
 RESOURCE_LABEL = f"{PREFIX}/resource"
 LEASE_UID_LABEL = f"{PREFIX}/lease-uid"
 TEMPLATE_ANNOTATION = f"{PREFIX}/template"
+TLS_ANNOTATION = f"{PREFIX}/tls"
+"""Of members that serve HTTPS by a key of their own: said by each pod, as those of an earlier setting live on."""
 
 OUR_PODS = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 """The label selector of every pod and claim that the operator makes."""

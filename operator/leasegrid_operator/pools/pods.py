@@ -17,6 +17,7 @@ from leasegrid_operator.pools.naming import (
     POOL_LABEL,
     RESOURCE_LABEL,
     TEMPLATE_ANNOTATION,
+    TLS_ANNOTATION,
     member_name,
 )
 from leasegrid_operator.pools.sizes import MemberSizes, member_sizes
@@ -25,6 +26,9 @@ from leasegrid_operator.pools.templates import MemberSettings, as_written, reuse
 Body = dict[str, Any]
 
 CONTAINER = "member"
+NOTIFY_CA_VARIABLE = "LEASEGRID_NOTIFY_CA"
+"""As the member's command reads it; a certificate is public, and members mount no Secret."""
+
 SCRATCH, STORE = "/scratch", "/store"
 USER = 65532
 """An id that no image gives to somebody else; the group of the volumes, too."""
@@ -112,6 +116,8 @@ class MemberTemplate:
         template = self.spec.template
         labels = {**template.labels, **self._labels()}
         annotations = {**template.annotations, TEMPLATE_ANNOTATION: self.hash}
+        if self.settings.tls:
+            annotations[TLS_ANNOTATION] = "own-key"
         return {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -154,9 +160,10 @@ class MemberTemplate:
             "env": [
                 {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                 {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                *([{"name": NOTIFY_CA_VARIABLE, "value": settings.notify_ca}] if settings.notify_ca else []),
             ],
             "ports": [{"name": "member", "containerPort": settings.port}],
-            "readinessProbe": {"httpGet": {"path": "/healthz", "port": "member"}, "periodSeconds": 5},
+            "readinessProbe": {"httpGet": _health(settings), "periodSeconds": 5},
             "resources": _resources(self.spec, self.sizes),
             "securityContext": _CONTAINER_SECURITY,
             # Why a member could not start is read from its status; its log goes with the pod.
@@ -182,7 +189,9 @@ class MemberTemplate:
         }
         if sizes.quota:
             flags |= {"--role": self.spec.resource.value, "--store": STORE, "--quota": str(sizes.quota)}
-        return [word for flag in flags.items() for word in flag]
+        if settings.notify_name:
+            flags["--notify-name"] = settings.notify_name
+        return [word for flag in flags.items() for word in flag] + (["--tls"] if settings.tls else [])
 
     def _volumes(self, claim: str) -> list[Body]:
         volumes = [_tmpfs("scratch", self.sizes.scratch)]
@@ -213,6 +222,11 @@ def _placement(spec: InstancePoolSpec, settings: MemberSettings) -> Body:
     default = {"priorityClassName": settings.priority_class} if settings.priority_class else {}
     written = default | as_written(spec.template)
     return {name: value for name, value in written.items() if name not in {"labels", "annotations"}}
+
+
+def _health(settings: MemberSettings) -> Body:
+    # A kubelet asks no authority: it is content with any certificate.
+    return {"path": "/healthz", "port": "member", **({"scheme": "HTTPS"} if settings.tls else {})}
 
 
 def _resources(spec: InstancePoolSpec, sizes: MemberSizes) -> Body:

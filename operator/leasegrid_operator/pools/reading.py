@@ -7,8 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from leasegrid.api.quantities import parse_bytes
-from leasegrid_operator.pools.naming import MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL, TEMPLATE_ANNOTATION
+from leasegrid_operator.pools.naming import (
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    POOL_LABEL,
+    TEMPLATE_ANNOTATION,
+    TLS_ANNOTATION,
+)
 from leasegrid_operator.pools.troubles import Trouble, trouble_of
+from tasklet_runner.wire.pins import UNPROVEN, pinned
 
 Body = Mapping[str, Any]
 
@@ -36,6 +43,12 @@ class PodFacts:
     ready: float | None
     deleting: float | None
     trouble: Trouble | None
+    tls: bool = False
+
+    def endpoint(self, port: int) -> str:
+        """Where its member is reached; by TLS nothing is known yet of whose key it has to be."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return pinned(f"https://{host}:{port}", UNPROVEN) if self.tls else f"http://{host}:{port}"
 
     @property
     def ended(self) -> bool:
@@ -54,7 +67,7 @@ def read_pod(body: Body) -> PodFacts | None:
     labels = metadata.get("labels") or {}
     if labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
         return None
-    owner = controller_of(body)
+    owner, annotations = controller_of(body), metadata.get("annotations") or {}
     return PodFacts(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -65,11 +78,12 @@ def read_pod(body: Body) -> PodFacts | None:
         phase=sys.intern(status.get("phase", "Pending")),
         address=status.get("podIP", ""),
         node=sys.intern((body.get("spec") or {}).get("nodeName", "")),
-        template=sys.intern((metadata.get("annotations") or {}).get(TEMPLATE_ANNOTATION, "")),
+        template=sys.intern(annotations.get(TEMPLATE_ANNOTATION, "")),
         created=instant(metadata["creationTimestamp"]),
         ready=_ready_since(status),
         deleting=instant(metadata["deletionTimestamp"]) if metadata.get("deletionTimestamp") else None,
         trouble=trouble_of(status),
+        tls=TLS_ANNOTATION in annotations,
     )
 
 

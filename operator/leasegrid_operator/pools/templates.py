@@ -16,6 +16,8 @@ HASH_CHARACTERS = 16
 class MemberSettings:
     """What every member of this operator is told. `fabric_key`: the operator's public key, base64url; `notify`: where
     hints go; `command` and `port` are those of the image; `priority_class`: of pods whose pool names none, or empty.
+    `tls`: they serve HTTPS; `notify_ca`: who vouches for an https `notify` (PEM); `notify_name`: the name in its
+    certificate, empty for the host of `notify`.
     """
 
     image: str
@@ -25,6 +27,9 @@ class MemberSettings:
     command: tuple[str, ...] = ("python", "-m", "tasklet_runner", "member")
     port: int = 8080
     priority_class: str = ""
+    tls: bool = False
+    notify_ca: str = ""
+    notify_name: str = ""
 
 
 def template_hash(spec: InstancePoolSpec, settings: MemberSettings) -> str:
@@ -43,6 +48,9 @@ def template_hash(spec: InstancePoolSpec, settings: MemberSettings) -> str:
     }
     if settings.priority_class:
         parts["priority"] = settings.priority_class
+    if settings.tls:
+        # Members that know an authority which is another by now would not be believed, nor believe.
+        parts["tls"] = [settings.notify_ca, settings.notify_name]
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]
 
