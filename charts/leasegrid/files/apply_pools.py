@@ -66,7 +66,7 @@ def apply(ask: Ask, wanted: dict) -> None:
 
 
 def delete(ask: Ask, wanted: dict, keep: set[tuple[str, str]] = frozenset()) -> None:
-    """Delete the pools of this release; what is under lease stays until it is released."""
+    """Delete the pools of this release and with them their members; leases that lose theirs say so."""
     labels = f"app.kubernetes.io/managed-by=Helm,app.kubernetes.io/instance={wanted['instance']}"
     for namespace in wanted["namespaces"]:
         path = pools_of(namespace)
