@@ -106,8 +106,8 @@ class NamespaceEstate:
         return await self._stores.reap(record)
 
     def unseen(self, name: str) -> bool:
-        """True while nobody has seen the end of what that member of an ended lease wrote to its volume."""
-        return self._stores.unseen(self._namespace, name)
+        """True while a volume of that name, which an ended lease had, is there for all that is known."""
+        return self._stores.unseen(name)
 
     def tick(self) -> None:
         """Have the volumes of living leases served; call it some times a second."""

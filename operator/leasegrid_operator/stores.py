@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Container, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from leasegrid.leasing.leases import LeaseRecord
@@ -70,8 +71,8 @@ class LeaseStores:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._stores: dict[str, dict[str, _Store]] = {}
-        self._looking: set[ObjectKey] = set()
-        self._gone: set[ObjectKey] = set()
+        self._looking: set[str] = set()
+        self._gone: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def own(self, record: LeaseRecord, names: Iterable[str]) -> None:
@@ -123,18 +124,17 @@ class LeaseStores:
         mine = self._stores.pop(record.uid, {})
         stores = [*mine.values(), *self._unknown(record.uid, mine)]
         gone = await asyncio.gather(*(self._end(store) for store in stores))
-        left = [one.member.pod.name for one, is_gone in zip(stores, gone, strict=True) if not is_gone]
+        left = [name for one, is_gone in zip(stores, gone, strict=True) if not is_gone for name in self._names(one)]
         sizes = [one.member.claim.size for one in stores if one.gone and one.member.claim is not None]
         return Disposal(len(sizes), sum(sizes), tuple(left))
 
-    def unseen(self, namespace: str, name: str) -> bool:
-        """True while the volume of a member whose claim is gone is there, or nobody knows whether it is."""
-        claim = ObjectKey(namespace, claim_name(name))
-        if claim in self._gone:
+    def unseen(self, name: str) -> bool:
+        """True while a volume of that name is there, or nobody knows whether it is."""
+        if name in self._gone:
             return False
-        if claim not in self._looking:
-            self._looking.add(claim)
-            self._beside(self._look(claim))
+        if name not in self._looking:
+            self._looking.add(name)
+            self._beside(self._look(name))
         return True
 
     async def close(self) -> None:
@@ -183,16 +183,22 @@ class LeaseStores:
             return
         try:
             name = await succeed(self._around.cluster, template, store.member, owner_of(record))
-            if name is not None:
-                store.made += 1
-                store.rest_until += min(LONGEST_REST_SECONDS, RETRY_SECONDS * 2**store.made)
-                made = read_pod(await self._around.cluster.get(PODS, ObjectKey(record.request.namespace, name)))
-                store.member = replace(store.member, pod=made or store.member.pod)
         except NotFoundError as error:
             store.lost = True
             log(logger, logging.WARNING, Action.MEMBER_LOST, str(error), member=store.member.pod.name)
+            return
         except ClusterError:
             return  # the next look tries again
+        if name is not None:
+            store.made += 1
+            store.rest_until += min(LONGEST_REST_SECONDS, RETRY_SECONDS * 2**store.made)
+            await self._meet(store, ObjectKey(record.request.namespace, name))
+
+    async def _meet(self, store: _Store, key: ObjectKey) -> None:
+        """The server that was made is the store's newest from now on."""
+        with suppress(ClusterError):  # it is not seen, so the next look makes it once more, by the same name
+            made = read_pod(await self._around.cluster.get(PODS, key))
+            store.member = replace(store.member, pod=made or store.member.pod)
 
     async def _take(self, record: LeaseRecord, store: _Store, member: Member, step: Step) -> None:
         parts = self._around.parts
@@ -254,17 +260,21 @@ class LeaseStores:
         names = [one.name for one in self._around.parts.roster.all() if claim_name(one.name) == claim]
         return max(names, key=lambda name: (len(name), name), default=claim)
 
-    async def _look(self, claim: ObjectKey) -> None:
-        """A volume names the claim that had it, also when that is gone."""
+    def _names(self, store: _Store) -> list[str]:
+        """What a receipt says of a store whose end nobody has seen: the pod, and the volume."""
+        known = store.member.claim
+        claim = known and (self._around.reaper.claim_of(known.name) or known)
+        return [store.member.pod.name, *([claim.volume] if claim and claim.volume else [])]
+
+    async def _look(self, volume: str) -> None:
         try:
-            volumes = (await self._around.cluster.list(VOLUMES)).items
-            references = [one["spec"].get("claimRef") or {} for one in volumes]
-            if claim not in [ObjectKey(one.get("namespace", ""), one.get("name", "")) for one in references]:
-                self._gone.add(claim)
+            await self._around.cluster.get(VOLUMES, ObjectKey("", volume))
+        except NotFoundError:
+            self._gone.add(volume)
         except ClusterError as error:
-            log(logger, logging.WARNING, Action.WRITE_FAILED, f"volumes cannot be listed: {error}", claim=str(claim))
+            log(logger, logging.WARNING, Action.MEMBER_LOST, f"its end is not known: {error}", volume=volume)
         await asyncio.sleep(LOOK_SECONDS)
-        self._looking.discard(claim)
+        self._looking.discard(volume)
 
     def _begin(self, store: _Store, work: Coroutine[None, None, None]) -> None:
         store.work = self._beside(work)
