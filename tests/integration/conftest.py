@@ -53,9 +53,9 @@ def controlled(plane: ControlPlane) -> Iterator[ControlPlane]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def mortal(plane: ControlPlane) -> Iterator[ControlPlane]:
-    """One like it for tests that take its server away: what others keep there would suffer."""
+    """One like it for a single test, which takes its server away: the controllers need a minute to get over it."""
     with running(plane.assets, options=PlaneOptions(controllers=True, prepare=install_kinds)) as started:
         until_pods_can_be_made(started)
         yield started

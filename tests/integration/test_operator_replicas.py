@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.fabric.broker import ClusterFabric
+from tasklet_runner.fabric.calls import BrokerAccess
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView
 from tasklet_runner.wire.signed import public_text
 from tests.integration.looking import WAIT_SECONDS
@@ -58,6 +60,48 @@ def test_a_leader_that_is_told_to_end_hands_over_and_leaves_members_bound(rig: O
     rig.delete("leases", "after")
     rig.until_free()
     assert sum(one.event == "bound" for one in rig.records()) == 3
+    rig.until_nothing_left()
+
+
+def one_member(access: BrokerAccess) -> LeaseRequest:
+    """What a holder asks the broker for; it waits if need be."""
+    return LeaseRequest(
+        request_id="brokered",
+        holder_key=public_text(access.holder),
+        namespace=access.namespace,
+        count=1,
+        min_count=1,
+        ttl_seconds=60,
+        on_empty="Queue",
+        queue_timeout_seconds=120,
+    )
+
+
+async def acquired(access: BrokerAccess) -> LeaseView:
+    async with ClusterFabric(access) as fabric:
+        return await fabric.acquire(one_member(access))
+
+
+@pytest.mark.unhappy("two operators: who waits at the broker of a leader that ends is served by the next one")
+def test_an_acquisition_that_waits_goes_on_at_the_next_leader(rig: OperatorRig) -> None:
+    rig.start("a")
+    rig.until_leads("a")
+    rig.start("b")
+    rig.pool(1)
+    rig.lease("held")
+    rig.until_bound("held")
+    access = rig.access(patience=60)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(lambda: asyncio.run(acquired(access)))
+        rig.wait(lambda: rig.status("leases", "brokered"), lambda one: one.get("queuePosition") == 1, "it queues")
+        assert rig.replicas["a"].stop() == 0, rig.said()
+        rig.until_leads("b")
+        assert not waiting.done()
+        rig.delete("leases", "held")
+        view = waiting.result(WAIT_SECONDS)
+    assert view.uid == rig.get("leases", "brokered")["metadata"]["uid"]
+    assert {one.name: one.epoch for one in view.members} == rig.until_bound("brokered")
+    rig.check_none_bound_twice()
     rig.until_nothing_left()
 
 
@@ -139,17 +183,9 @@ def test_holders_renew_at_any_replica_and_acquire_at_the_leader(rig: OperatorRig
 
     async def hold() -> None:
         access = rig.access("b", "a", patience=60)
-        request = LeaseRequest(
-            request_id="brokered",
-            holder_key=public_text(access.holder),
-            namespace=rig.namespace,
-            count=1,
-            min_count=1,
-            ttl_seconds=60,
-        )
         async with ClusterFabric(access) as fabric:
             # The follower names the leader, and the client goes there.
-            view = await fabric.acquire(request)
+            view = await fabric.acquire(one_member(access))
             await until_confirmed(view)
             await beside(rig.replicas["a"].kill)
             renewed = await fabric.renew(view.uid)

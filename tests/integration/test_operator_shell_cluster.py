@@ -14,6 +14,7 @@ from leasegrid_operator.errors import (
     ConflictError,
     InvalidObjectError,
     NotFoundError,
+    NotLeadingError,
     QuotaExceededError,
     ServerUnavailableError,
     SettingsError,
@@ -185,3 +186,27 @@ def test_a_secret_that_holds_no_key_is_named_with_the_command_that_helps(cluster
 
     with pytest.raises(SettingsError, match=f"delete secret {NAME}"):
         asked(cluster, read)
+
+
+@pytest.mark.unhappy("two operators: who leads no more sends no write, whatever it believes")
+def test_behind_a_fence_nothing_is_written_once_it_is_closed(cluster: ControlPlane) -> None:
+    key = ObjectKey("default", fresh("fenced"))
+    leads = [True]
+
+    async def life(door: Cluster) -> None:
+        fenced = door.fenced(lambda: leads[0])
+        made = await fenced.create(LEASES, lease(key.name))
+        leads[0] = False
+        for write in (
+            fenced.patch_status(LEASES, key, {"conditions": []}),
+            fenced.patch(LEASES, key, {"metadata": {"labels": {"x": "y"}}}),
+            fenced.delete(LEASES, key),
+            fenced.create(LEASES, lease(fresh("fenced"))),
+        ):
+            with pytest.raises(NotLeadingError, match="leads no more"):
+                await write
+        found = await fenced.get(LEASES, key)
+        assert found["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+        await door.delete(LEASES, key)
+
+    asked(cluster, life)
