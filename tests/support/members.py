@@ -64,6 +64,10 @@ class MemberRig:
         return f"unix://{self.root}/m.sock"
 
     @property
+    def listen(self) -> str:
+        return self.endpoint
+
+    @property
     def scratch(self) -> Path:
         return self.root / "scratch"
 
@@ -72,7 +76,7 @@ class MemberRig:
         try:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "tasklet_runner", "member", "--listen", self.endpoint),
+                    *(sys.executable, "-m", "tasklet_runner", "member", "--listen", self.listen),
                     *("--name", self.name, "--fabric-key", public_text(self.fabric)),
                     *("--scratch", str(self.scratch), "--control-fd", str(life), *self.arguments),
                 ],
