@@ -81,7 +81,9 @@ class LeaseMember(Model):
     """One bound member."""
 
     name: str = Field(description="Name of the member.")
-    endpoint: str = Field(description="Where it is reached.")
+    endpoint: str = Field(
+        description="Where it is reached; by https, behind # the name of the key that has to be there."
+    )
     node: str = Field(default="", description="Node that it runs on.")
     epoch: Whole = Field(description="Epoch of its bind.")
 

@@ -16,6 +16,7 @@ from leasegrid.cli.lease_verbs import renewed
 from tasklet_runner.client.work import WorkConnection
 from tasklet_runner.coordinator.capabilities import capabilities_by_member, read_capability
 from tasklet_runner.wire.errors import ClusterError, LeaseEndedError, RefusedError, UnreachableError
+from tasklet_runner.wire.pins import pinned, split_pin
 
 DIRECT_SECONDS = 2.0
 """An address that takes no connection by then is not one of this machine's network."""
@@ -90,7 +91,8 @@ async def _open(cluster: Cluster, target: Target, proof: _Proof, stack: AsyncExi
     port = urlsplit(target.endpoint).port or 80
     forward = await stack.enter_async_context(forwarded(lambda: cluster.port(target.name, port)))
     try:
-        return await WorkConnection.open(replace(target, endpoint=forward.endpoint), proof.capability, proof.key)
+        behind = replace(target, endpoint=pinned(forward.endpoint, split_pin(target.endpoint)[1]))
+        return await WorkConnection.open(behind, proof.capability, proof.key)
     except UnreachableError as error:
         raise ClusterError(
             f"the member {target.name!r} can be reached neither at {target.endpoint} nor by a port-forward: "
