@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.fabric.broker import ClusterFabric
 from tasklet_runner.fabric.protocol import LeaseRequest, Receipt
@@ -34,6 +35,16 @@ def stores(controlled: ControlPlane, tmp_path: Path) -> Iterator[OperatorRig]:
         yield rig
 
 
+def check_use(lease: StoreLease) -> None:
+    """Objects are put and read by the holder, and by nobody else; the store is the lease's alone."""
+    lease.put("a/one", b"1")
+    lease.put("two", b"22" * 100_000)
+    assert lease.objects() == {"a/one": b"1", "two": b"22" * 100_000}
+    lease.until_handed_over()
+    stranger = Ed25519PrivateKey.generate()
+    assert lease.refusal(holder=stranger) in ("Unauthenticated", "BadSignature")
+
+
 def test_stores_are_warm_used_by_their_holder_alone_and_leave_nothing(stores: OperatorRig) -> None:
     stores.pool(1, "memory", maxSize=4, **MEMORY)
     stores.pool(2, "block", maxSize=4, **BLOCK)
@@ -49,11 +60,7 @@ def test_stores_are_warm_used_by_their_holder_alone_and_leave_nothing(stores: Op
     assert block.owners(spare) == {pool}, "a warm claim is its pool's"
 
     for lease in (block, memory):
-        lease.put("a/one", b"1")
-        lease.put("two", b"22" * 100_000)
-        assert lease.objects() == {"a/one": b"1", "two": b"22" * 100_000}
-        lease.until_handed_over()
-        assert lease.refusal(holder=StoreLease(stores, "stranger").holder) in ("Unauthenticated", "BadSignature")
+        check_use(lease)
     assert block.fence(memory.door()[1]) == "Unauthenticated", "another lease's capability opens nothing"
 
     store, directory = block.member, volumes_of(stores)[block.member]
@@ -73,14 +80,19 @@ def test_stores_are_warm_used_by_their_holder_alone_and_leave_nothing(stores: Op
     until_no_trace(stores, gone)
     stores.delete("leases", "m")
 
-    # Expired, and deleted: nobody gives a reason, and nothing is left all the same.
+
+def test_stores_of_leases_that_expire_or_are_deleted_go_and_so_do_those_of_a_pool_that_shrinks(
+    stores: OperatorRig,
+) -> None:
+    stores.pool(2, "block", maxSize=4, **BLOCK)
+    stores.until_members("block", ready=2)
+    places = volumes_of(stores)
     expiring = StoreLease(stores, "e").acquire("block", ttlSeconds=5)
     deleted = StoreLease(stores, "d").acquire("block")
-    traces = [(one.member, volumes_of(stores)[one.member]) for one in (expiring, deleted)]
     stores.delete("leases", "d")
     assert expiring.released()["volumes"] == 1
-    for name, place in traces:
-        until_no_trace(stores, name, place)
+    for lease in (expiring, deleted):
+        until_no_trace(stores, lease.member, places[lease.member])
 
     stores.change("instancepools", "block", {"targetSize": 0})
     stores.until_gone("persistentvolumeclaims")
