@@ -159,7 +159,8 @@ def test_the_next_leader_knows_what_was_released_and_seen_meanwhile(controlled: 
         rig.stand_ins.say("stop-node", member["node"], "killed")
         rig.until_said(lost, "Released", "Unverified")
 
-        parent, expires = pool.bound("parent", onEmpty="Queue"), pool.bound("expires", ttlSeconds=8)
+        parent, expires = pool.bound("parent", ttlSeconds=600), pool.bound("expires", ttlSeconds=8)
+        before = rig.status("leases", parent)["expireTime"]
         request = LeaseRequest(request_id=pool.named("mine"), holder_key=HOLDER_KEY, namespace=rig.namespace,
                                pools=(pool.pool,), on_empty="Queue", parent=parent)  # fmt: skip
 
@@ -171,12 +172,13 @@ def test_the_next_leader_knows_what_was_released_and_seen_meanwhile(controlled: 
                 assert (await released_at(rig, "b", view)).unverified == ()
 
         asyncio.run(story())
+        rig.change("leases", parent, {"renewTime": "2026-01-01T00:00:00Z"})
         rig.plane.kubectl("delete", "pod", member["name"], "-n", rig.namespace, "--force", "--grace-period=0")
         rig.until_leads("b")
         rig.stand_ins.say("start-node", member["node"])
         assert pool.released(pool.named("mine"), "Finished")["members"] == 1
         assert pool.released(lost, "Expired")["unverified"] == []
         pool.released(expires, "Expired")
-        assert rig.until_bound(parent)
+        rig.wait(lambda: rig.status("leases", parent)["expireTime"], before.__lt__, "it is renewed by the next leader")
         rig.until_nothing_left()
         rig.check_none_bound_twice()
