@@ -1,12 +1,15 @@
 """What stands in a member's pod."""
 
+from dataclasses import replace
+
 import pytest
 
 from leasegrid.api.quantities import GIBI, MEBI
 from leasegrid_operator.pools.naming import member_name, member_number
+from leasegrid_operator.pools.pods import MemberTemplate
 from leasegrid_operator.pools.sizes import member_sizes
 from leasegrid_operator.pools.volumes import claim_name, successor_name
-from tests.unit.operator.pools.examples import BLOCK, LEASE, MEMORY, OWNER, flags, pool_spec, template
+from tests.unit.operator.pools.examples import BLOCK, LEASE, MEMORY, OWNER, SETTINGS, flags, pool_spec, template
 
 
 def test_a_member_is_told_who_it_is_and_what_it_has() -> None:
@@ -175,3 +178,15 @@ def test_names_are_the_same_at_each_try() -> None:
 def test_successors_of_a_store_are_numbered(name: str, claim: str, following: str) -> None:
     assert claim_name(name) == claim
     assert successor_name(name, claim) == following
+
+
+def test_with_tls_a_member_is_told_who_vouches_for_the_broker_and_mounts_nothing_more() -> None:
+    settings = replace(SETTINGS, tls=True, notify_ca="PEM", notify_name="grid.svc")
+    plain, pod = template().pod(1), MemberTemplate(OWNER, pool_spec(), settings).pod(1)
+    (container,) = pod["spec"]["containers"]
+
+    assert container["args"][-3:] == ["--notify-name", "grid.svc", "--tls"]
+    assert {"name": "LEASEGRID_NOTIFY_CA", "value": "PEM"} in container["env"]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "member", "scheme": "HTTPS"}
+    assert pod["metadata"]["annotations"]["leasegrid.dev/tls"] == "own-key"
+    assert pod["spec"]["volumes"] == plain["spec"]["volumes"]

@@ -139,3 +139,17 @@ def test_a_claim_says_whose_it_is_and_which_volume_it_has() -> None:
     assert bound is not None
     assert bound.volume == "pv-1"
     assert read_claim({"metadata": {"name": "foreign"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("annotations", "endpoint"),
+    [
+        pytest.param({}, "http://[fd00::3]:8080", id="a member without TLS"),
+        pytest.param({"leasegrid.dev/tls": "own-key"}, "https://[fd00::3]:8080#unproven", id="a member with a key"),
+    ],
+)
+def test_a_pod_says_how_its_member_is_reached(annotations: dict[str, str], endpoint: str) -> None:
+    facts = read_pod(seen_pod({"phase": "Running", "podIP": "fd00::3"}, annotations=annotations))
+
+    assert facts is not None
+    assert facts.endpoint(8080) == endpoint

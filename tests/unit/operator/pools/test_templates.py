@@ -41,7 +41,14 @@ def test_a_change_of_what_the_pool_does_is_none(fields: dict[str, object]) -> No
         pytest.param(replace(SETTINGS, image="leasegrid:2"), True, id="another image is"),
         pytest.param(replace(SETTINGS, notify="http://elsewhere/v1/hints"), False, id="another address is not"),
         pytest.param(replace(SETTINGS, fabric_key="other"), False, id="another key is not"),
+        pytest.param(replace(SETTINGS, tls=True), True, id="TLS is"),
     ],
 )
 def test_of_the_operators_settings(settings: MemberSettings, drift: bool) -> None:
     assert (template_hash(pool_spec(), settings) != template_hash(pool_spec(), SETTINGS)) is drift
+
+
+def test_of_an_authority_that_members_are_told_of() -> None:
+    first, second = (replace(SETTINGS, tls=True, notify_ca=text) for text in ("first", "second"))
+
+    assert template_hash(pool_spec(), first) != template_hash(pool_spec(), second)

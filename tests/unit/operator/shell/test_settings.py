@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from leasegrid_operator.errors import SettingsError
-from leasegrid_operator.settings import LogFormat, Settings, provision_spec, read_settings
+from leasegrid_operator.settings import LogFormat, Settings, TlsMode, provision_spec, read_settings
 
 ADDRESS = {"LEASEGRID_ADVERTISED_ADDRESS": "http://10.0.0.7:8080"}
 
@@ -114,5 +114,50 @@ def test_says_what_is_wrong_with_a_template(text: str | None, said: str, tmp_pat
 
     with pytest.raises(SettingsError) as refused:
         provision_spec(Settings(provision_template=template))
+
+    assert said in refused.value.cause
+
+
+FILES = {"TLS": "files", "TLS_CERT": "/tls/tls.crt", "TLS_KEY": "/tls/tls.key", "TLS_CA": "/tls/ca.crt"}
+
+
+def tls_settings(**changes: str) -> Settings:
+    """Settings with TLS by files, changed."""
+    said = {"ADVERTISED_ADDRESS": "https://10.0.0.7:8080", **FILES, **changes}
+    return read_settings({}, {f"LEASEGRID_{name}": text for name, text in said.items() if text})
+
+
+def test_without_a_word_there_is_no_tls() -> None:
+    assert read_settings({}, ADDRESS).tls is TlsMode.OFF
+
+
+def test_members_look_for_the_services_name_in_a_certificate_that_was_made_before_the_replica() -> None:
+    service = {"SERVICE_ADDRESS": "https://grid.system.svc:8080"}
+
+    assert tls_settings(**service).broker_name == "grid.system.svc"
+    assert tls_settings(TLS_NAMES="grid.example, other", **service).broker_name == "grid.example"
+    own = {"TLS": "self-made", "TLS_CERT": "", "TLS_KEY": "", "TLS_CA": ""}
+    assert tls_settings(**own, **service).broker_name == "", "one that is made here names each address"
+
+
+def test_the_brokers_own_address_is_https_with_tls() -> None:
+    given = {"LEASEGRID_BROKER_HOST": "127.0.0.9", "LEASEGRID_TLS": "self-made"}
+
+    assert read_settings({}, given).advertised_address == "https://127.0.0.9:8080"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"TLS": "yes"}, "is none of off, self-made, files", id="an unknown mode"),
+        pytest.param({"TLS_KEY": ""}, "LEASEGRID_TLS_KEY: --tls files needs it", id="files without a key"),
+        pytest.param({"TLS": "self-made"}, "only --tls files reads it", id="files that nobody reads"),
+        pytest.param({"ADVERTISED_ADDRESS": "http://a:1"}, "write https://HOST:PORT", id="an address without TLS"),
+        pytest.param({"SERVICE_ADDRESS": "http://a:1"}, "--service-address: ", id="a Service without TLS"),
+    ],
+)
+def test_says_what_does_not_fit_together_of_tls(changes: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        tls_settings(**changes)
 
     assert said in refused.value.cause
