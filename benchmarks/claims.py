@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import io
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -65,6 +66,9 @@ class _Both(io.TextIOBase):
 def main() -> None:
     """Measure what is asked for and print it."""
     options = _parser().parse_args()
+    if not os.environ.get("KUBEBUILDER_ASSETS"):
+        sys.exit("set KUBEBUILDER_ASSETS to the folder of a control plane's binaries (`setup-envtest use -p path`)")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # and end in good order what was started
     with contextlib.ExitStack() as stack:
         if options.write:
             stack.enter_context(contextlib.redirect_stdout(_Both(options.write)))

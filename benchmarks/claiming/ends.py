@@ -9,11 +9,12 @@ from benchmarks.claiming.rig import NAMESPACE, Rig
 from benchmarks.claiming.sizes import Sizes
 from benchmarks.claiming.words import failed, milliseconds
 from benchmarks.tables import Row, Table
+from tasklet_runner.member.decisions import End
 from tests.integration.control_plane import free_ports
 from tests.support.cluster.plane import until
 from tests.support.cluster.records import violations
 
-TTL_SECONDS = 2
+TTL_SECONDS = 5
 LEADING_SECONDS = 60.0
 
 
@@ -23,7 +24,7 @@ def expiry(rig: Rig, table: Table, sizes: Sizes) -> None:
     rate = 45.0 if sizes.pool > 45 else 4.0
     outcome = rig.load("expiring", rate=rate, seconds=sizes.expiry_seconds, ttl=TTL_SECONDS)
     records = rig.stand_ins.records()
-    at_member = [1000 * one.late for one in records if one.event == "ended" and one.reason == "Expired"]
+    at_member = [1000 * one.late for one in records if one.event == "ended" and one.reason == End.LEASE_EXPIRED]
     rig.settle(sizes.pool)
     what = f"{len(outcome.late)} leases of {TTL_SECONDS} s expire, {rate:.0f}/s"
     told = f"p50 {milliseconds(median(at_member))}, p99 {milliseconds(percentile(at_member, 99))} late"

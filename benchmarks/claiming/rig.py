@@ -28,6 +28,7 @@ NAMESPACE, REAL, BARE = "load", "real", "bare"
 
 WARM_SECONDS = 120.0
 NEW_KIND_SECONDS = 6.0
+CLOSE_SECONDS = 10.0
 SETTINGS = {"caller-requests-per-second": "10000", "log-format": "json", "namespaces": f"{NAMESPACE},{REAL}"}
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -62,7 +63,11 @@ class Generator:
         """End the process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(30)
+        try:
+            self._process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:  # a load was cut off in the middle
+            self._process.kill()
+            self._process.wait()
 
     def _read(self) -> str:
         assert self._process.stdout is not None
