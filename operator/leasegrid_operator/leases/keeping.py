@@ -20,6 +20,7 @@ from leasegrid.rules.reasons import LeaseReason
 from leasegrid_operator.cluster import Cluster
 from leasegrid_operator.leases.afterwards import Afterwards, Unseen
 from leasegrid_operator.leases.asking import KnownPools, refusal_of, request_of
+from leasegrid_operator.leases.changes import SpecChanges
 from leasegrid_operator.leases.files import LeaseFile, compose, ended_words, refused
 from leasegrid_operator.leases.reading import LeaseFacts
 from leasegrid_operator.leases.status import Status
@@ -29,7 +30,6 @@ from leasegrid_operator.logs import Action, log
 from leasegrid_operator.metrics import OperatorMetrics
 from leasegrid_operator.resources import ObjectKey
 from tasklet_runner.fabric.protocol import LeaseRequest, Receipt
-from tasklet_runner.wire.errors import LeaseGridError
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class LeaseKeeping:
         self._office = office
         self._estate = estate
         self._engine: LeaseEngine
+        self._changes: SpecChanges
         self.files: dict[str, LeaseFile] = {}
         self.names: dict[str, str] = {}
         self.active = False
@@ -85,6 +86,7 @@ class LeaseKeeping:
     def attach(self, engine: LeaseEngine) -> None:
         """The engine whose ledger this is."""
         self._engine = engine
+        self._changes = SpecChanges(engine, self._office.wall, self._timers, self._beside, self._writer.mark)
 
     def seen(self, facts: LeaseFacts) -> None:
         """An object as it is now."""
@@ -95,7 +97,7 @@ class LeaseKeeping:
         if self.active and not file.begun:
             self.begin(file)
         elif self.active:
-            self._follow(file)
+            self._changes.follow(file, self._estate.known_pools())
 
     @contextmanager
     def expecting(self, name: str, request: LeaseRequest) -> Iterator[None]:
@@ -249,46 +251,11 @@ class LeaseKeeping:
         if not file.removed and file.receipt is None and self._engine.parts.table.get(file.uid) is None:
             self.begin(file)
 
-    def _follow(self, file: LeaseFile) -> None:
-        """What people may change of a lease while it lives."""
-        record, spec = self._engine.parts.table.get(file.uid), file.facts.spec
-        if record is None or spec is None or spec is file.followed:
-            return
-        file.followed = spec
-        request = request_of(file.facts.key, spec, self._estate.known_pools())
-        if request.priority != record.request.priority or request.ttl_seconds != record.request.ttl_seconds:
-            record.request = msgspec.structs.replace(
-                record.request, priority=request.priority, ttl_seconds=request.ttl_seconds
-            )
-            self._engine.parts.changed()
-        if spec.revoke is not None:
-            self._plan_revocation(file, spec.revoke.grace_seconds)
-        if spec.renew_time != file.renew_time:
-            file.renew_time = spec.renew_time
-            self._beside(self._renew(file, record))
-
-    def _plan_revocation(self, file: LeaseFile, grace_seconds: float) -> None:
-        """It may be given a shorter grace later, never a longer one."""
-        at = _now() + grace_seconds
-        if file.revoke_at is None or at < file.revoke_at:
-            file.revoke_at = at
-            self._timers.at(at, lambda: self.end(file, LeaseReason.REVOKED))
-
     def end(self, file: LeaseFile, reason: LeaseReason) -> None:
         """The lease is over, if it lives."""
         record = self._engine.parts.table.get(file.uid)
         if record is not None:
             self._engine.endings.begin(record, reason)
-
-    async def _renew(self, file: LeaseFile, record: LeaseRecord) -> None:
-        try:
-            await self._engine.renew(file.uid)
-        except LeaseGridError:
-            return  # it has ended meanwhile, and its status says so
-        await self._engine.parts.binder.deliver(record, self._engine.view(record).capabilities)
-        file.renewed, file.renewals = self._office.wall(), file.renewals + 1
-        log(logger, logging.INFO, Action.LEASE_RENEWED, "renewed by its object", lease=str(file.facts.key))
-        self._writer.mark(file.uid)
 
     def orphaned(self, file: LeaseFile) -> str | None:
         """Why the lease's parent does not live, or None."""
