@@ -96,6 +96,17 @@ def test_members_tell_their_transitions_to_the_broker_by_its_authority(house: Op
     )
 
 
+def test_a_successor_goes_on_with_the_members_by_the_keys_that_the_status_names(house: OperatorRig) -> None:
+    ((member,), capability) = bound(house, "inherited", ttlSeconds=120)
+    house.replicas["a"].kill()
+    house.start("a", tls="self-made")
+    house.until_leads("a")
+    house.wait(lambda: house.members(), lambda seen: seen.get("claimed") == 1, "the lease is adopted")
+
+    assert endpoints(house, "inherited") == [member.endpoint]
+    assert len(asyncio.run(ran(member, capability, 2))) == 2
+
+
 @pytest.mark.unhappy("a program without the broker's authority gives it no token")
 def test_a_client_that_does_not_know_the_authority_sends_nothing(house: OperatorRig) -> None:
     unknowing = replace(access(house), ca_file=None, patience_seconds=0.2)
@@ -150,3 +161,8 @@ def test_members_of_before_serve_on_without_tls_until_they_are_replaced(
 def served_by_tls(rig: OperatorRig) -> list[bool]:
     """Of each pod, whether its member has a key."""
     return ["leasegrid.dev/tls" in pod["metadata"]["annotations"] for pod in rig.all("pods")]
+
+
+def endpoints(rig: OperatorRig, lease: str) -> list[str]:
+    """Where a lease's members are, by its status."""
+    return [one["endpoint"] for one in rig.status("leases", lease).get("members", ())]

@@ -1,7 +1,7 @@
 """What a Lease's body says, as typed facts: a body has kilobytes, the facts a few hundred bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,13 +9,17 @@ from leasegrid.api.lease import Lease, LeaseSpec
 from leasegrid.api.loading import read_object
 from leasegrid.rules.reasons import ConditionType
 from leasegrid_operator.resources import ObjectKey
+from tasklet_runner.wire.pins import split_pin
 
 Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A lease's status as far as it is read again: instants in UNIX seconds, None for not yet; members by name."""
+    """A lease's status as far as it is read again: instants in UNIX seconds, None for not yet; members by name.
+
+    `pinned`: endpoints of those whose key it names.
+    """
 
     epochs: Mapping[str, int]
     acquired: float | None
@@ -24,6 +28,7 @@ class Written:
     released: bool
     released_at: float | None
     unverified: tuple[str, ...] = ()
+    pinned: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +70,16 @@ def _written(status: Body) -> Written:
     released = next(
         (one for one in conditions if one["type"] == ConditionType.RELEASED and one["status"] == "True"), None
     )
+    members = status.get("members") or ()
     return Written(
-        epochs={one["name"]: one["epoch"] for one in status.get("members") or ()},
+        epochs={one["name"]: one["epoch"] for one in members},
         acquired=_maybe(status.get("acquireTime")),
         expires=_maybe(status.get("expireTime")),
         conditions=conditions,
         released=released is not None,
         released_at=_maybe(released.get("lastTransitionTime")) if released is not None else None,
         unverified=tuple((status.get("receipt") or {}).get("unverified") or ()),
+        pinned={one["name"]: one["endpoint"] for one in members if split_pin(one.get("endpoint", ""))[1]},
     )
 
 

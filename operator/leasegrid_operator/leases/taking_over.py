@@ -20,6 +20,7 @@ from leasegrid_operator.leases.reading import read_lease
 from leasegrid_operator.logs import Action, log
 from leasegrid_operator.resources import LEASES, ObjectKey
 from tasklet_runner.wire.member import MemberState, StateReport
+from tasklet_runner.wire.pins import split_pin
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class TakeOver:
         for file in self._keeping.files.values():
             if file.facts.spec is not None and not file.facts.written.released:
                 self._estate.shelter(file.facts.key, file.uid, file.facts.spec)
+        self._know_again()
         await self._ask(self._engine.parts.roster.all())
         self._follow_clock()
         claimed = self._claimed()
@@ -168,6 +170,14 @@ class TakeOver:
         # Whether a person's renewal was obeyed nobody knows any more: once too often does no harm.
         file.renew_time = None
         self._keeping.seen(file.facts)
+
+    def _know_again(self) -> None:
+        """Ask leased members by the keys that their leases' status names: nobody else is adopted in their place."""
+        for file in self._keeping.files.values():
+            for name, endpoint in file.facts.written.pinned.items():
+                member = self._engine.parts.roster.find(name)
+                if member is not None and split_pin(member.endpoint)[0] == split_pin(endpoint)[0]:
+                    member.endpoint = endpoint
 
     def _follow_clock(self) -> None:
         """Go on with the clock that the latest of the living leases were bound by."""

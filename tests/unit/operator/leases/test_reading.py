@@ -34,3 +34,10 @@ def test_a_spec_of_another_generation_is_read_anew() -> None:
     assert second.spec is not None
     assert second.spec.priority == 6
     assert second.generation == 2
+
+
+def test_of_endpoints_those_are_kept_that_name_a_key() -> None:
+    known = {"name": "a", "epoch": 1, "endpoint": f"https://10.0.0.7:8080#{'5' * 32}"}
+    plain = {"name": "b", "epoch": 1, "endpoint": "http://10.0.0.8:8080"}
+
+    assert read_lease(body(1, 5, {"members": [known, plain]})).written.pinned == {"a": known["endpoint"]}
