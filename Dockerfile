@@ -30,6 +30,7 @@ COPY --from=build /opt/precompiled /opt/precompiled
 COPY --from=build /opt/leasegrid /opt/leasegrid
 ENV PATH=/opt/leasegrid/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
+    USER=leasegrid \
     LEASEGRID_PRECOMPILED=/opt/precompiled \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

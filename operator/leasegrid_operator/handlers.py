@@ -12,6 +12,7 @@ import logging
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -62,6 +63,8 @@ async def _watch_once(
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
+        # For its peering, which we do not use; it would ask for the user's name, and an image's user may have none.
+        identity=cast(Any, "leasegrid-operator"),
         stop_flag=stop,
     )
     _take_signals_back(stop)

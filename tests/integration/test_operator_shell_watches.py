@@ -129,3 +129,20 @@ def test_the_watches_outlive_an_api_server_that_is_away(cluster: ControlPlane, t
             await watched.told(("lease", "meanwhile", False))
 
     asyncio.run(run())
+
+
+@pytest.mark.unhappy("the operator as a user without a name")
+def test_the_watches_do_not_mind_a_user_who_has_no_name(cluster: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 65532")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    namespace = namespaced(cluster)
+
+    async def run() -> None:
+        watched = Watched(namespace)
+        async with connected(cluster.kubeconfig) as api, watched.by(api):
+            await api.create(LEASES, lease("seen", namespace))
+            await watched.told(("lease", "seen", False))
+
+    asyncio.run(run())
