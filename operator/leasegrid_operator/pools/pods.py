@@ -33,6 +33,7 @@ SCRATCH, STORE = "/scratch", "/store"
 USER = 65532
 """An id that no image gives to somebody else; the group of the volumes, too."""
 
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - of the pod's own network
 POOL_KIND, LEASE_KIND = "InstancePool", "Lease"
 
 
@@ -177,7 +178,8 @@ class MemberTemplate:
     def _arguments(self) -> list[str]:
         settings, sizes = self.settings, self.sizes
         flags = {
-            "--listen": f"$(POD_IP):{settings.port}",
+            # Not at the pod's address alone: a port-forward comes by loopback.
+            "--listen": f"{ANY_ADDRESS}:{settings.port}",
             "--name": "$(POD_NAME)",
             "--fabric-key": settings.fabric_key,
             "--scratch": SCRATCH,

@@ -8,7 +8,7 @@ Object = dict[str, Any]
 def member_pod(name: str, fabric_key: str, *, image: str = "leasegrid:test", **options: str) -> Object:
     """A CPU member of two slots; `options`: further arguments (`notify="http://…"`), each before the others."""
     arguments = {
-        "listen": "$(POD_IP):8080",
+        "listen": "0.0.0.0:8080",
         "name": "$(POD_NAME)",
         "fabric-key": fabric_key,
         "scratch": "/scratch",

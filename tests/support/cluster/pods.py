@@ -10,6 +10,7 @@ from leasegrid.api.quantities import parse_millicores
 
 Object = dict[str, Any]
 
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - compared with, not bound to
 _REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_][A-Za-z0-9_.-]*)\))")
 
 
@@ -43,9 +44,10 @@ def container_of(pod: Object) -> Object:
 def local_command(pod: Object, placement: Placement) -> ContainerCommand:
     """The container's command as it runs on this machine.
 
-    `$(NAME)` expands as in Kubernetes. `python` is this interpreter. A path below a `mountPath` stands in an argument
-    or a variable either alone or after `=`, and is replaced by the path below the volume's directory: processes here
-    have no mounts of their own.
+    `$(NAME)` expands as in Kubernetes. `python` is this interpreter. An argument that begins with 0.0.0.0 means every
+    address of the pod, of which it has one here, on a machine that it shares. A path below a `mountPath` stands in an
+    argument or a variable, alone or after `=`, and is replaced by the path below the volume's directory: processes
+    here have no mounts.
     """
     container = container_of(pod)
     directories = {
@@ -58,10 +60,14 @@ def local_command(pod: Object, placement: Placement) -> ContainerCommand:
     words = [*container.get("command", []), *container.get("args", [])]
     if not words:
         raise ConfigError("the container has no command, and images are not looked into here")
-    command = [_moved(expand(word, environment), directories) for word in words]
+    command = [_moved(_own(expand(word, environment), placement), directories) for word in words]
     if command[0] in ("python", "python3"):
         command[0] = sys.executable
     return ContainerCommand(tuple(command), environment)
+
+
+def _own(word: str, placement: Placement) -> str:
+    return placement.address + word.removeprefix(ANY_ADDRESS) if word.startswith(ANY_ADDRESS) else word
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ def test_a_member_is_told_who_it_is_and_what_it_has() -> None:
     assert pod["metadata"]["name"] == "cpu-01234-12"
     assert pod["spec"]["containers"][0]["command"] == ["python", "-m", "tasklet_runner", "member"]
     assert flags(pod) == {
-        "--listen": "$(POD_IP):8080",
+        "--listen": "0.0.0.0:8080",
         "--name": "$(POD_NAME)",
         "--fabric-key": "-key",
         "--scratch": "/scratch",
