@@ -10,7 +10,7 @@ BASE_IMAGE ?= python:3.11-slim
 SOURCES := leasegrid tasklet_runner operator tests benchmarks tools charts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples chart chart-test image clean
+.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples chart chart-test image clean bench-claims
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
