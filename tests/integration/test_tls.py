@@ -5,12 +5,14 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from leasegrid_operator.authority import Authority
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.fabric.broker import ClusterFabric
 from tasklet_runner.fabric.calls import BrokerAccess
@@ -22,6 +24,7 @@ from tests.integration.control_plane import ControlPlane
 from tests.integration.lease_house import HOLDER, HOLDER_KEY
 from tests.integration.operator_rig import OperatorRig, beside, metric, operator_rig
 from tests.integration.test_real_members import bound, clear_leases, ran
+from tests.process.test_broker_tls import write
 from tests.support.members import Address
 
 REAL = {"cpu": "1", "memory": "1Gi"}
@@ -129,6 +132,29 @@ def test_a_pod_says_that_its_member_has_a_key_and_holds_no_secret(house: Operato
         assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
         assert "PRIVATE" not in json.dumps(pod)
         assert "secret" not in json.dumps(pod["spec"]["volumes"])
+
+
+def test_files_that_name_the_service_alone_serve_programs_and_hints_at_a_replicas_address(
+    controlled: ControlPlane, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    authority = Authority.make(now)
+    write(tmp_path, authority.issue(("grid.svc",), now), authority)
+    certificate, key, ca = (str(tmp_path / name) for name in ("tls.crt", "tls.key", "ca.crt"))
+    with operator_rig(controlled, tmp_path, real=True) as rig:
+        rig.start("a", tls="files", tls_names="grid.svc", tls_cert=certificate, tls_key=key, tls_ca=ca)
+        rig.pool(1, resources=REAL)
+        rig.until_members(ready=1)
+        known = replace(rig.access("a", holder=HOLDER), ca_file=tmp_path / "ca.crt", tls_name="grid.svc")
+        request = LeaseRequest(request_id="one", holder_key=HOLDER_KEY, namespace=rig.namespace, count=1)
+
+        async def story() -> None:
+            async with ClusterFabric(known) as fabric:
+                view = await fabric.acquire(request)
+                assert (await fabric.release(view.uid)).unverified == ()
+
+        asyncio.run(story())
+        rig.wait(lambda: metric(rig.replicas["a"], "leasegrid_hints_total"), lambda told: told > 0, "hints come")
 
 
 def test_members_of_before_serve_on_without_tls_until_they_are_replaced(
