@@ -2,8 +2,9 @@
 
 import pytest
 
-from tasklet_runner.wire.errors import FaultError, LeaseGridError, PoolEmptyError, RefusedError
+from tasklet_runner.wire.errors import FaultError, LeaseGridError, PoolEmptyError, RefusedError, WrongKeyError
 from tasklet_runner.wire.faults import Fault, FaultKind
+from tasklet_runner.wire.member import Counters
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,22 @@ def test_a_refusal_has_its_reason() -> None:
 
 def test_an_empty_pool_is_a_capacity_that_is_exceeded_for_now() -> None:
     assert PoolEmptyError("empty").code == "PoolEmpty"
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [("b" * 8, "not by bbbbbbbb"), ("", "not its incarnation")],
+    ids=["a known key", "a first call"],
+)
+def test_another_key_at_an_address_is_told_with_both_keys(expected: str, words: str) -> None:
+    error = WrongKeyError("https://10.0.0.1:8080", "aaaa", expected)
+
+    assert "https://10.0.0.1:8080" in str(error)
+    assert "aaaa" in str(error)
+    assert words in str(error)
+
+
+def test_counters_of_two_leases_add_up() -> None:
+    one = Counters(tasklets=1, faults=2, fuel_used=3, wall_milliseconds=4, killed=5)
+
+    assert one.plus(one) == Counters(tasklets=2, faults=4, fuel_used=6, wall_milliseconds=8, killed=10)
