@@ -33,6 +33,7 @@ Object = dict[str, Any]
 REQUEST_SECONDS = 10.0
 """The longest that a request may take; the server itself gives up after 60."""
 CONNECT_SECONDS = 5.0
+SETTLE_SECONDS = 0.05
 BACK_OFFS = (0.05, 0.2, 0.8)
 """Waits before the further tries of a request that may be repeated, in seconds: an API server that rolls over is
 back within one. Whoever calls tries again by its own clock after that."""
@@ -109,6 +110,8 @@ async def connected(kubeconfig: Path | None = None, *, told: WriteListener | Non
     """
     async with ApiClient(await _configuration(kubeconfig)) as client:
         yield Cluster(client, told)
+    # Connections whose requests were cancelled at the end close in the loop's next turns.
+    await asyncio.sleep(SETTLE_SECONDS)
 
 
 async def _configuration(kubeconfig: Path | None) -> Configuration:

@@ -16,12 +16,17 @@ KILLS = 20
 MEMBERS = 12
 USERS = 4
 SEED = 20
+PATIENCE_SECONDS = 60
 
 
 def has_ended(lease: dict[str, object]) -> bool:
     status = lease.get("status") or {}
     assert isinstance(status, dict)
     return any(one["type"] == "Released" and one["status"] == "True" for one in status.get("conditions", ()))
+
+
+def served_by_both(load: Load) -> bool:
+    return all(load.outcomes[f"{door} bound"] >= USERS for door in ("object", "broker"))
 
 
 def kill_and_start(rig: OperatorRig, chance: random.Random) -> float:
@@ -47,7 +52,10 @@ def test_an_operator_killed_twenty_times_under_load_claims_nothing_twice_and_lea
             await asyncio.sleep(2)
             for _ in range(KILLS):
                 await asyncio.sleep(await beside(lambda: kill_and_start(rig, chance)))
-            await asyncio.sleep(2)
+            # How many the machine manages between two deaths is its affair; that each door has served is the test's.
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not served_by_both(load):  # noqa: ASYNC110 - what is waited for happens in other processes
+                    await asyncio.sleep(0.1)
 
     asyncio.run(kill_again_and_again())
     rig.until_leads("a")
@@ -60,9 +68,6 @@ def test_an_operator_killed_twenty_times_under_load_claims_nothing_twice_and_lea
     )
     rig.check_none_bound_twice()
     assert len(rig.all("pods")) == MEMBERS
-    # How many there were is the machine's affair; that there were some at both doors is the test's.
-    assert load.outcomes["object bound"] >= USERS, load.outcomes
-    assert load.outcomes["broker bound"] >= USERS, load.outcomes
     rig.until_nothing_left()
     rig.check_none_bound_twice()
 

@@ -15,6 +15,7 @@ from tests.support.cluster.records import Record, read_records
 from tests.support.cluster.running import ROOT, Runtime
 
 PATIENCE_SECONDS = 60
+SETTLE_SECONDS = 0.1
 
 Result = TypeVar("Result")
 
@@ -59,6 +60,8 @@ def kubelet_beside(
         finally:
             beside.run(lambda entered: entered.__aexit__(None, None, None))
     finally:
+        # Connections whose requests were cancelled close in the loop's next turns.
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(SETTLE_SECONDS), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
