@@ -85,8 +85,15 @@ def _fail_loudly(watching: "asyncio.Task[None]") -> None:
         os._exit(1)
 
 
+GATEWAY_TIMEOUT = 504
+
+
 class RefusedByServerError(Exception):
     """The API server said no: its status and its words."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(f"{status} {words}")
+        self.status = status
 
 
 class Door:
@@ -135,15 +142,22 @@ class Door:
         await self._ask("DELETE", f"/{name}")
 
     async def delete_all(self) -> None:
-        """Delete all Leases of the namespace in one request; returns when the server has done it."""
-        await self._ask("DELETE", "")
+        """Delete all Leases of the namespace; returns when the server has done it, which gives up after a minute."""
+        while True:
+            try:
+                await self._ask("DELETE", "")
+            except RefusedByServerError as error:
+                if error.status != GATEWAY_TIMEOUT:
+                    raise
+            else:
+                return
 
     async def _ask(self, method: str, path: str, body: bytes = b"", content: str = "") -> bytes:
         headers = {"Content-Type": content} if content else None
         async with self._session.request(method, self._leases + path, data=body or None, headers=headers) as answer:
             data = await answer.read()
         if answer.status >= 300:
-            raise RefusedByServerError(f"{method} {path}: {answer.status} {data[:300].decode(errors='replace')}")
+            raise RefusedByServerError(answer.status, f"{method} {path}: {data[:300].decode(errors='replace')}")
         return data
 
     async def _watch(self, version: str) -> None:
