@@ -58,6 +58,10 @@ def test_each_chunk_has_an_interpreter_of_its_own(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+A_FEW_DIGITS = 1000
+"""Units of fuel, of some 250 million."""
+
+
 def test_the_same_script_and_input_use_the_same_fuel_on_two_members_but_for_a_file_time(tmp_path: Path) -> None:
     async def fuel(root: Path) -> int:
         root.mkdir()
@@ -69,7 +73,8 @@ def test_the_same_script_and_input_use_the_same_fuel_on_two_members_but_for_a_fi
             return result.outcome.fuel_used
 
     async def story() -> None:
-        assert await fuel(tmp_path / "a") == await fuel(tmp_path / "b")
+        # CPython reads when its own file was changed, digit by digit, and that instant only the kernel sets.
+        assert abs(await fuel(tmp_path / "a") - await fuel(tmp_path / "b")) < A_FEW_DIGITS
 
     asyncio.run(story())
 
