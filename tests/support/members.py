@@ -32,7 +32,7 @@ from tasklet_runner.wire.work import (
     ToHolder,
 )
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 LEASE = "lease-1"
 
