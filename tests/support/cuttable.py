@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 
 
 class Door:

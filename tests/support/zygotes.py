@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.wire.signed import public_text
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 class ZygoteRig:
