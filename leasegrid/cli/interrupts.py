@@ -28,10 +28,25 @@ class StoppedError(BaseException):
         self.status = 128 + number
 
 
+_raised: list[int] = []
+
+
 def raise_on_signals() -> None:
     """Until an event loop takes over, these signals end the command by an exception, and what was begun is undone."""
+    _raised.clear()
     for number in heard():
         signal.signal(number, _raise)
+
+
+def raise_what_was_lost() -> None:
+    """Raise again what was raised and went no further; to be called where the event loop takes over.
+
+    The interpreter drops an exception that meets it while it folds constants (make_const in CPython's
+    Python/ast_opt.c spares KeyboardInterrupt alone), as it does in every module that is imported without a cached
+    compilation; a library's bare `except:` would drop it as well.
+    """
+    if _raised:
+        raise StoppedError(_raised[0])
 
 
 @contextmanager
@@ -48,8 +63,9 @@ def held_back() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
     if received:
-        raise StoppedError(received[0])
+        _raise(received[0])
 
 
-def _raise(number: int, _frame: FrameType | None) -> NoReturn:
+def _raise(number: int, _frame: FrameType | None = None) -> NoReturn:
+    _raised.append(number)
     raise StoppedError(number)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from leasegrid.cli import words
-from leasegrid.cli.interrupts import heard
+from leasegrid.cli.interrupts import heard, raise_what_was_lost
 
 _WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP (the terminal was closed)"}
 
@@ -24,10 +24,11 @@ class Stops:
         self._on_second = on_second
 
     def listen(self) -> None:
-        """Handle them in the running event loop from now on."""
+        """Handle them in the running event loop from now on. Raises StoppedError when one came before and was lost."""
         loop = asyncio.get_running_loop()
         for number in heard():
             loop.add_signal_handler(number, self._take, number)
+        raise_what_was_lost()
 
     @property
     def status(self) -> int:
