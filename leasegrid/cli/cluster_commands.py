@@ -1,7 +1,7 @@
 """The commands on a cluster: options and words. What they do is imported when they are run."""
 
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import click
 
@@ -12,35 +12,6 @@ _FILE = click.Path(path_type=Path)
 _pools = click.option("--pool", "pools", multiple=True, metavar="POOL", help="Pool to take from; again: the next best.")
 _ttl = click.option("--ttl", "ttl_seconds", type=int, metavar="SECONDS", help="Time to live between renewals.")
 _everywhere = click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="All namespaces.")
-
-
-class ClaimOptions(TypedDict):
-    """The options of `leasegrid claim` by their names, apart from those of the cluster."""
-
-    pools: tuple[str, ...]
-    cpu: str | None
-    memory: str | None
-    size: str | None
-    resource: str | None
-    count: int | None
-    min_count: int | None
-    ttl_seconds: int | None
-    on_empty: str | None
-    priority: int | None
-    queue_timeout: int | None
-    purpose: str | None
-
-
-class ExecOptions(TypedDict):
-    """The options of `leasegrid exec` by their names, apart from those of the cluster."""
-
-    pools: tuple[str, ...]
-    ttl_seconds: int | None
-    fuel: int | None
-    memory: str | None
-    wall_seconds: int | None
-    environment: tuple[str, ...]
-    inputs: tuple[Path, ...]
 
 
 @click.command(short_help="Claim warm members of a cluster.")

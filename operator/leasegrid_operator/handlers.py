@@ -11,7 +11,7 @@ import itertools
 import logging
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import aiohttp
@@ -19,10 +19,9 @@ import kopf
 
 from leasegrid_operator.cluster import Credentials
 from leasegrid_operator.logs import Action, log
-from leasegrid_operator.reception import Reception
-from leasegrid_operator.resources import CLAIMS, LEASES, NODES, PODS, POOLS
-
-OURS = "app.kubernetes.io/managed-by=leasegrid"
+from leasegrid_operator.pools.naming import OUR_PODS
+from leasegrid_operator.reception import WATCHED, Reception
+from leasegrid_operator.resources import CLAIMS, PODS, Resource
 
 SERVER_SECONDS = 120
 """After this the server ends a watch, and it is asked for anew: the beat by which liveness knows that it is."""
@@ -94,27 +93,19 @@ def _registry(reception: Reception, credentials: Credentials) -> kopf.OperatorRe
     async def _(**_: object) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=_session(reception, credentials))
 
-    @kopf.on.event(registry=registry, id="pool", group=POOLS.group, version=POOLS.version, plural=POOLS.plural)
-    async def _(event: kopf.RawEvent, **_: object) -> None:
-        reception.received(POOLS, event)
-
-    @kopf.on.event(registry=registry, id="lease", group=LEASES.group, version=LEASES.version, plural=LEASES.plural)
-    async def _(event: kopf.RawEvent, **_: object) -> None:
-        reception.received(LEASES, event)
-
-    @kopf.on.event(registry=registry, id="pod", group=PODS.group, version=PODS.version, plural=PODS.plural)
-    async def _(event: kopf.RawEvent, **_: object) -> None:
-        reception.received(PODS, event)
-
-    @kopf.on.event(registry=registry, id="claim", group=CLAIMS.group, version=CLAIMS.version, plural=CLAIMS.plural)
-    async def _(event: kopf.RawEvent, **_: object) -> None:
-        reception.received(CLAIMS, event)
-
-    @kopf.on.event(registry=registry, id="node", group=NODES.group, version=NODES.version, plural=NODES.plural)
-    async def _(event: kopf.RawEvent, **_: object) -> None:
-        reception.received(NODES, event)
-
+    for resource in WATCHED:
+        group, version, plural = resource.group, resource.version, resource.plural
+        kopf.on.event(registry=registry, id=plural, group=group, version=version, plural=plural)(
+            _handler(reception, resource)
+        )
     return registry
+
+
+def _handler(reception: Reception, resource: Resource) -> Callable[..., Awaitable[None]]:
+    async def handle(event: kopf.RawEvent, **_: object) -> None:
+        reception.received(resource, event)
+
+    return handle
 
 
 def _session(reception: Reception, credentials: Credentials) -> aiohttp.ClientSession:
@@ -156,7 +147,7 @@ def _set_watching(settings: kopf.OperatorSettings) -> None:
     watching.inactivity_timeout = SILENT_SECONDS
     watching.chunk_size = PAGE
     for resource in (PODS, CLAIMS):
-        watching.label_selectors[resource.group, resource.version, resource.plural] = OURS
+        watching.label_selectors[resource.group, resource.version, resource.plural] = OUR_PODS
 
 
 class _BackOffs(Iterable[float]):

@@ -87,13 +87,6 @@ class Dispatcher:
         if len(self._lanes) > 1:
             self._take_turns()
 
-    def has_place_for(self, lane: Lane) -> bool:
-        """True when some member could ever run this lane's chunks."""
-        return any(
-            handle.group.key.requirements == lane.requirements or handle.satisfies(lane.requirements)
-            for handle in self.handles
-        )
-
     def _take_turns(self) -> None:
         self._lanes.append(self._lanes.pop(0))
         self._lanes.sort(key=lambda other: -other.requirements.slots)

@@ -99,8 +99,6 @@ def _living(file: LeaseFile, record: LeaseRecord, engine: LeaseEngine, now: floa
     if not record.waiting_because:
         return None
     essence = ("waiting", record.queue_position, record.waiting_because)
-    if essence == file.essence:
-        return None
     return _new(file, essence, waiting_status(record.queue_position, record.waiting_because, file.before, now))
 
 

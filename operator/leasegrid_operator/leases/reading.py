@@ -23,7 +23,6 @@ class Written:
 
     epochs: Mapping[str, int]
     acquired: float | None
-    expires: float | None
     conditions: tuple[Mapping[str, str], ...]
     released: bool
     released_at: float | None
@@ -74,7 +73,6 @@ def _written(status: Body) -> Written:
     return Written(
         epochs={one["name"]: one["epoch"] for one in members},
         acquired=_maybe(status.get("acquireTime")),
-        expires=_maybe(status.get("expireTime")),
         conditions=conditions,
         released=released is not None,
         released_at=_maybe(released.get("lastTransitionTime")) if released is not None else None,
