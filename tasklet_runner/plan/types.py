@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from tasklet_runner.wire.programs import Language, Limits, Mode
+from tasklet_runner.wire.programs import Language, Limits, Mode, PartitionBy
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +92,9 @@ class FilesInput(msgspec.Struct, frozen=True, kw_only=True, tag="files"):
 
 
 class StageInput(msgspec.Struct, frozen=True, kw_only=True, tag="stages"):
-    """The outputs of earlier stages: all of them in one chunk (`gather`), or a chunk per upstream chunk."""
+    """The outputs of earlier stages: all of them in one chunk (`gather`), a chunk per upstream chunk, or, when they are
+    shuffled, a chunk per partition.
+    """
 
     stages: tuple[str, ...]
     gather: bool = False
@@ -148,8 +150,32 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True):
     layout: Layout = Layout.BY_INDEX
 
 
+class Medium(StrEnum):
+    """Where partitions wait: the resource of the lease that holds them."""
+
+    MEMORY = "Memory"
+    BLOCK = "Block"
+
+
+class ShuffleMode(StrEnum):
+    """Barrier: readers start after all writers. Stream: what is committed is fetched at once, told by queues."""
+
+    BARRIER = "Barrier"
+    STREAM = "Stream"
+
+
+class Shuffle(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stage's outputs are divided among the chunks of the stages that read it; `size` in bytes, for all."""
+
+    partitions: int
+    by: PartitionBy = PartitionBy.KEY
+    medium: Medium = Medium.MEMORY
+    mode: ShuffleMode = ShuffleMode.BARRIER
+    size: int = 512 * 1024**2
+
+
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """One tasklet over one input."""
+    """One tasklet over one input. With `shuffle` its outputs are partitions in a lease of their own."""
 
     name: str
     tasklet: TaskletPlan
@@ -161,6 +187,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     lease: LeaseTerms = LeaseTerms()
     cache: CacheSettings | None = None
+    shuffle: Shuffle | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,8 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     """What a holder wants.
 
     `count` members, at least `min_count` at once (fewer: nothing stays bound); `elastic` keeps growing to `count`.
-    `memory` in bytes and `slots` are what one member must have; `holder_key` is an Ed25519 public key in base64url.
+    `memory` in bytes and `slots` (CPU), or `size` (Memory, Block), are what one member must have; `holder_key` is an
+    Ed25519 public key in base64url.
     """
 
     request_id: Annotated[str, Meta(min_length=1, max_length=253, description="Drawn by the holder; the same again is "
@@ -29,6 +30,9 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     elastic: Annotated[bool, Meta(description="True: keeps growing to count while it lives.")] = False
     pools: Annotated[tuple[Name, ...], Meta(max_length=64, description="In order of preference. Default: the default "
                                             "pool of the namespace.")] = ()  # fmt: skip
+    resource: Annotated[str, Meta(pattern="^(CPU|Memory|Block)$", description="CPU runs tasklets; Memory and Block "
+                                  "hold objects.")] = "CPU"  # fmt: skip
+    size: Annotated[Whole, Meta(description="Bytes that each Memory or Block member must have room for.")] = 0
     slots: Annotated[Positive, Meta(description="Slots that each member must have.")] = 1
     memory: Annotated[Whole, Meta(description="Bytes that each slot must have for a tasklet.")] = 0
     cpu_features: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()

@@ -47,13 +47,21 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
+class PartitionBy(StrEnum):
+    """How an output is divided: lines `key<TAB>value` of stdout by key, or files `/out/part-<n>` by number."""
+
+    KEY = "Key"
+    FILE = "File"
+
+
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """One tasklet, ready to be run many times.
 
     `source` is the SHA-256 (hex) of the module or of the Python file; `runtime` that of the interpreter's module
     (Python only). Arguments and environment values may hold `$(CHUNK_INDEX)`, `$(CHUNK_ID)`, `$(CHUNK_PATH)`,
     `$(CHUNK_NAME)`, `$(CHUNK_STEM)`, `$(CHUNK_ATTEMPT)` and names of the environment, expanded as in Kubernetes
-    (`$$(X)` stays `$(X)`).
+    (`$$(X)` stays `$(X)`). With `partitions` > 0 the output is divided into so many parts, which the member holds until
+    a grant to put them comes.
     """
 
     name: str
@@ -68,6 +76,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     input_files: bool = False
     output_files: bool = False
     durable: bool = False
+    partitions: int = 0
+    partition_by: PartitionBy = PartitionBy.KEY
 
     @property
     def module(self) -> str:
@@ -75,11 +85,20 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         return self.runtime if self.language is Language.PYTHON else self.source
 
 
+class Fetch(msgspec.Struct, frozen=True, array_like=True):
+    """Objects of a store that the member gets itself: `grant` is a signed GetGrant of the store at `endpoint`."""
+
+    endpoint: str
+    grant: str
+    keys: tuple[str, ...]
+
+
 class Task(msgspec.Struct, frozen=True, array_like=True):
     """One attempt at one chunk.
 
     `input` is its stdin; with `input_blob` (SHA-256 of a tar archive that was sent before) stdin is the archive's
-    member `stdin` and its members `in/…` stand in /in. `path` is the file's path below the root, or empty.
+    member `stdin` and its members `in/…` stand in /in. `path` is the file's path below the root, or empty. With `fetch`
+    stdin is the bytes of all those objects in their order; such a task travels alone in its frame.
     """
 
     index: int
@@ -88,6 +107,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     input: bytes = b""
     path: str = ""
     input_blob: str = ""
+    fetch: tuple[Fetch, ...] = ()
 
 
 class OutputFile(msgspec.Struct, frozen=True, array_like=True):
@@ -101,7 +121,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     """What one run came to: a fault, or stdout and files.
 
     `held_bytes` > 0: the output was too large for the frame; the member holds it until a grant to put it comes. For
-    the same module, input and fuel, `fault`, outputs and `fuel_used` are the same on every machine.
+    the same module, input and fuel, `fault`, outputs and `fuel_used` are the same on every machine. `parts`: number and
+    bytes of each partition that is not empty; then stdout and files are empty, and `held_bytes` is their sum.
     """
 
     fault: Fault | None = None
@@ -111,6 +132,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     wall_microseconds: int = 0
     held_bytes: int = 0
     stderr: bytes = b""
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True):

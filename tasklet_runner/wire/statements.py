@@ -107,3 +107,12 @@ class PutGrant(msgspec.Struct, frozen=True, kw_only=True):
     key_prefix: str = msgspec.field(name="prefix")
     max_bytes: int = msgspec.field(name="bytes")
     expires_at: float = msgspec.field(name="exp")
+
+
+class GetGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """The coordinator's leave for a member to read the objects of a store whose keys begin with the prefix."""
+
+    store: str
+    term: int
+    key_prefix: str = msgspec.field(name="prefix")
+    expires_at: float = msgspec.field(name="exp")

@@ -140,7 +140,9 @@ class NotRun(_Message, frozen=True):
 
 
 class Grant(_Message, frozen=True):
-    """Leave to put the held output of one attempt: objects `<key_prefix>/stdout` and `<key_prefix>/out/<file>`."""
+    """Leave to put the held output of one attempt: objects `<key_prefix>/stdout` and `<key_prefix>/out/<file>`, or, of
+    a partitioned one, `<key_prefix>/part-<n>` for each part that is not empty, all in one batch.
+    """
 
     index: int
     attempt: int
