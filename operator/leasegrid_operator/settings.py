@@ -150,6 +150,9 @@ class Settings:
     tls_names: Annotated[
         tuple[str, ...], _Option(_hosts, "names in the broker's certificate besides its addresses, with commas between")
     ] = ()
+    tls_config_map: Annotated[
+        str, _Option(str, "a ConfigMap of its own namespace in which ca.crt is kept for clients; none: nowhere")
+    ] = ""
     log_level: Annotated[LogLevel, _Option(_one_of(LogLevel), "debug, info, warning or error")] = LogLevel.INFO
     log_format: Annotated[LogFormat, _Option(_one_of(LogFormat), "json or text")] = LogFormat.JSON
 
@@ -258,6 +261,10 @@ def _tls_faults(settings: Settings) -> list[str]:
             faults.append(f"{_flag(name)} or {_variable(name)}: --tls files needs it: write the path of a PEM file")
         if not by_files and getattr(settings, name) is not None:
             faults.append(f"{_flag(name)} or {_variable(name)}: only --tls files reads it: leave it out")
+    if settings.tls is TlsMode.OFF and settings.tls_config_map:
+        faults.append(
+            "--tls-config-map or LEASEGRID_TLS_CONFIG_MAP: there is nothing to keep without --tls: leave it out"
+        )
     return faults
 
 

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from leasegrid_operator.authority import SERVER_LIFE, Authority, installation_authority
+from leasegrid_operator.authority import CERTIFICATE_ENTRY, SERVER_LIFE, Authority, installation_authority
 from leasegrid_operator.cluster import Cluster
-from leasegrid_operator.errors import SettingsError
+from leasegrid_operator.errors import NotFoundError, SettingsError
 from leasegrid_operator.logs import Action, log
+from leasegrid_operator.resources import CONFIG_MAPS, ObjectKey
 from leasegrid_operator.settings import Settings, TlsMode
 from tasklet_runner.wire.authorities import serving_context, trusting
 from tasklet_runner.wire.errors import InputError
@@ -95,11 +96,11 @@ class ServerTls:
 
 
 async def server_tls(settings: Settings, cluster: Cluster) -> ServerTls | None:
-    """The broker's certificate as it is set, loaded; None without TLS.
+    """The broker's certificate as it is set, loaded, and its authority told to clients; None without TLS.
 
     Raises:
-        SettingsError: files or Secret cannot be used.
-        ClusterError: the Secret can be neither read nor made.
+        SettingsError: files or Secret cannot be used, or the ConfigMap for clients is not there.
+        ClusterError: the Secret can be neither read nor made, or the ConfigMap not written.
     """
     if settings.tls is TlsMode.OFF:
         return None
@@ -112,7 +113,20 @@ async def server_tls(settings: Settings, cluster: Cluster) -> ServerTls | None:
         tls.refresh(datetime.now(UTC))
     except (OSError, InputError) as error:
         raise SettingsError(f"--tls-cert and --tls-key: {error}", remedy="check the mounted Secret") from error
+    if settings.tls_config_map:
+        await _publish(cluster, ObjectKey(settings.own_namespace, settings.tls_config_map), tls.authority)
     return tls
+
+
+async def _publish(cluster: Cluster, key: ObjectKey, authority: str) -> None:
+    """Once in each replica's life: it changes with the authority, which is read at the start."""
+    try:
+        await cluster.patch(CONFIG_MAPS, key, {"data": {CERTIFICATE_ENTRY: authority}})
+    except NotFoundError as error:
+        raise SettingsError(
+            f"--tls-config-map: there is no ConfigMap {key}",
+            remedy="make an empty one of that name, or leave the setting out",
+        ) from error
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from leasegrid_operator.__main__ import EXIT_ENVIRONMENT
 from leasegrid_operator.authority import Authority
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.fabric.broker import ClusterFabric
@@ -22,6 +23,7 @@ from tasklet_runner.wire.member import MemberState
 from tasklet_runner.wire.pins import split_pin
 from tests.integration.control_plane import ControlPlane
 from tests.integration.lease_house import HOLDER, HOLDER_KEY
+from tests.integration.looking import WAIT_SECONDS
 from tests.integration.operator_rig import OperatorRig, beside, metric, operator_rig
 from tests.integration.test_real_members import bound, clear_leases, ran
 from tests.process.test_broker_tls import write
@@ -155,6 +157,16 @@ def test_files_that_name_the_service_alone_serve_programs_and_hints_at_a_replica
 
         asyncio.run(story())
         rig.wait(lambda: metric(rig.replicas["a"], "leasegrid_hints_total"), lambda told: told > 0, "hints come")
+
+
+@pytest.mark.unhappy("the ConfigMap for the broker's authority is not there")
+def test_an_operator_that_cannot_publish_whom_to_trust_says_what_is_missing(
+    controlled: ControlPlane, tmp_path: Path
+) -> None:
+    with operator_rig(controlled, tmp_path) as rig:
+        operator = rig.start("a", ready=False, tls="self-made", tls_config_map="nowhere")
+        assert operator.process.wait(WAIT_SECONDS) == EXIT_ENVIRONMENT
+        assert f"there is no ConfigMap {rig.namespace}/nowhere" in operator.said()
 
 
 def test_members_of_before_serve_on_without_tls_until_they_are_replaced(

@@ -152,6 +152,7 @@ def test_the_brokers_own_address_is_https_with_tls() -> None:
         pytest.param({"TLS": "yes"}, "is none of off, self-made, files", id="an unknown mode"),
         pytest.param({"TLS_KEY": ""}, "LEASEGRID_TLS_KEY: --tls files needs it", id="files without a key"),
         pytest.param({"TLS": "self-made"}, "only --tls files reads it", id="files that nobody reads"),
+        pytest.param({"TLS": "off", "TLS_CONFIG_MAP": "ca"}, "nothing to keep without --tls", id="nothing to publish"),
         pytest.param({"ADVERTISED_ADDRESS": "http://a:1"}, "write https://HOST:PORT", id="an address without TLS"),
         pytest.param({"SERVICE_ADDRESS": "http://a:1"}, "--service-address: ", id="a Service without TLS"),
     ],
