@@ -75,13 +75,13 @@ def schema(values: list[Value], pool: Schema) -> Schema:
     for value in values:
         parent, _, name = value.path.rpartition(".")
         if value.is_group:
-            place: Schema = {"type": "object", "additionalProperties": False, "properties": {}}
+            place: Schema = {"type": "object", "additionalProperties": False, "properties": {}, **value.added}
             places[value.path] = place
         else:
             place = _leaf(value)
         places[parent]["properties"][name] = place
     spec = strict(pool["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
-    definitions = {"poolSpec": spec, "pool": _pool(), "egress": _egress()}
+    definitions = {"poolSpec": spec, "pool": _pool(), "egress": _egress(), "issuer": _issuer(), "tls": _tls()}
     return {"$schema": "http://json-schema.org/draft-07/schema#", **root, "definitions": definitions}
 
 
@@ -181,6 +181,32 @@ def _egress() -> Schema:
         "ports": {"type": "array", "items": {"type": "object"}},
     }
     return {"type": "object", "additionalProperties": False, "required": ["cidrs"], "properties": properties}
+
+
+def _issuer() -> Schema:
+    properties = {word: {"type": "string", "minLength": 1} for word in ("name", "kind", "group")}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _tls() -> Schema:
+    """What fits together: each mode with what it reads, and nothing given that would be passed over in silence."""
+    rules = [
+        _where("CertManager", "issuerRef", {"required": ["name"]}, {"maxProperties": 0}),
+        _where("Secret", "secretName", {"minLength": 1}, {"const": ""}),
+        {
+            "if": {"properties": {"mode": {"const": "SelfMade"}, "names": {"maxItems": 0}}},
+            "else": {"properties": {"enabled": {"const": True}}},
+        },
+    ]
+    return {"allOf": rules}
+
+
+def _where(mode: str, name: str, then: Schema, otherwise: Schema) -> Schema:
+    return {
+        "if": {"properties": {"mode": {"const": mode}}},
+        "then": {"properties": {name: then}},
+        "else": {"properties": {name: otherwise}},
+    }
 
 
 def _short(default: object) -> str:

@@ -19,6 +19,7 @@ ALL = {
     "pools": POOLS,
     "namespaces": ["work"],
     "operator": {"nodeSelector": {"disk": "fast"}, "tolerations": [{"operator": "Exists"}], "podLabels": {"a": "b"}},
+    "tls": {"enabled": True, "names": ["grid.example"]},
     "image": {"pullSecrets": [{"name": "x"}]},
     "members": {"provisionTemplate": {"resources": {"cpu": "1"}}, "priorityClassName": "low"},
     "networkPolicies": {"enabled": True, "memberEgress": [{"cidrs": ["10.1.0.0/16"], "ports": [{"port": 443}]}]},

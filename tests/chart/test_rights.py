@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,16 +12,19 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tasklet_runner.fabric.broker import ClusterFabric
+from tasklet_runner.fabric.calls import BrokerAccess
 from tasklet_runner.wire.leases import LeaseRequest
 from tasklet_runner.wire.signed import public_text
 from tests.chart.charting import NAMESPACE, Chart, Rendered
-from tests.chart.test_pools import ISSUER, TRY
+from tests.chart.test_pools import ISSUER
 from tests.integration.control_plane import ControlPlane
 from tests.integration.operator_rig import OperatorRig, operator_rig
 from tests.integration.store_holding import BLOCK, CLASS, StoreLease, until_no_trace, volumes_of
 from tests.support.cluster.plane import account_token, storage_class, write_kubeconfig
 
 SERVICE_ACCOUNT = "leasegrid-operator"
+AUTHORITY = "leasegrid-ca"
 HOLDER = Ed25519PrivateKey.generate()
 USER = f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"
 
@@ -47,8 +50,16 @@ class Trial:
 
     def start(self) -> None:
         """Start the operator, once more."""
-        kubeconfig, namespaces = self.settings["kubeconfig"], self.settings["namespaces"]
-        self.rig.start(own_namespace=NAMESPACE, namespaces=namespaces, kubeconfig=kubeconfig)
+        self.rig.start(own_namespace=NAMESPACE, **self.settings)
+
+    def trusting(self, access: BrokerAccess) -> BrokerAccess:
+        """With TLS: who trusts what the operator has published."""
+        if "tls" not in self.settings:
+            return access
+        found: Any = self.rig.plane.api.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/configmaps/{AUTHORITY}").body
+        file = self.rig.directory / "ca.crt"
+        file.write_text(found["data"]["ca.crt"], encoding="ascii")
+        return replace(access, ca_file=file)
 
     def requests(self) -> Iterator[dict[str, Any]]:
         """What the API server noted of the operator's requests."""
@@ -87,7 +98,7 @@ def rights(objects: list[dict[str, Any]]) -> set[Right]:
     }
 
 
-@pytest.fixture(params=["all namespaces", "its own namespaces alone"])
+@pytest.fixture(params=["all namespaces", "its own namespaces alone, by TLS"])
 def trial(
     request: pytest.FixtureRequest, chart: Chart, installed: ControlPlane, audit: Path, tmp_path: Path
 ) -> Iterator[Trial]:
@@ -95,30 +106,34 @@ def trial(
     storage_class(installed, CLASS)
     with operator_rig(installed, tmp_path, nodes=2, real=True) as rig:
         listed = [] if request.param == "all namespaces" else [rig.namespace]
-        roles = given(installed, chart.render({"namespaces": listed}))
+        rendered = chart.render({"namespaces": listed, "tls": {"enabled": bool(listed)}})
+        roles = given(installed, rendered)
+        tls = {"tls": "self-made", "tls_config_map": AUTHORITY} if listed else {}
         forget_the_last_one(installed)
         token = account_token(installed, NAMESPACE, SERVICE_ACCOUNT, ISSUER)
         kubeconfig = write_kubeconfig(installed, tmp_path / "operator.kubeconfig", token)
         began = audit.stat().st_size if audit.exists() else 0
-        settings = {"namespaces": ",".join(listed), "kubeconfig": str(kubeconfig)}
+        settings = {"namespaces": ",".join(listed), "kubeconfig": str(kubeconfig), **tls}
         made = Trial(rig, rights(roles), audit, began, settings)
         made.start()
         yield made
 
 
 def given(plane: ControlPlane, rendered: Rendered) -> list[dict[str, Any]]:
-    """The operator's roles, which the account then has, in place of those that it had."""
+    """The operator's roles, which the account then has, in place of those that it had; and what it writes into."""
     found = rendered.all("ClusterRole") + rendered.all("Role")
     roles = [one for one in found if SERVICE_ACCOUNT in one["metadata"]["name"]]
     bindings = rendered.all("ClusterRoleBinding") + rendered.all("RoleBinding")
-    text = yaml.safe_dump_all(roles + bindings)
+    published = [one for one in rendered.all("ConfigMap") if one["metadata"]["name"] == AUTHORITY]
+    text = yaml.safe_dump_all(roles + bindings + published)
     plane.kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", given=text)
     return roles
 
 
 def forget_the_last_one(plane: ControlPlane) -> None:
     """What an operator makes once for all later ones."""
-    plane.api.ask("DELETE", f"/api/v1/namespaces/{NAMESPACE}/secrets/leasegrid-operator-key")
+    for name in ("leasegrid-operator-key", "leasegrid-operator-tls"):
+        plane.api.ask("DELETE", f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}")
     plane.api.ask("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/leasegrid-operator")
 
 
@@ -129,11 +144,10 @@ def test_the_operator_has_the_rights_that_it_uses_and_no_others(trial: Trial) ->
     rig.until_members("cpu", ready=2)
     rig.until_members("block", ready=1)
     through_the_object_door(rig)
-    through_the_broker(rig)
+    through_the_broker(trial)
     rig.replicas["a"].stop()
     trial.start()
-    through_the_broker(rig)
-    assert TRY.broker_routes(rig.replicas["a"].broker)
+    through_the_broker(trial)
     numbers = count(1)
     rig.wait(
         lambda: told_again(trial, next(numbers)),
@@ -159,16 +173,17 @@ def through_the_object_door(rig: OperatorRig) -> None:
     until_no_trace(rig, store.member, directory)
 
 
-def through_the_broker(rig: OperatorRig) -> None:
+def through_the_broker(trial: Trial) -> None:
     """A lease by always the same request: where there is an object of an earlier one, it makes room."""
 
     async def story() -> None:
-        async with rig.fabric() as fabric:
+        async with ClusterFabric(access) as fabric:
             view = await fabric.acquire(request)
             assert len(view.members) == 1
             assert len((await fabric.release(view.uid)).members) == 1
 
-    key = public_text(HOLDER)
+    rig, key = trial.rig, public_text(HOLDER)
+    access = trial.trusting(rig.access())
     request = LeaseRequest(request_id="again", holder_key=key, namespace=rig.namespace, on_empty="Queue")
     asyncio.run(story())
     rig.until_said("again", "Released")

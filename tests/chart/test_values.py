@@ -24,13 +24,17 @@ POLICIES = {"networkPolicies": {"enabled": True, "memberNamespaces": ["work"]}}
 SERVICE_MONITOR = {"metrics": {"serviceMonitor": {"enabled": True}}}
 POD_MONITOR = {"metrics": {"podMonitor": {"enabled": True}}}
 DASHBOARD = {"metrics": {"dashboard": {"enabled": True}}}
+TLS: dict[str, Any] = {"tls": {"enabled": True}}
+BY_SECRET: dict[str, Any] = {"tls": {"enabled": True, "mode": "Secret", "secretName": "one"}}
+ISSUED: dict[str, Any] = {"tls": {"enabled": True, "mode": "CertManager", "issuerRef": {"name": "one"}}}
+MOUNTED = "Deployment /spec/template/spec/volumes/0/secret/secretName"
 ACCOUNT = {"serviceAccount": {"name": "mine"}}
 
 
 @dataclass(frozen=True)
 class Effect:
     """With this value (and those `beside`) stands `expected` where `look` says: `KIND[:END OF NAME] /path`, or
-    `environment NAME`; None: there is no such thing. By default something else stands there.
+    `environment NAME`; None: there is no such thing. By default, or `without` it, something else stands there.
     """
 
     path: str
@@ -38,6 +42,7 @@ class Effect:
     look: str
     expected: object
     beside: dict[str, Any] = field(default_factory=dict)
+    without: dict[str, Any] | None = None
 
 
 EFFECTS = (
@@ -83,6 +88,11 @@ EFFECTS = (
         {"resource": "CPU"},
     ),
     Effect("pools", [POOL], "ConfigMap:pools /data/pools.json/pools/0/metadata/annotations", DEFAULT_POOL),
+    Effect("tls.enabled", True, ENVIRONMENT + "LEASEGRID_ADVERTISED_ADDRESS", "https://10.0.0.7:8080"),
+    Effect("tls.mode", "Secret", ENVIRONMENT + "LEASEGRID_TLS", "files", BY_SECRET, TLS),
+    Effect("tls.issuerRef", {"name": "two"}, "Certificate /spec/issuerRef/name", "two", ISSUED),
+    Effect("tls.secretName", "two", MOUNTED, "two", BY_SECRET),
+    Effect("tls.names", ["grid.example"], ENVIRONMENT + "LEASEGRID_TLS_NAMES", "grid.example", TLS),
     Effect("networkPolicies.enabled", True, "NetworkPolicy:members /metadata/namespace", "work", {"pools": [POOL]}),
     Effect("networkPolicies.memberNamespaces", ["a"], "NetworkPolicy:members /metadata/namespace", "a", POLICIES),
     Effect("networkPolicies.holders", [PEER], "NetworkPolicy:members /spec/ingress/0/from/2", PEER, POLICIES),
@@ -101,7 +111,8 @@ EFFECTS = (
 
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.path)
 def test_a_value_has_its_effect(chart: Chart, effect: Effect) -> None:
-    assert seen(chart.render(effect.beside), effect.look) != effect.expected, "so it is by default: this shows nothing"
+    without = effect.without if effect.without is not None else effect.beside
+    assert seen(chart.render(without), effect.look) != effect.expected, "so it is by default: this shows nothing"
     values = merged(effect.beside, nested(effect.path, effect.value))
     assert seen(chart.render(values), effect.look) == effect.expected
 
@@ -153,6 +164,15 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"pools": [{"name": "cpu", "spec": {"resource": "Cpu"}}]}, "'/pools/0/spec/resource'"),
     ({"members": {"provisionTemplate": {"resource": "GPU"}}}, "'/members/provisionTemplate/resource'"),
     ({"networkPolicies": {"memberEgress": [{"pool": "x"}]}}, "missing property 'cidrs'"),
+    (
+        {"tls": {"enabled": True, "mode": "Files"}},
+        "'/tls/mode': value must be one of 'SelfMade', 'CertManager', 'Secret'",
+    ),
+    ({"tls": {"enabled": True, "mode": "CertManager"}}, "'/tls/issuerRef': missing property 'name'"),
+    ({"tls": {"enabled": True, "issuerRef": {"name": "one"}}}, "'/tls/issuerRef': maxProperties: got 1, want 0"),
+    ({"tls": {"enabled": True, "mode": "Secret"}}, "'/tls/secretName': minLength: got 0, want 1"),
+    ({"tls": {"enabled": True, "secretName": "one"}}, "'/tls/secretName': value must be ''"),
+    ({"tls": {"mode": "Secret", "secretName": "one"}}, "'/tls/enabled': value must be true"),
     ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed where serviceAccount.create is false"),
 ]
 

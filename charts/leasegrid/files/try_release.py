@@ -4,7 +4,10 @@ import json
 import ssl
 import sys
 import urllib.request
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 KINDS = {"InstancePool", "Lease", "Job", "TaskGraph"}
@@ -19,10 +22,17 @@ def kinds_served(server: str, account: Path = ACCOUNT) -> set[str]:
         return {resource["kind"] for resource in json.load(answer)["resources"]} & KINDS
 
 
-def broker_routes(address: str) -> list[str]:
-    """What the broker says that it can do."""
-    with urllib.request.urlopen(f"{address}/v1/openapi.json", timeout=20) as answer:  # noqa: S310 - the release's own
-        return sorted(json.load(answer)["paths"])
+def broker_routes(address: str, authority: str = "", name: str = "") -> list[str]:
+    """What the broker says that it can do. By TLS: `authority` vouches for it (a PEM file), under this name."""
+    parts = urlsplit(address)
+    connection = HTTPConnection(parts.hostname, parts.port, timeout=20)
+    with closing(connection):
+        if authority:
+            connection.connect()
+            tls = ssl.create_default_context(cafile=authority)
+            connection.sock = tls.wrap_socket(connection.sock, server_hostname=name)
+        connection.request("GET", "/v1/openapi.json")
+        return sorted(json.load(connection.getresponse())["paths"])
 
 
 if __name__ == "__main__":
@@ -30,4 +40,4 @@ if __name__ == "__main__":
     if missing:
         sys.exit(f"not served: {', '.join(sorted(missing))}; install the definitions: --set crds.enabled=true")
     print(f"the API serves {', '.join(sorted(KINDS))}")
-    print(f"the broker at {sys.argv[1]} answers {len(broker_routes(sys.argv[1]))} routes")
+    print(f"the broker at {sys.argv[1]} answers {len(broker_routes(*sys.argv[1:]))} routes")

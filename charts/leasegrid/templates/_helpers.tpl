@@ -35,8 +35,32 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- define "leasegrid.scheme" -}}
+{{ ternary "https" "http" .Values.tls.enabled }}
+{{- end }}
+
+{{- /* The ConfigMap in which the operator keeps who vouches for its broker. */}}
+{{- define "leasegrid.authority" -}}
+{{ include "leasegrid.fullname" . }}-ca
+{{- end }}
+
+{{- /* The Secret that is mounted as the broker's certificate; empty when the operator makes its own. */}}
+{{- define "leasegrid.certificate" -}}
+{{- if and .Values.tls.enabled (ne .Values.tls.mode "SelfMade") }}{{ .Values.tls.secretName | default (printf "%s-cert" (include "leasegrid.operator" .)) }}
+{{- end }}
+{{- end }}
+
+{{- define "leasegrid.host" -}}
+{{ include "leasegrid.operator" . }}.{{ .Release.Namespace }}.svc
+{{- end }}
+
+{{- /* What stands in the broker's certificate. */}}
+{{- define "leasegrid.tlsName" -}}
+{{ ternary (first .Values.tls.names) "" (eq .Values.tls.mode "Secret") | default (include "leasegrid.host" .) }}
+{{- end }}
+
 {{- define "leasegrid.address" -}}
-http://{{ include "leasegrid.operator" . }}.{{ .Release.Namespace }}.svc:8080
+{{ include "leasegrid.scheme" . }}://{{ include "leasegrid.host" . }}:8080
 {{- end }}
 
 {{- define "leasegrid.podSecurity" -}}
