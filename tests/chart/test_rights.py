@@ -46,7 +46,7 @@ class Trial:
     granted: set[Right]
     audit: Path
     begin: int
-    settings: dict[str, str]
+    settings: dict[str, Any]
 
     def start(self) -> None:
         """Start the operator, once more."""

@@ -56,7 +56,7 @@ class House:
         return file
 
 
-@pytest.fixture(params=MODES.values(), ids=MODES)
+@pytest.fixture(params=list(MODES.values()), ids=list(MODES))
 def house(request: pytest.FixtureRequest, chart: Chart, installed: ControlPlane, tmp_path: Path) -> Iterator[House]:
     with operator_rig(installed, tmp_path, real=True) as rig:
         rendered = chart.render({"namespaces": [rig.namespace], "tls": request.param})
@@ -142,8 +142,12 @@ def test_who_vouches_is_named_in_the_notes_and_nothing_secret_is_published(
 
 @pytest.mark.parametrize("mode", ["SelfMade", "CertManager", "Secret"])
 def test_the_operator_may_read_its_own_authority_only_where_it_makes_one(chart: Chart, mode: str) -> None:
-    more = {"CertManager": {"issuerRef": {"name": "one"}}, "Secret": {"secretName": "one"}}.get(mode, {})
-    rules = chart.render({"tls": {"enabled": True, "mode": mode, **more}}).one("Role", "-own")["rules"]
+    needed: dict[str, dict[str, Any]] = {
+        "CertManager": {"issuerRef": {"name": "one"}},
+        "Secret": {"secretName": "one"},
+    }
+    tls = {"enabled": True, "mode": mode, **needed.get(mode, {})}
+    rules = chart.render({"tls": tls}).one("Role", "-own")["rules"]
     readable = [name for rule in rules if rule["verbs"] == ["get"] for name in rule["resourceNames"]]
     assert readable == ["leasegrid-operator-key", *(["leasegrid-operator-tls"] if mode == "SelfMade" else [])]
 
