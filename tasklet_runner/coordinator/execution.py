@@ -11,7 +11,7 @@ import msgspec
 from tasklet_runner.coordinator.caching import StageCache
 from tasklet_runner.coordinator.commits import CommitWriter, Done
 from tasklet_runner.coordinator.dispatch import Dispatcher
-from tasklet_runner.coordinator.groups import GroupKey
+from tasklet_runner.coordinator.groups import GroupKey, first_of
 from tasklet_runner.coordinator.handles import Handle
 from tasklet_runner.coordinator.lanes import StageRun
 from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, Phase, StageProgress
@@ -82,7 +82,7 @@ class Execution:
                 for task in tasks:
                     task.cancel()
         except* LeaseGridError as errors:
-            raise _innermost(errors) from None
+            raise first_of(errors) from None
         return await self._finish()
 
     async def _run_wave(self, opener: StageOpener, position: int) -> None:
@@ -192,9 +192,3 @@ class Execution:
 
 def _end_handle(handle: Handle, reason: str) -> None:
     handle.group.end(handle, reason, died=True)
-
-
-def _innermost(errors: BaseExceptionGroup[LeaseGridError]) -> LeaseGridError:
-    """The first error of nested groups: the others follow from it, or will be met again."""
-    first = errors.exceptions[0]
-    return _innermost(first) if isinstance(first, BaseExceptionGroup) else first

@@ -4,32 +4,19 @@ A group outlives its lease: when the lease ends and work remains, it takes anoth
 """
 
 import asyncio
-import secrets
-import time
 from dataclasses import dataclass
 from typing import Protocol
 
 from tasklet_runner.coordinator.capabilities import capabilities_by_member
 from tasklet_runner.coordinator.connections import Connections, MemberEvents
 from tasklet_runner.coordinator.handles import Handle
+from tasklet_runner.coordinator.keeping import MAX_PAUSE_SECONDS, LeaseKeeper
 from tasklet_runner.coordinator.sizing import surplus
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
-from tasklet_runner.plan.renewal import Renewal, RenewalAction
 from tasklet_runner.plan.types import LeaseTerms, Requirements
-from tasklet_runner.wire.errors import (
-    CapacityExceededError,
-    LeaseEndedError,
-    LeaseGridError,
-    UnreachableError,
-    UnsupportedError,
-)
+from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError, UnreachableError, UnsupportedError
 from tasklet_runner.wire.signed import public_text
-
-FIRST_PAUSE_SECONDS = 0.1
-MAX_PAUSE_SECONDS = 2.0
-CLOSE_SECONDS = 15.0
-"""A fabric that does not answer a release by then leaves it to the lease's deadline."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +25,6 @@ class GroupKey:
 
     terms: LeaseTerms
     requirements: Requirements
-
-    @classmethod
-    def of(cls, terms: LeaseTerms, requirements: Requirements) -> "GroupKey":
-        """The key for chunks with these requirements under these terms."""
-        return cls(terms, requirements)
 
 
 class GroupEvents(MemberEvents, Protocol):
@@ -60,11 +42,8 @@ class LeaseGroup:
 
     def __init__(self, key: GroupKey, surroundings: Surroundings, events: GroupEvents, label: tuple[str, str]) -> None:
         self.key = key
-        self.view: LeaseView | None = None
-        self.waiting_because = ""
         self.impossible: LeaseGridError | None = None
         self.minimum = 1
-        self.receipts: list[Receipt] = []
         self._surroundings = surroundings
         self._events = events
         self._namespace, self._purpose = label
@@ -75,11 +54,24 @@ class LeaseGroup:
         self._give_back: set[str] = set()
         self._lost: dict[str, str] = {}
         self._connections = Connections(self, surroundings, events, self._report)
-        self._pending: asyncio.Future[LeaseView] | None = None
-        self._renewal: Renewal | None = None
-        self._past: list[LeaseView] = []
+        self._lease = LeaseKeeper(surroundings, key.terms.renew_at_percent, self._follow, events.noticed)
         self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
         self._supervisor.add_done_callback(self._supervisor_ended)
+
+    @property
+    def view(self) -> LeaseView | None:
+        """The lease as it was last heard of; None while there is none."""
+        return self._lease.view
+
+    @property
+    def waiting_because(self) -> str:
+        """Why it has fewer members than it wants, if the fabric said so."""
+        return self._lease.waiting_because
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """Of all leases that were released."""
+        return self._lease.receipts
 
     @property
     def handles(self) -> dict[str, Handle]:
@@ -124,9 +116,9 @@ class LeaseGroup:
         self._wanted = 0
         self._supervisor.cancel()
         await asyncio.wait({self._supervisor})
-        await self._await_pending()
+        await self._lease.await_pending()
         self._connections.drop_all(reason)
-        await self._release_all(reason)
+        await self._lease.release_all(reason)
         await self._connections.close()
 
     def _report(self, member: str, reason: str) -> None:
@@ -147,45 +139,24 @@ class LeaseGroup:
         while self.impossible is None:
             await self._want_some.wait()
             try:
-                self._adopt(await self._acquire())
+                await self._lease.acquire(self._request)
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._watch())
-                    tasks.create_task(self._renew())
+                    tasks.create_task(self._lease.keep())
                     tasks.create_task(self._resize())
             except* LeaseEndedError as ended:
-                self._lease_ended(str(ended.exceptions[0]))
+                self._lease_ended(str(first_of(ended)))
             except* UnsupportedError as error:
-                self.impossible = _first(error)
+                self.impossible = first_of(error)
                 self._events.impossible(self, self.impossible)
 
     def _lease_ended(self, why: str) -> None:
         self._connections.drop_all(why)
-        view, self.view = self.view, None
-        if view is not None:
-            self._past.append(view)
-            self._events.noticed(f"the lease {view.name} has ended: {why}")
+        self._lease.let_go(why)
         self._give_back.clear()
         self._lost.clear()
 
-    async def _acquire(self) -> LeaseView:
-        pause = FIRST_PAUSE_SECONDS
-        identity = secrets.token_hex(8)
-        while True:
-            self._asked = max(self._wanted, 1)
-            # Shielded: a lease that is bound while this task is cancelled must be known, to be released.
-            self._pending = asyncio.ensure_future(self._surroundings.fabric.acquire(self._request(identity)))
-            try:
-                view = await asyncio.shield(self._pending)
-                self._pending = None
-                self.waiting_because = ""
-                return view
-            except (CapacityExceededError, UnreachableError) as error:
-                self._pending = None
-                self.waiting_because = str(error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, MAX_PAUSE_SECONDS)
-
     def _request(self, identity: str) -> LeaseRequest:
+        self._asked = max(self._wanted, 1)
         terms = self.key.terms
         return LeaseRequest(
             request_id=identity,
@@ -206,52 +177,8 @@ class LeaseGroup:
             priority=terms.priority,
         )
 
-    def _adopt(self, view: LeaseView) -> None:
-        """Take over what the fabric says, unless something newer is known."""
-        if view.ended:
-            raise LeaseEndedError(f"the lease {view.name} has ended: {view.ended}")
-        if self.view is not None and self.view.uid == view.uid and view.version < self.view.version:
-            return
-        first = self.view is None or self.view.uid != view.uid
-        self.view = view
-        if first:
-            now = time.monotonic()
-            self._renewal = Renewal.start(
-                now, view.expires_in, self.key.terms.renew_at_percent, self._surroundings.jitter()
-            )
-        self.waiting_because = view.waiting_because
+    def _follow(self, view: LeaseView) -> None:
         self._connections.follow(view.members, capabilities_by_member(view.capabilities))
-
-    async def _watch(self) -> None:
-        while self.view is not None:
-            try:
-                self._adopt(await self._surroundings.fabric.watch(self.view.uid, self.view.version))
-            except UnreachableError as error:
-                self.waiting_because = str(error)
-                await asyncio.sleep(MAX_PAUSE_SECONDS)
-
-    async def _renew(self) -> None:
-        while self.view is not None and self._renewal is not None:
-            step = self._renewal.tick(time.monotonic())
-            if step.action is RenewalAction.WAIT:
-                await asyncio.sleep(max(step.at - time.monotonic(), 0))
-            elif step.action is RenewalAction.EXPIRED:
-                raise LeaseEndedError(f"the lease {self.view.name} could not be renewed in time")
-            else:
-                await self._renew_once(self.view.uid)
-
-    async def _renew_once(self, uid: str) -> None:
-        if self._renewal is None:
-            return
-        left = self._renewal.lost_at - time.monotonic()
-        try:
-            async with asyncio.timeout(max(min(left, 10.0), 0.05)):
-                view = await self._surroundings.fabric.renew(uid)
-        except (UnreachableError, TimeoutError):
-            self._renewal = self._renewal.failed(time.monotonic())
-            return
-        self._renewal = self._renewal.renewed(time.monotonic(), view.expires_in)
-        self._adopt(view)
 
     async def _resize(self) -> None:
         while self.view is not None:
@@ -269,40 +196,16 @@ class LeaseGroup:
             name, reason = next(iter(self._lost.items()))
             view = await fabric.report_lost(uid, name, reason)
             self._lost.pop(name, None)
-            self._adopt(view)
+            self._lease.adopt(view)
         if self._give_back or self._wanted != self._asked:
             give_back, wanted = tuple(sorted(self._give_back)), self._wanted
             view = await fabric.resize(uid, wanted, give_back)
             self._give_back.difference_update(give_back)
             self._asked = wanted
-            self._adopt(view)
-
-    async def _await_pending(self) -> None:
-        if self._pending is None:
-            return
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                self.view = await self._pending
-        except (LeaseGridError, TimeoutError):
-            self.view = None
-
-    async def _release_all(self, reason: str) -> None:
-        """Also leases that have ended: their receipts stand in the same place."""
-        views, self._past = [*self._past, *([self.view] if self.view else [])], []
-        self.view = None
-        for view in views:
-            await self._release(view, reason)
-
-    async def _release(self, view: LeaseView, reason: str) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                self.receipts.append(await self._surroundings.fabric.release(view.uid, reason))
-        except (LeaseGridError, TimeoutError) as error:
-            self._events.noticed(f"the lease {view.name} was not released and ends at its deadline: {error}")
+            self._lease.adopt(view)
 
 
-def _first(group: BaseExceptionGroup[UnsupportedError]) -> LeaseGridError:
-    for error in group.exceptions:
-        if isinstance(error, UnsupportedError):
-            return error
-    raise ValueError("an empty group of errors")
+def first_of(group: BaseExceptionGroup[LeaseGridError]) -> LeaseGridError:
+    """The first error of nested groups: the others follow from it, or will be met again."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
