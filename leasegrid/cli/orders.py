@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid.api.common import DEFAULT_MAX_LIFETIME_SECONDS, DEFAULT_TTL_SECONDS
 from leasegrid.api.lease import Lease
-from leasegrid.rules.planning import requirements_of
+from leasegrid.rules.run_planning import requirements_of
 from tasklet_runner.fabric.protocol import LeaseRequest
 from tasklet_runner.wire.signed import public_text
 

@@ -1,9 +1,18 @@
-"""What a Job may say that this version cannot do yet; told before anything starts, all of it at once."""
+"""What a Job or a TaskGraph may say that this version cannot do yet; told before anything starts, all of it at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from leasegrid.api.job import JobSpec
+from leasegrid.api.enums import ShuffleMode
+from leasegrid.api.job import JobSpec, RunSpec
+from leasegrid.api.taskgraph import TaskGraphSpec
 from leasegrid.api.tasklet import ModuleSource, PythonTasklet, Tasklet
+from tasklet_runner.wire.errors import UnsupportedError
+
+
+def refuse(missing: Iterable[str]) -> None:
+    """Raises UnsupportedError when there is anything that cannot be done; all of it is named."""
+    if told := "; ".join(missing):
+        raise UnsupportedError(told, remedy="change these fields and try again")
 
 
 def unsupported(spec: JobSpec) -> tuple[str, ...]:
@@ -11,9 +20,23 @@ def unsupported(spec: JobSpec) -> tuple[str, ...]:
     found = list(_tasklet("spec.tasklet", spec.tasklet))
     if spec.aggregate is not None:
         found += _tasklet("spec.aggregate.tasklet", spec.aggregate.tasklet)
+    return (*found, *_run(spec))
+
+
+def unsupported_in_graph(spec: TaskGraphSpec) -> tuple[str, ...]:
+    """A sentence for each field that cannot be done, with its path and what to write instead."""
+    found: list[str] = []
+    for number, task in enumerate(spec.tasks):
+        path = f"spec.tasks[{number}]"
+        found += _tasklet(f"{path}.tasklet", task.tasklet)
+        if task.shuffle is not None and task.shuffle.mode is ShuffleMode.STREAM:
+            found.append(f"{path}.shuffle.mode: Stream is not there yet; use Barrier")
+    return (*found, *_run(spec))
+
+
+def _run(spec: RunSpec) -> Iterator[str]:
     if spec.output.copy_to is not None:
-        found.append("spec.output.copyTo: outputs are not copied yet; fetch them with --results")
-    return tuple(found)
+        yield "spec.output.copyTo: outputs are not copied yet; fetch them with --results"
 
 
 def _tasklet(path: str, tasklet: Tasklet) -> Iterator[str]:

@@ -190,6 +190,13 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     shuffle: Shuffle | None = None
 
 
+class Kind(StrEnum):
+    """What a plan was made from."""
+
+    JOB = "Job"
+    TASK_GRAPH = "TaskGraph"
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A whole job: stages, and the waves in which they run (names; those of one wave run side by side)."""
 
@@ -197,6 +204,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     stages: tuple[Stage, ...]
     waves: tuple[tuple[str, ...], ...]
+    kind: Kind = Kind.JOB
     output: OutputSettings = OutputSettings()
     active_deadline_seconds: int = 0
     suspended: bool = False
@@ -207,3 +215,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             if stage.name == name:
                 return stage
         raise KeyError(name)
+
+    @property
+    def sinks(self) -> tuple[Stage, ...]:
+        """The stages whose outputs are delivered: all of a Job, those of a TaskGraph that no other stage reads."""
+        if self.kind is Kind.JOB:
+            return self.stages
+        read = {name for stage in self.stages if isinstance(stage.input, StageInput) for name in stage.input.stages}
+        return tuple(stage for stage in self.stages if stage.name not in read)

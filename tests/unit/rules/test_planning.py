@@ -183,6 +183,7 @@ def test_an_aggregate_is_a_second_stage(
     stage = plan.stage("aggregate")
 
     assert plan.waves == (("main",), ("aggregate",))
+    assert plan.sinks == plan.stages
     assert stage.input == StageInput(stages=("main",), gather=True)
     assert (stage.depends_on, stage.parallelism) == (("main",), 1)
     assert stage.cache == plan.stage("main").cache
