@@ -14,7 +14,7 @@ from tasklet_runner.coordinator.dispatch import Dispatcher
 from tasklet_runner.coordinator.groups import GroupKey, first_of
 from tasklet_runner.coordinator.handles import Handle
 from tasklet_runner.coordinator.lanes import StageRun
-from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, Phase, StageProgress
+from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, Phase, StageProgress, StageState
 from tasklet_runner.coordinator.reporting import ending
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.stages import Feeder, StageOpener, settle_written
@@ -137,7 +137,7 @@ class Execution:
         upstream = [self._runs.get(needed) for needed in self._plan.stage(name).depends_on]
         if all(run is not None and not run.failed_too_much for run in upstream):
             return False
-        self._skipped[name] = StageProgress(name=name, total=1, skipped=1)
+        self._skipped[name] = StageProgress(name=name, state=StageState.SKIPPED, total=1, skipped=1)
         return True
 
     def _progress_of(self, name: str) -> StageProgress:

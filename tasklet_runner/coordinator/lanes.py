@@ -9,7 +9,7 @@ from tasklet_runner.coordinator import sizing
 from tasklet_runner.coordinator.chunk import Chunk
 from tasklet_runner.coordinator.feeding import ChunkSource
 from tasklet_runner.coordinator.programs import ReadyProgram
-from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, StageProgress
+from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, StageProgress, StageState
 from tasklet_runner.plan.types import Requirements, Stage
 from tasklet_runner.wire.faults import Fault
 
@@ -128,6 +128,13 @@ class StageRun:
         """True when the stage as a whole has failed."""
         return self.fault is not None or self.failed > self.stage.max_failed_chunks
 
+    @property
+    def state(self) -> StageState:
+        """Running until the last chunk is done."""
+        if not self.finished.is_set():
+            return StageState.RUNNING
+        return StageState.FAILED if self.failed_too_much else StageState.SUCCEEDED
+
     def lane_for(self, requirements: Requirements | None) -> Lane:
         """The lane of chunks with these requirements; None: the stage's own."""
         wanted = requirements or self.stage.lease.requirements
@@ -181,6 +188,7 @@ class StageRun:
         """Counts for people."""
         return StageProgress(
             name=self.stage.name,
+            state=self.state,
             total=self.total,
             succeeded=self.succeeded,
             failed=self.failed,

@@ -27,8 +27,20 @@ class Phase(StrEnum):
     STOPPED = "Stopped"
 
 
+class StageState(StrEnum):
+    """Where a stage is."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+
+
 class TimelinePoint(msgspec.Struct, frozen=True, array_like=True):
-    """A change of the run's shape: seconds since its start, members under lease, chunks running, chunks done."""
+    """A change of the run's shape: seconds since its start, members under lease (those that hold partitions too), chunks
+    running, chunks done.
+    """
 
     seconds: float
     leased: int
@@ -40,6 +52,7 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of one stage's chunks. `total` is -1 while the input is still being listed."""
 
     name: str
+    state: StageState = StageState.WAITING
     total: int = -1
     succeeded: int = 0
     failed: int = 0
