@@ -9,7 +9,7 @@ from leasegrid.rules.pool_state import PoolMember
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.plan.types import Requirements
 from tasklet_runner.wire.errors import UnreachableError
-from tasklet_runner.wire.member import Hint, MemberState, StateReport
+from tasklet_runner.wire.member import Hint, MemberState, Role, StateReport
 from tasklet_runner.wire.statements import MemberGrant
 
 MEMBER_TIMEOUT_SECONDS = 3.0
@@ -23,7 +23,8 @@ MAX_TIMELINE_POINTS = 2000
 class Shape:
     """What one member has. `memory` in bytes is what its tasklets can use together; `cpu` in millicores.
 
-    On one machine the interpreter's own memory is shared by all members, so it is not taken off here.
+    On one machine the interpreter's own memory is shared by all members, so it is not taken off here. `quota`: the
+    bytes of objects that a member of role Memory or Block takes.
     """
 
     slots: int
@@ -32,6 +33,8 @@ class Shape:
     cpu: int
     cpu_features: tuple[str, ...] = ()
     reuse: str = "Reset"
+    role: Role = Role.CPU
+    quota: int = 0
 
     @property
     def requirements(self) -> Requirements:
