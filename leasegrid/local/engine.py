@@ -21,6 +21,7 @@ from leasegrid.local.processes import Processes
 from leasegrid.local.provisioning import Provisioner
 from leasegrid.local.runtime import reap_stale
 from leasegrid.local.state import StateDirectory
+from leasegrid.local.store_pools import space_reader
 from leasegrid.local.zygote import Zygote, ZygoteEvent
 from tasklet_runner.wire.member import MemberState
 
@@ -141,7 +142,9 @@ def _assemble(
     clock = SteadyClock()
     roster = Roster(asyncio.get_running_loop().time())
     signer = Signer(state.key, clock)
-    pools = Pools.build(settings.machine or read_machine(), settings.workers, settings.pools)
+    machine = settings.machine or read_machine()
+    space = space_reader(machine.memory, launched.runtime.path, state.root)
+    pools = Pools.build(machine, settings.workers, settings.pools, space)
     processes = Processes(launched.runtime, launched.zygote, roster, signer.public)
     shared = Parts(
         pools=pools.by_name,
@@ -149,7 +152,7 @@ def _assemble(
         binder=Binder(roster, signer),
         signer=signer,
         clock=clock,
-        ledger=Books(state, clock),
+        ledger=Books(state, clock, pools.by_name),
         host=processes,
         changed=changed,
     )

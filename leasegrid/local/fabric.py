@@ -11,11 +11,11 @@ from leasegrid.leasing.pools import Pool
 from leasegrid.leasing.roster import MemberPoint
 from leasegrid.local.engine import END_SECONDS, Engine, LocalSettings
 from leasegrid.local.launching import launch
+from leasegrid.local.requests import serving_pools
 from leasegrid.local.runtime import RuntimeDirectory
 from leasegrid.local.state import StateDirectory, new_uid
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
-from tasklet_runner.plan.types import Requirements
-from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError, UnsupportedError
+from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
 
 
 class PoolStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,22 +144,10 @@ class LocalFabric:
 
     def _pools_of(self, request: LeaseRequest) -> tuple[tuple[str, ...], bool]:
         """The pools that may serve a request, and whether members are made for it."""
-        pools = self._running.local.pools
-        needs = Requirements(request.slots, request.memory, request.cpu_features)
-        if request.pools:
-            unknown = [name for name in request.pools if name not in pools.by_name]
-            if unknown:
-                raise UnsupportedError(
-                    f"{request.purpose or 'the lease'} names the pool {unknown[0]}, which this run does not have",
-                    remedy="add the InstancePool to the file, or leave poolRefs away for the default pool",
-                )
-            provision = request.on_empty == "Provision"
-            own = (pools.pool_for(needs, request.purpose or "the lease").name,) if provision else ()
-            return tuple(dict.fromkeys((*own, *request.pools))), provision or any(
-                self._first_come(pools.by_name[name]) for name in request.pools
-            )
-        pool = pools.pool_for(needs, request.purpose or "the lease")
-        return (pool.name,), self._first_come(pool) or pool.spec.target_size == 0 or request.on_empty == "Provision"
+        pools = serving_pools(request, self._running.local.pools)
+        first = any(self._first_come(pool) for pool in pools)
+        unnamed = not request.pools and pools[0].spec.target_size == 0
+        return tuple(pool.name for pool in pools), first or unnamed or request.on_empty == "Provision"
 
     def _first_come(self, pool: Pool) -> bool:
         """A claim that comes while the pool's very first members warm up waits for them: they are made for this run."""

@@ -1,9 +1,11 @@
 """What the parts of the local fabric share: the engine's own, and what belongs to one machine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid.leasing.parts import Parts
+from leasegrid.leasing.pools import Pool
 from leasegrid.leasing.signing import SteadyClock
 from leasegrid.local.books import LeaseRow, Resource
 from leasegrid.local.pools import Pools
@@ -24,9 +26,10 @@ class LocalParts:
 class Books:
     """Implements `Ledger` in the state directory."""
 
-    def __init__(self, state: StateDirectory, clock: SteadyClock) -> None:
+    def __init__(self, state: StateDirectory, clock: SteadyClock, pools: Mapping[str, Pool]) -> None:
         self._state = state
         self._clock = clock
+        self._pools = pools
 
     def write_down(self, record: LeaseRecord) -> None:
         """The lease as it is now, into the books."""
@@ -34,7 +37,7 @@ class Books:
         self._state.books.write(
             LeaseRow(
                 uid=record.uid,
-                resource=Resource.CPU,
+                resource=Resource(self._pools[record.pools[0]].shape.role.value),
                 name=request.request_id,
                 namespace=request.namespace,
                 holder=request.holder_identity,

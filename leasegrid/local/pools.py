@@ -5,26 +5,25 @@ gets a pool of its own shape that keeps nothing warm; both draw on the same room
 for the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from leasegrid.api.enums import Reuse
-from leasegrid.api.pool import InstancePool, InstancePoolSpec, MemberResources, Refill
+from leasegrid.api.enums import ResourceKind, Reuse
+from leasegrid.api.pool import InstancePool, InstancePoolSpec, MemberResources
 from leasegrid.leasing.pools import Pool
 from leasegrid.leasing.roster import Shape
 from leasegrid.local.machine import Machine
+from leasegrid.local.pool_specs import LOCAL_REFILL, WARMUP_SECONDS, capped
+from leasegrid.local.store_pools import StoreSpace, declared_store, fitting_stores, store_on_demand
 from leasegrid.rules.choosing import satisfies, unmet
 from tasklet_runner.plan.types import Requirements
 from tasklet_runner.wire.errors import UnsupportedError
+from tasklet_runner.wire.member import Role
 
 DEFAULT_POOL = "default"
 MEBI = 1024**2
 LEAST_MEMORY = 64 * MEBI
 MOST_SCRATCH = 1024 * MEBI
-WARMUP_SECONDS = 60
-"""A local member is ready after some milliseconds; one that takes this long hangs."""
-
-LOCAL_REFILL = Refill(max_per_second=1000, burst=1000)
 
 
 @dataclass
@@ -46,27 +45,44 @@ class Room:
 
 @dataclass
 class Pools:
-    """All pools of the run, in the order of preference. `warnings`: where the machine gives less than was asked."""
+    """All pools of the run, in the order of preference. `warnings`: where the machine gives less than was asked;
+    `space`: reads what there is for stores now.
+    """
 
     machine: Machine
     workers: int
+    space: Callable[[], StoreSpace] = StoreSpace
     by_name: dict[str, Pool] = field(default_factory=dict)
     default: str = DEFAULT_POOL
     warnings: list[str] = field(default_factory=list)
 
     @classmethod
-    def build(cls, machine: Machine, workers: int, declared: Sequence[InstancePool]) -> "Pools":
-        """The pools of a file first; without a default one among them, the machine's own."""
-        pools = cls(machine, workers or machine.cores)
+    def build(
+        cls,
+        machine: Machine,
+        workers: int,
+        declared: Sequence[InstancePool],
+        space: Callable[[], StoreSpace] = StoreSpace,
+    ) -> "Pools":
+        """The pools of a file first; without a default one for CPU members among them, the machine's own."""
+        pools = cls(machine, workers or machine.cores, space)
         free = pools.room()
+        of_cpu = [pool for pool in declared if pool.spec.resource is ResourceKind.CPU]
         for pool in declared:
+            if pool.spec.resource is not ResourceKind.CPU:
+                pools._declare_store(pool)
+        for pool in of_cpu:
             made = pools._declared(pool, free)
             pools.by_name[made.name] = made
             free.take(made.shape, made.spec.most)
             if pool.is_default:
                 pools.default = made.name
-        if pools.default == DEFAULT_POOL and DEFAULT_POOL not in pools.by_name:
-            pools.by_name[DEFAULT_POOL] = pools._own(warm=not declared)
+        if DEFAULT_POOL in (pool.metadata.name for pool in declared if pool not in of_cpu):
+            # Stores have the name, and jobs want CPU members; a file cannot name a pool so.
+            pools.default = f"{DEFAULT_POOL}.cpu"
+        if pools.default not in pools.by_name:
+            own = pools._own(warm=not of_cpu)
+            pools.by_name[own.name] = own
         return pools
 
     def room(self) -> Room:
@@ -90,6 +106,15 @@ class Pools:
             self.by_name[sized] = Pool(sized, spec, shape, shares_room=True)
         return self.by_name[sized]
 
+    def stores_for(self, role: Role, size: int, *, on_demand: bool, what: str) -> list[Pool]:
+        """The pools whose stores are large enough, in bytes: those of the file, behind one that makes them for the
+        lease where that is asked, or where there is no other. Raises UnsupportedError.
+        """
+        declared = fitting_stores(self.by_name.values(), role, size)
+        if declared and not on_demand:
+            return declared
+        return [store_on_demand(self.by_name, role, size, self.space(), what), *declared]
+
     def _unsupported(self, needs: Requirements, default: Pool, name: str) -> UnsupportedError:
         room = self.room()
         largest = Requirements(room.slots, room.memory, default.shape.cpu_features)
@@ -108,7 +133,12 @@ class Pools:
         room = self.room()
         shape = self._shape(1, max(LEAST_MEMORY, room.memory // self.workers), 1000)
         spec = _spec(shape, target=self.workers if warm else 0, most=self.workers)
-        return Pool(DEFAULT_POOL, spec, shape, shares_room=True)
+        return Pool(self.default, spec, shape, shares_room=True)
+
+    def _declare_store(self, pool: InstancePool) -> None:
+        made, warnings = declared_store(pool, self.space())
+        self.by_name[made.name] = made
+        self.warnings += warnings
 
     def _declared(self, pool: InstancePool, free: Room) -> Pool:
         spec, name = pool.spec, pool.metadata.name
@@ -127,7 +157,7 @@ class Pools:
                 f"the pool {name} asks for {spec.target_size} members; this machine has {self.machine.describe()}, "
                 f"so it keeps {most}"
             )
-        return Pool(name, _capped(spec, most), shape)
+        return Pool(name, capped(spec, most), shape)
 
 
 def _spec(shape: Shape, target: int, most: int) -> InstancePoolSpec:
@@ -139,14 +169,4 @@ def _spec(shape: Shape, target: int, most: int) -> InstancePoolSpec:
         warmup_grace_seconds=WARMUP_SECONDS,
         ready_ttl_seconds=0,
         refill=LOCAL_REFILL,
-    )
-
-
-def _capped(spec: InstancePoolSpec, most: int) -> InstancePoolSpec:
-    return spec.model_copy(
-        update={
-            "target_size": min(spec.target_size, most),
-            "min_size": min(spec.least, most),
-            "max_size": min(spec.most, most),
-        }
     )

@@ -11,12 +11,15 @@ from leasegrid.leasing.parts import Disposal
 from leasegrid.leasing.roster import Member, Roster, Shape
 from leasegrid.local.runtime import RuntimeDirectory
 from leasegrid.local.zygote import SpawnOrder, Zygote, session_processes
-
-INTERPRETER_BYTES = 256 * 1024**2
-"""A member takes so much off its memory for itself before it divides the rest among its slots."""
+from leasegrid.rules.store_sizes import INTERPRETER_BYTES
+from tasklet_runner.wire.member import Role
 
 GONE_SECONDS = 1.0
 """A member that was killed is seen to be gone within so long, or it stands in the receipt as unverified."""
+
+
+STORE_GONE_SECONDS = 3.0
+"""A store that was released ends by itself within so long, or is killed."""
 
 
 class Processes:
@@ -57,16 +60,26 @@ class Processes:
         del record
         for held in silent:
             self.kill(held.member)
-        waits = [asyncio.ensure_future(held.member.gone.wait()) for held in silent]
-        _, pending = await asyncio.wait(waits, timeout=GONE_SECONDS)
-        for wait in pending:
-            wait.cancel()
+        await self._gone([held.member for held in silent], GONE_SECONDS)
         return [held for held in silent if not held.member.gone.is_set()]
 
     async def dispose(self, record: LeaseRecord, held: Sequence[Held]) -> Disposal:
-        """A member that is not used again ends by itself and removes its own scratch; volumes are the state's."""
-        del record, held
-        return Disposal()
+        """A store is not used again: its process ends by itself, and its objects are gone with it."""
+        del record
+        stores = [one.member for one in held if one.member.shape.role is not Role.CPU]
+        await self._gone(stores, STORE_GONE_SECONDS)
+        for member in stores:
+            if not member.gone.is_set():
+                self.kill(member)
+        await self._gone(stores, GONE_SECONDS)
+        return Disposal(unverified=tuple(member.name for member in stores if not member.gone.is_set()))
+
+    async def _gone(self, members: Sequence[Member], seconds: float) -> None:
+        """Wait until these are seen to be gone, for so long at most."""
+        if waits := [asyncio.ensure_future(member.gone.wait()) for member in members]:
+            _, pending = await asyncio.wait(waits, timeout=seconds)
+            for wait in pending:
+                wait.cancel()
 
     def _order(self, pool: str, shape: Shape) -> SpawnOrder:
         self._numbers += 1
@@ -84,4 +97,7 @@ class Processes:
             notify=f"unix://{self.runtime.hints}",
             reuse=shape.reuse,
             cpu=shape.cpu,
+            role=shape.role.value,
+            store=str(self.runtime.member_store(self._numbers)) if shape.role is not Role.CPU else "",
+            quota=shape.quota,
         )

@@ -16,7 +16,7 @@ from leasegrid.rules.pool_sizing import size_pool
 from leasegrid.rules.pool_state import Observed, PoolDecision
 from leasegrid.rules.reasons import RetireReason, WarmupFailure
 from leasegrid.rules.refill import note_failure
-from tasklet_runner.wire.member import MemberState
+from tasklet_runner.wire.member import MemberState, Role
 
 _UNANSWERING = frozenset({RetireReason.WARMUP_TIMEOUT, RetireReason.FENCED})
 """Such a member is killed: it accepts no `retire`."""
@@ -86,6 +86,8 @@ class Provisioner:
         return decision
 
     def _create(self, pool: Pool, wanted_count: int, room: Room, *, newcomers: bool) -> None:
+        if pool.shape.role is Role.MEMORY:
+            wanted_count = min(wanted_count, self._memory_left() // pool.shape.quota)
         if not pool.shares_room:
             self._processes.order(pool.name, pool.shape, wanted_count)
             return
@@ -95,6 +97,11 @@ class Provisioner:
         pool.starved = newcomers and count < wanted_count
         if pool.starved:
             self._make_room(pool, wanted_count - count, room)
+
+    def _memory_left(self) -> int:
+        """Bytes that further memory stores may have."""
+        stores = [one for one in self._parts.roster.all() if one.shape.role is Role.MEMORY]
+        return max(0, self._pools.space().memory - sum(one.shape.quota for one in stores))
 
     def _make_room(self, pool: Pool, lacking: int, room: Room) -> None:
         """Keep what is left from the pools that come after, and retire idle members of others until it is enough."""

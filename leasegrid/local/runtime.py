@@ -1,7 +1,8 @@
 """The runtime directory of one run: sockets and scratch, in memory where possible, gone when the run is.
 
 `<base>/leasegrid-<user id>-<random>/` with `lock` (held by every process of the run), `m/` (sockets of members), `s/`
-(their scratch), `hints` and `store` (sockets of the fabric). A unix socket's path has at most 107 bytes (unix(7)).
+(their scratch), `o/` (objects of memory stores), `hints` and `store-<n>` (sockets of the fabric). A unix socket's path
+has at most 107 bytes (unix(7)).
 """
 
 import os
@@ -46,6 +47,10 @@ class RuntimeDirectory:
     def member_scratch(self, number: int) -> Path:
         """The scratch directory of the member with this number."""
         return self.path / "s" / str(number)
+
+    def member_store(self, number: int) -> Path:
+        """The directory of objects of the memory store with this number."""
+        return self.path / "o" / str(number)
 
     def store_socket(self, number: int) -> Path:
         """The socket of the store with this number."""

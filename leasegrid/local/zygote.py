@@ -24,7 +24,10 @@ MAX_LINE_BYTES = 1024 * 1024
 
 
 class SpawnOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A member to be forked. Sizes in bytes; `cpu` in millicores; `notify` and `listen` are endpoints."""
+    """A member to be forked. Sizes in bytes; `cpu` in millicores; `notify` and `listen` are endpoints.
+
+    `store`: of a Memory or Block member, the directory of its objects, of which it takes `quota` bytes.
+    """
 
     name: str
     listen: str
@@ -36,6 +39,9 @@ class SpawnOrder(msgspec.Struct, frozen=True, kw_only=True):
     notify: str
     reuse: str = "Reset"
     cpu: int = 1000
+    role: str = "CPU"
+    store: str = ""
+    quota: int = 0
 
 
 class _Order(msgspec.Struct, frozen=True):

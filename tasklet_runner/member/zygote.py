@@ -19,16 +19,20 @@ from typing import NoReturn
 import msgspec
 
 from tasklet_runner.member.cpu import assemble_cpu
-from tasklet_runner.member.process import EXIT_ENVIRONMENT, run_member
+from tasklet_runner.member.process import EXIT_ENVIRONMENT, Assemble, run_member
 from tasklet_runner.member.sealing import warm_up
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.sandbox.trees import remove_tree
+from tasklet_runner.wire.member import Role
 
 MAX_LINE_BYTES = 1024 * 1024
 
 
 class SpawnOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A member to be forked; sizes in bytes, `cpu` in millicores (for the record: cores are not divided here)."""
+    """A member to be forked; sizes in bytes, `cpu` in millicores (for the record: cores are not divided here).
+
+    `store`: of a Memory or Block member, the directory of its objects, of which it takes `quota` bytes.
+    """
 
     name: str
     listen: str
@@ -40,6 +44,9 @@ class SpawnOrder(msgspec.Struct, frozen=True, kw_only=True):
     notify: str = ""
     reuse: str = "Reset"
     cpu: int = 1000
+    role: Role = Role.CPU
+    store: str = ""
+    quota: int = 0
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -124,13 +131,14 @@ class _Zygote:
         except msgspec.MsgspecError as error:
             self._say({"failed": "", "cause": f"the order cannot be read: {error}"})
             return
+        assemble = _assembly(order.role)
         try:
             pid = os.fork()
         except OSError as error:
             self._say({"failed": order.name, "cause": f"cannot fork: {error}"})
             return
         if pid == 0:
-            self._become_member(order)
+            self._become_member(order, assemble)
         descriptor = os.pidfd_open(pid)
         self._selector.register(descriptor, selectors.EVENT_READ)
         self._members[descriptor] = (order, pid)
@@ -143,6 +151,8 @@ class _Zygote:
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         # One that was killed could not do it.
         _removed(Path(order.scratch))
+        if order.role is Role.MEMORY:
+            _removed(Path(order.store))
         if status < 0 and order.listen.startswith("unix://"):
             Path(order.listen.removeprefix("unix://")).unlink(missing_ok=True)
         self._say({"exited": order.name, "pid": pid, "status": status})
@@ -151,11 +161,11 @@ class _Zygote:
         with suppress(OSError):  # the fabric is gone; its life pipe says so too
             self._control.sendall(msgspec.json.encode(reply) + b"\n")
 
-    def _become_member(self, order: SpawnOrder) -> NoReturn:
+    def _become_member(self, order: SpawnOrder, assemble: Assemble) -> NoReturn:
         status = 1
         try:
             self._let_go()
-            status = run_member(_settings(order, self._life_fd), assemble_cpu)
+            status = run_member(_settings(order, self._life_fd), assemble)
             sys.stderr.flush()
         finally:
             # Never back into the zygote's loop, whatever happened; the traceback of a fault is on stderr already.
@@ -169,6 +179,16 @@ class _Zygote:
         os.close(self._wakeup)
         for descriptor in self._members:
             os.close(descriptor)
+
+
+def _assembly(role: Role) -> Assemble:
+    if role is Role.CPU:
+        return assemble_cpu
+    # Here: most runs have no store, and should not wait for what only stores need. In the zygote and not in the member,
+    # so that the second store need not wait either.
+    from tasklet_runner.member.storing import assemble_store
+
+    return assemble_store
 
 
 def _removed(directory: Path) -> bool:
@@ -194,4 +214,7 @@ def _settings(order: SpawnOrder, life_fd: int) -> MemberSettings:
         notify=order.notify,
         replace_after_use=order.reuse == "Replace",
         life_fd=life_fd,
+        role=order.role,
+        store=Path(order.store),
+        quota=order.quota,
     )

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from leasegrid.api.enums import ResourceKind
 from leasegrid.api.pool import InstancePoolSpec
 from leasegrid.api.quantities import MEBI
+from leasegrid.rules.store_sizes import INTERPRETER_BYTES, LEAST_SCRATCH, store_quota
 
-INTERPRETER_BYTES = 256 * MEBI
-"""What a member's own processes take before the rest is divided among its slots."""
-
-LEAST_SCRATCH = 64 * MEBI
 MOST_SCRATCH = 1024 * MEBI
 
 
@@ -38,17 +35,8 @@ def member_sizes(spec: InstancePoolSpec) -> MemberSizes:
     A memory member's store is a tmpfs, which its limit must hold beside the process that serves it: where
     resources.memory is too small for both, the limit is raised.
     """
-    memory, quota = spec.resources.memory, _quota(spec)
+    memory, quota = spec.resources.memory, store_quota(spec)
     scratch = LEAST_SCRATCH if quota else max(LEAST_SCRATCH, min(MOST_SCRATCH, memory // 4))
     if spec.resource is ResourceKind.MEMORY:
         memory = max(memory, quota + scratch + INTERPRETER_BYTES)
     return MemberSizes(spec.resources.slots, spec.resources.cpu, memory, scratch, quota)
-
-
-def _quota(spec: InstancePoolSpec) -> int:
-    if spec.storage is not None:
-        return spec.storage.size
-    if spec.resource is not ResourceKind.MEMORY:
-        return 0
-    memory = spec.resources.memory
-    return max(memory // 2, memory - LEAST_SCRATCH - INTERPRETER_BYTES)
