@@ -48,6 +48,9 @@ class Execution:
         self._arrived = asyncio.Event()
         self._runs: dict[str, StageRun] = {}
         self._skipped: dict[str, StageProgress] = {}
+        self._made_at = time.monotonic()
+        self._began: dict[str, float] = {}
+        self._ended: dict[str, float] = {}
         self._wave: list[StageRun] = []
         self._later: set[GroupKey] = set()
         self._caches: dict[str, StageCache] = {}
@@ -102,6 +105,7 @@ class Execution:
         self._wave = []
 
     async def _run_stage(self, run: StageRun) -> None:
+        self._began.setdefault(run.stage.name, time.monotonic() - self._made_at)
         cache = await self._open_cache(run)
         feeder = Feeder(run, self._surroundings.store, self._writer, self._results)
         feeding = asyncio.create_task(feeder.feed(cache))
@@ -118,6 +122,7 @@ class Execution:
             await asyncio.wait({feeding, finished})
             if cache is not None:
                 await cache.close()
+            self._ended[run.stage.name] = time.monotonic() - self._made_at
 
     async def _open_cache(self, run: StageRun) -> StageCache | None:
         open_cache = self._surroundings.open_cache
@@ -142,7 +147,8 @@ class Execution:
 
     def _progress_of(self, name: str) -> StageProgress:
         if name in self._runs:
-            return self._runs[name].progress()
+            began, ended = self._began.get(name, -1.0), self._ended.get(name, -1.0)
+            return msgspec.structs.replace(self._runs[name].progress(), began=began, ended=ended)
         return self._skipped.get(name, StageProgress(name=name))
 
     async def _finish(self) -> Ending:

@@ -49,7 +49,10 @@ class TimelinePoint(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of one stage's chunks. `total` is -1 while the input is still being listed."""
+    """Counts of one stage's chunks. `total` is -1 while the input is still being listed.
+
+    `began` and `ended`: seconds since the run's start, -1 while that has not happened.
+    """
 
     name: str
     state: StageState = StageState.WAITING
@@ -60,6 +63,8 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     cached: int = 0
     skipped: int = 0
     running: int = 0
+    began: float = -1.0
+    ended: float = -1.0
 
     @property
     def done(self) -> int:
