@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tasklet_runner.coordinator.progress import RunReport, StageProgress
 from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.plan.types import Kind
 
 INTERRUPTED = "Interrupted"
 """The reason of a run that a signal ended."""
@@ -29,15 +30,16 @@ class Kept:
 
 @dataclass(frozen=True)
 class Output:
-    """The stdout of one chunk of the last stage."""
+    """The stdout of one chunk of the last stage, or of a task that nobody reads."""
 
     index: int
     data: bytes
+    task: str = ""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """One job of a command. `started`: seconds after the command's; `trouble`: why outputs were not handed over."""
+    """One run of a command. `started`: seconds after the command's; `trouble`: why outputs were not handed over."""
 
     namespace: str
     name: str
@@ -47,6 +49,7 @@ class Ending:
     kept: Kept | None = None
     outputs: tuple[Output, ...] = ()
     trouble: str = ""
+    kind: Kind = Kind.JOB
 
     @property
     def seconds(self) -> float:
@@ -76,6 +79,11 @@ def members(receipts: tuple[Receipt, ...]) -> int:
 def left_behind(receipts: tuple[Receipt, ...]) -> tuple[str, ...]:
     """Members whose end nobody could verify."""
     return tuple(dict.fromkeys(member for receipt in receipts for member in receipt.unverified))
+
+
+def volumes(receipts: tuple[Receipt, ...]) -> tuple[int, int]:
+    """How many stores the leases of a run have had torn down, and how many bytes were in them."""
+    return sum(receipt.volumes for receipt in receipts), sum(receipt.volume_bytes for receipt in receipts)
 
 
 def release_seconds(receipts: tuple[Receipt, ...]) -> float:

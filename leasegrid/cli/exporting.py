@@ -13,11 +13,11 @@ from leasegrid.cli.places import check_directory
 from leasegrid.cli.stores import FINISHED, PLAN
 from leasegrid.local.state import StateDirectory
 from leasegrid.local.volumes import Volume
-from tasklet_runner.plan.types import Layout, Plan
+from tasklet_runner.plan.types import Kind, Layout, Plan
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.inspection import committed_chunks
 from tasklet_runner.store.protocol import JobStore, all_commits
-from tasklet_runner.store.results import export_results
+from tasklet_runner.store.results import ExportReport, export_results
 from tasklet_runner.wire.errors import ResultsError, StateDirectoryError
 
 INLINE_BYTES = 16 * 1024 * 1024
@@ -25,10 +25,19 @@ INLINE_BYTES = 16 * 1024 * 1024
 
 
 async def export_outputs(store: JobStore, plan: Plan, directory: Path) -> Exported:
-    """Write the outputs of the first stage into the directory, those of each later one into a directory of its name.
+    """Write the outputs of a Job's first stage into the directory, those of its aggregate into a directory of its name.
 
-    Raises ResultsError, StoreError.
+    Of a TaskGraph the outputs of the tasks that nobody reads: of one into the directory, of several into directories
+    of their names. Raises ResultsError, StoreError.
     """
+    write = _export_job if plan.kind is Kind.JOB else _export_graph
+    reports = await write(store, plan, directory)
+    return Exported(
+        str(directory), sum(report.files for report in reports), sum(report.byte_count for report in reports)
+    )
+
+
+async def _export_job(store: JobStore, plan: Plan, directory: Path) -> list[ExportReport]:
     first, *later = plan.stages
     reports = [await export_results(store, first.name, directory, plan.output.layout)]
     for stage in later:
@@ -37,35 +46,47 @@ async def export_outputs(store: JobStore, plan: Plan, directory: Path) -> Export
         numbered = directory / stage.name / "0.stdout"
         if numbered.exists():
             numbered.replace(numbered.with_name("stdout"))
-    return Exported(
-        str(directory), sum(report.files for report in reports), sum(report.byte_count for report in reports)
-    )
+    return reports
+
+
+async def _export_graph(store: JobStore, plan: Plan, directory: Path) -> list[ExportReport]:
+    alone = len(plan.sinks) == 1
+    return [
+        await export_results(store, stage.name, directory if alone else directory / stage.name, plan.output.layout)
+        for stage in plan.sinks
+    ]
 
 
 async def inline_outputs(store: JobStore, plan: Plan) -> tuple[Output, ...]:
-    """The stdout of each chunk of the last stage: all of a job without a store, else the one of a single chunk.
+    """The stdout of each chunk of a Job's last stage, or of a TaskGraph's tasks that nobody reads: all of a run
+    without a store, else the one of a single chunk.
 
     Raises ResultsError when they are more than may pass through memory; StoreError.
     """
-    stage = plan.stages[-1].name
-    if plan.output.store != "None" and len(await store.commits(stage, 0, 2)) != 1:
+    last = plan.stages[-1:] if plan.kind is Kind.JOB else plan.sinks
+    if plan.output.store != "None" and sum([len(await store.commits(stage.name, 0, 2)) for stage in last]) != 1:
         return ()
     outputs: list[Output] = []
     total = 0
-    async for record in all_commits(store, stage):
-        if record.fault is not None:
-            continue
-        key = record.key()
-        total += (await store.stat(key)).size
-        if total > INLINE_BYTES:
-            if plan.output.store != "None":
-                return ()
-            raise ResultsError(
-                f"the outputs are more than {words.size(INLINE_BYTES)}, too much to be returned inline",
-                remedy="use --results DIR, or spec.output.store: Block",
-            )
-        outputs.append(Output(record.index, await store.read(key)))
+    for stage in last:
+        async for record in all_commits(store, stage.name):
+            if record.fault is not None:
+                continue
+            total += (await store.stat(record.key())).size
+            if total > INLINE_BYTES:
+                return _too_much(plan)
+            task = "" if len(last) == 1 else stage.name
+            outputs.append(Output(record.index, await store.read(record.key()), task))
     return tuple(outputs)
+
+
+def _too_much(plan: Plan) -> tuple[Output, ...]:
+    if plan.output.store != "None":
+        return ()
+    raise ResultsError(
+        f"the outputs are more than {words.size(INLINE_BYTES)}, too much to be returned inline",
+        remedy="use --results DIR, or spec.output.store: Block",
+    )
 
 
 def export_kept(namespace: str, name: str, directory: Path, *, release: bool, layout: Layout | None) -> int:

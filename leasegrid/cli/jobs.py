@@ -63,7 +63,7 @@ class JobRun:
         )
         try:
             report = await self._execute(hold, scratch)
-            ending = Ending(plan.namespace, plan.name, report, started)
+            ending = Ending(plan.namespace, plan.name, report, started, kind=plan.kind)
             return await self._hand_over(ending, hold)
         except BaseException:
             await keep_store(surface.state, hold, None)

@@ -9,6 +9,7 @@ from leasegrid.api.loading import FieldFault, Resource, load_documents
 from leasegrid.api.pool import InstancePool
 from leasegrid.api.taskgraph import TaskGraph
 from leasegrid.cli.documents import Document
+from leasegrid.rules.graph_planning import plan_graph
 from leasegrid.rules.planning import plan_job
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import UnsupportedError
@@ -16,12 +17,14 @@ from tasklet_runner.wire.errors import UnsupportedError
 
 @dataclass(frozen=True)
 class Prepared:
-    """The objects of all files by kind, in the order of their documents; or the `faults` that forbid to start."""
+    """The objects of all files by kind, in the order of their documents; or the `faults` that forbid to start.
+
+    `plans`: those of Jobs and TaskGraphs.
+    """
 
     pools: tuple[InstancePool, ...] = ()
     leases: tuple[Lease, ...] = ()
     plans: tuple[Plan, ...] = ()
-    graphs: tuple[TaskGraph, ...] = ()
     faults: tuple[FieldFault, ...] = ()
 
 
@@ -36,33 +39,41 @@ def prepare(documents: list[Document]) -> Prepared:
     return Prepared(
         pools=tuple(found for _, found in objects if isinstance(found, InstancePool)),
         leases=tuple(found for _, found in objects if isinstance(found, Lease)),
-        plans=_planned([(document, found) for document, found in objects if isinstance(found, Job)]),
-        graphs=tuple(found for _, found in objects if isinstance(found, TaskGraph)),
+        plans=_planned([(document, found) for document, found in objects if isinstance(found, Job | TaskGraph)]),
     )
 
 
-def _planned(jobs: list[tuple[Document, Job]]) -> tuple[Plan, ...]:
+def _planned(found: list[tuple[Document, Job | TaskGraph]]) -> tuple[Plan, ...]:
     plans: list[Plan] = []
     troubles: list[UnsupportedError] = []
-    for document, job in jobs:
+    for document, one in found:
         try:
-            plans.append(plan_job(job, base=document.base))
+            plans.append(_plan(one, document.base))
         except UnsupportedError as error:
-            troubles.append(UnsupportedError(f"job {job.metadata.name}: {error.cause}", remedy=error.remedy))
+            which = "job" if isinstance(one, Job) else "task graph"
+            troubles.append(UnsupportedError(f"{which} {one.metadata.name}: {error.cause}", remedy=error.remedy))
     if troubles:
         raise UnsupportedError("; ".join(trouble.cause for trouble in troubles), remedy=troubles[0].remedy)
     return tuple(plans)
 
 
+def _plan(one: Job | TaskGraph, base: str) -> Plan:
+    return plan_job(one, base=base) if isinstance(one, Job) else plan_graph(one, base=base)
+
+
 def _repeated(objects: list[tuple[Document, Resource]]) -> list[FieldFault]:
-    """Objects of the same name in different files; those within one file are found by their reader."""
-    first: dict[tuple[str, str, str], Document] = {}
+    """Objects of the same name in different files; those of one kind within one file are found by their reader.
+
+    A Job and a TaskGraph are told apart by their names alone, as each has a store and results of its name.
+    """
+    first: dict[tuple[str, str, str], tuple[Document, str]] = {}
     faults: list[FieldFault] = []
     for document, found in objects:
         kind, name = found.kind, found.metadata.name
-        other = first.setdefault((kind, found.metadata.namespace, name), document)
-        if other is not document:
-            message = f"the {kind} of {other.origin} has the same name"
+        family = "Job" if kind == "TaskGraph" else kind
+        other = first.setdefault((family, found.metadata.namespace, name), (document, kind))
+        if other[0] is not document or other[1] != kind:
+            message = f"the {other[1]} of {other[0].origin} has the same name"
             faults.append(FieldFault(document.origin, 0, 1, kind, name, "metadata.name", message))
     return faults
 
@@ -75,7 +86,4 @@ def not_on_one_machine(prepared: Prepared) -> list[str]:
         for lease in prepared.leases
         if lease.spec.requirements is not None and lease.spec.requirements.resource is not ResourceKind.CPU
     ]
-    return [
-        *(f"{what}: on one machine members are CPU members" for what in (*pools, *leases)),
-        *(f"task graph {one.metadata.name}: this version does not run a TaskGraph yet" for one in prepared.graphs),
-    ]
+    return [f"{what}: on one machine members are CPU members" for what in (*pools, *leases)]

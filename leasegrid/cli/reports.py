@@ -10,6 +10,7 @@ from leasegrid.cli.endings import Ending, Output
 from leasegrid.cli.exits import ExitCode
 from tasklet_runner.coordinator.progress import ChunkFailure, StageProgress
 from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.plan.types import Kind
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def document(
 def _job(ending: Ending) -> dict[str, Any]:
     report = ending.report
     return {
+        "kind": ending.kind.value,
         "namespace": ending.namespace,
         "name": ending.name,
         "complete": report.complete,
@@ -43,6 +45,7 @@ def _job(ending: Ending) -> dict[str, Any]:
         "message": report.message,
         "chunks": _counts(endings.total(report.progress.stages)),
         "stages": [{"name": stage.name, **_counts(stage)} for stage in report.progress.stages],
+        **_tasks(ending),
         "failures": [_failure(failure) for failure in report.failures],
         "results": _results(ending),
         "outputs": [_output(output) for output in ending.outputs],
@@ -50,6 +53,14 @@ def _job(ending: Ending) -> dict[str, Any]:
         "figures": _figures(ending),
         "timeline": [[round(point.seconds, 4), point.leased, point.running, point.done] for point in report.timeline],
     }
+
+
+def _tasks(ending: Ending) -> dict[str, Any]:
+    """As in the status of a TaskGraph; a Job has none."""
+    if ending.kind is Kind.JOB:
+        return {}
+    stages = ending.report.progress.stages
+    return {"tasks": [{"name": one.name, "state": one.state.value, "chunks": _counts(one)} for one in stages]}
 
 
 def _counts(stage: StageProgress) -> dict[str, int]:
@@ -97,10 +108,11 @@ def _results(ending: Ending) -> dict[str, Any]:
 
 def _output(output: Output) -> dict[str, Any]:
     """As text where the bytes are UTF-8, else in base64: one of the two keys, never both."""
+    which = {"task": output.task} if output.task else {}
     try:
-        return {"index": output.index, "stdout": output.data.decode()}
+        return {**which, "index": output.index, "stdout": output.data.decode()}
     except UnicodeDecodeError:
-        return {"index": output.index, "stdoutBase64": base64.b64encode(output.data).decode()}
+        return {**which, "index": output.index, "stdoutBase64": base64.b64encode(output.data).decode()}
 
 
 def _receipts(receipts: tuple[Receipt, ...]) -> dict[str, Any]:
@@ -110,6 +122,8 @@ def _receipts(receipts: tuple[Receipt, ...]) -> dict[str, Any]:
         "releasedInMilliseconds": max((receipt.released_in_milliseconds for receipt in receipts), default=0),
         "tasklets": sum(receipt.counters.tasklets for receipt in receipts),
         "fuelUsed": sum(receipt.counters.fuel_used for receipt in receipts),
+        "volumes": endings.volumes(receipts)[0],
+        "volumeBytes": endings.volumes(receipts)[1],
         "leases": [_receipt(receipt) for receipt in receipts],
     }
 
@@ -122,6 +136,7 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
         "heldMilliseconds": receipt.held_milliseconds,
         "releasedInMilliseconds": receipt.released_in_milliseconds,
         "scratchBytes": receipt.scratch_bytes,
+        "volumes": receipt.volumes,
         "volumeBytes": receipt.volume_bytes,
         "unverified": list(receipt.unverified),
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from leasegrid.cli import words
-from tasklet_runner.coordinator.progress import Phase, Progress, StageProgress
+from tasklet_runner.coordinator.progress import Phase, Progress, StageProgress, StageState
 
 _PHASES = {
     Phase.PREPARING: "preparing",
@@ -16,6 +16,8 @@ _PHASES = {
     Phase.STOPPED: "stopped",
 }
 _PLAIN_SECONDS = 5.0
+_TASKS_NAMED = 6
+"""Of a graph with more tasks a line names those that run or have failed, and counts the others."""
 
 
 def phase(progress: Progress) -> str:
@@ -61,14 +63,35 @@ def workers(progress: Progress) -> list[str]:
     return said
 
 
+def stages(given: tuple[StageProgress, ...]) -> list[str]:
+    """Each stage with what has become of it; of very many those that matter now, the others counted."""
+    if len(given) == 1:
+        return [", ".join([f"{position(given[0])} chunks", *exceptions(given[0])])]
+    if len(given) <= _TASKS_NAMED:
+        return [f"{stage.name} {task(stage)}" for stage in given]
+    named = [stage for stage in given if stage.state in _NAMED]
+    counted = {state: sum(stage.state is state for stage in given) for state in StageState if state not in _NAMED}
+    return [
+        *(f"{words.count(number, 'task')} {state.lower()}" for state, number in counted.items() if number),
+        *(f"{stage.name} {task(stage)}" for stage in named),
+    ]
+
+
+_NAMED = (StageState.RUNNING, StageState.FAILED)
+
+
+def task(stage: StageProgress) -> str:
+    """What has become of one stage of several: its state, and its chunks once they are known."""
+    if stage.state is StageState.WAITING:
+        return "waiting"
+    if stage.state is StageState.SKIPPED:
+        return "skipped: a task that it waits for has failed"
+    return ", ".join([f"{stage.state.lower()}: {position(stage)} chunks", *exceptions(stage)])
+
+
 def plain_line(name: str, progress: Progress) -> str:
     """One line for a log: job, phase, chunks of each stage, workers, and why it waits."""
-    parts = [f"{name}: {phase(progress)}"]
-    alone = len(progress.stages) == 1
-    for stage in progress.stages:
-        label = "" if alone else f"{stage.name} "
-        parts.append(", ".join([f"{label}{position(stage)} chunks", *exceptions(stage)]))
-    parts.extend(workers(progress))
+    parts = [f"{name}: {phase(progress)}", *stages(progress.stages), *workers(progress)]
     if progress.waiting_because:
         parts.append(f"waiting: {progress.waiting_because}")
     return " · ".join(parts)
@@ -82,14 +105,18 @@ class Said:
     waiting_because: str = ""
     notices: int = 0
     seconds: float = 0.0
+    states: tuple[StageState, ...] = ()
 
 
 def plain_lines(name: str, progress: Progress, said: Said) -> tuple[list[str], Said]:
-    """The lines that are due now: notices and changes of phase or waiting reason at once, else one in 5 s."""
+    """The lines that are due now: notices and changes of phase, of waiting reason and of a task's state at once, else
+    one in 5 s.
+    """
     lines = [f"{name}: {notice}" for notice in progress.notices[said.notices :]]
-    changed = (progress.phase, progress.waiting_because) != (said.phase, said.waiting_because)
+    states = tuple(stage.state for stage in progress.stages) if len(progress.stages) > 1 else ()
+    changed = (progress.phase, progress.waiting_because, states) != (said.phase, said.waiting_because, said.states)
     spoke = said.seconds
     if changed or progress.elapsed - said.seconds >= _PLAIN_SECONDS:
         lines.append(plain_line(name, progress))
         spoke = progress.elapsed
-    return lines, Said(progress.phase, progress.waiting_because, len(progress.notices), spoke)
+    return lines, Said(progress.phase, progress.waiting_because, len(progress.notices), spoke, states)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from leasegrid.cli import endings, speech, words
 from leasegrid.cli.endings import INTERRUPTED, Ending
 from leasegrid.cli.exits import may_go_on
-from tasklet_runner.coordinator.progress import ChunkFailure, StageProgress
+from tasklet_runner.coordinator.progress import ChunkFailure, StageProgress, StageState
 from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.plan.types import Kind
 
 FAILURES_SHOWN = 5
 _STDERR_LINES = 8
 _BACKTRACE_LINES = 8
 _OUTPUT_CHARACTERS = 4096
+_TONES = {StageState.FAILED: "bad", StageState.SKIPPED: "warning", StageState.WAITING: "quiet"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ def lines(ending: Ending, now: float) -> list[Line]:
     """The whole summary of one job; `now` in UNIX seconds, for "kept until"."""
     return [
         _heading(ending),
-        *(_counts(stage, alone=len(ending.report.progress.stages) == 1) for stage in ending.report.progress.stages),
+        *_stages(ending),
         *_failures(ending),
         *_whereabouts(ending, now),
         *receipt_lines(ending.report.receipts),
@@ -47,8 +49,21 @@ def _heading(ending: Ending) -> Line:
     return Line(f"{ending.name}: {word} after {span}{message}", "bad")
 
 
-def _counts(stage: StageProgress, *, alone: bool) -> Line:
-    label = "chunks" if alone else stage.name
+def _stages(ending: Ending) -> Iterator[Line]:
+    stages = ending.report.progress.stages
+    if ending.kind is Kind.TASK_GRAPH:
+        width = max(len(stage.name) for stage in stages)
+        yield from (_task(stage, width) for stage in stages)
+        return
+    for stage in stages:
+        yield _counts(stage, "chunks" if len(stages) == 1 else stage.name)
+
+
+def _task(stage: StageProgress, width: int) -> Line:
+    return Line(f"  {stage.name:{width}}  {speech.task(stage)}", _TONES.get(stage.state, ""))
+
+
+def _counts(stage: StageProgress, label: str) -> Line:
     if stage.total < 0 and not stage.done:
         return Line(f"  {label}: not begun")
     done = f"{words.count(stage.succeeded)} of {words.count(max(stage.total, 0))} succeeded"
@@ -117,12 +132,17 @@ def _next_step(ending: Ending) -> str:
 
 
 def receipt_lines(receipts: tuple[Receipt, ...]) -> Iterator[Line]:
-    """The receipt of a run's leases in one line; a second line names members whose end could not be verified."""
+    """The receipt of a run's leases in one line: members, stores and their bytes; a second line names members whose
+    end could not be verified.
+    """
     if not receipts:
         return
     behind = endings.left_behind(receipts)
     took = words.duration(endings.release_seconds(receipts))
     released = words.count(endings.members(receipts), "member")
+    stores, bytes_gone = endings.volumes(receipts)
+    if stores:
+        released += f" and {words.count(stores, 'store')} of {words.size(bytes_gone)}"
     yield Line(f"  receipt: released {released} in {took}, {len(behind)} left behind", "warning" if behind else "")
     if behind:
         yield Line(f"    not verified: {words.listed(list(behind))}; each frees itself at its deadline", "warning")
@@ -132,7 +152,8 @@ def _outputs(ending: Ending) -> Iterator[Line]:
     for output in ending.outputs:
         text = readable(output.data)
         if text is not None:
-            yield Line(f"  output{'' if len(ending.outputs) == 1 else f' {output.index}'}:", "quiet")
+            which = "".join(f" {part}" for part in (output.task, output.index) if part != "")
+            yield Line(f"  output{'' if len(ending.outputs) == 1 else which}:", "quiet")
             for line in text.splitlines():
                 yield Line(f"    {line}")
 

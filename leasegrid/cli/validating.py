@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import click
 
-from leasegrid.cli import words
+from leasegrid.cli import outlines, words
 from leasegrid.cli.documents import read_documents
 from leasegrid.cli.exits import ExitCode
 from leasegrid.cli.preparing import Prepared, prepare
-from tasklet_runner.plan.types import CountInput, ItemsInput, Plan, Stage, StageInput
+from tasklet_runner.plan.types import Kind, Plan
 
 
 def validate_files(files: tuple[str, ...]) -> int:
@@ -38,29 +38,14 @@ def described(prepared: Prepared) -> Iterator[str]:
         members = words.count(lease.spec.count, "member")
         yield f"Lease {_name(lease.metadata.namespace, lease.metadata.name)}: {members}"
     for plan in prepared.plans:
-        suspended = " (suspended: it does not run)" if plan.suspended else ""
-        yield f"Job {_name(plan.namespace, plan.name)}: {stages(plan)}{suspended}"
-    for graph in prepared.graphs:
-        name = _name(graph.metadata.namespace, graph.metadata.name)
-        yield f"TaskGraph {name}: {words.count(len(graph.spec.tasks), 'task')} (this version does not run it)"
+        head, *rest = outlines.lines(plan) if plan.kind is Kind.TASK_GRAPH else [stages(plan)]
+        yield f"{outlines.title(plan)}: {head}{' (suspended: it does not run)' if plan.suspended else ''}"
+        yield from rest
 
 
 def stages(plan: Plan) -> str:
-    """The stages of a plan with their chunks, as far as these are known before the input is read."""
-    return ", then ".join(f"{stage.name}: {_chunks(stage)}" for stage in plan.stages)
-
-
-def _chunks(stage: Stage) -> str:
-    given = stage.input
-    if isinstance(given, StageInput):
-        return "1 chunk" if given.gather else "a chunk per output"
-    if isinstance(given, CountInput):
-        return words.count(given.count, "chunk")
-    if given.shards:
-        return f"at most {words.count(given.shards, 'chunk')}"
-    if isinstance(given, ItemsInput):
-        return words.count(len(given.items), "chunk")
-    return "as many chunks as its input has"
+    """The stages of a Job's plan with their chunks."""
+    return ", then ".join(f"{stage.name}: {outlines.chunks(stage)}" for stage in plan.stages)
 
 
 def _name(namespace: str, name: str) -> str:

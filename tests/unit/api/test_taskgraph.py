@@ -9,9 +9,6 @@ from leasegrid.api.graph_rules import find_cycles
 from leasegrid.api.loading import load_documents
 from leasegrid.api.quantities import MEBI
 from leasegrid.api.taskgraph import TaskGraph
-from leasegrid.cli.documents import Document
-from leasegrid.cli.preparing import not_on_one_machine, prepare
-from leasegrid.cli.validating import described
 
 MODULE = {"module": {"path": "a.wasm"}}
 LOOP = {"python": {"source": {"inline": "x"}, "mode": "Loop"}}
@@ -218,8 +215,3 @@ def test_each_cycle_is_told_once_and_by_its_shortest_way() -> None:
     assert list(find_cycles(edges)) == [("a", "b", "a"), ("c", "a", "b", "c"), ("d", "e", "d")]
 
 
-def test_one_machine_says_that_it_does_not_run_graphs_yet() -> None:
-    prepared = prepare([Document("x.yaml", "/", MAP_REDUCE)])
-
-    assert not_on_one_machine(prepared) == ["task graph words: this version does not run a TaskGraph yet"]
-    assert list(described(prepared)) == ["TaskGraph words: 3 tasks (this version does not run it)"]

@@ -7,8 +7,17 @@ import pytest
 from leasegrid.cli import reports, summaries
 from leasegrid.cli.endings import Ending, Exported, Kept, Output
 from leasegrid.cli.exits import ExitCode, code_of_error, code_of_report, worst
-from tasklet_runner.coordinator.progress import ChunkFailure, Phase, Progress, RunReport, StageProgress, TimelinePoint
+from tasklet_runner.coordinator.progress import (
+    ChunkFailure,
+    Phase,
+    Progress,
+    RunReport,
+    StageProgress,
+    StageState,
+    TimelinePoint,
+)
 from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.plan.types import Kind
 from tasklet_runner.wire import errors
 from tasklet_runner.wire.faults import Fault, FaultKind
 
@@ -67,6 +76,54 @@ def test_a_failed_chunk_says_fault_message_remedy_backtrace_and_stderr() -> None
         "    stderr:",
         "      one",
     ]
+
+
+def graph_ending() -> Ending:
+    stages = (
+        StageProgress(name="map", state=StageState.SUCCEEDED, total=3, succeeded=3, retried=1),
+        StageProgress(name="reduce", state=StageState.FAILED, total=2, succeeded=1, failed=1),
+        StageProgress(name="final", state=StageState.SKIPPED, total=1, skipped=1),
+    )
+    store = Receipt(lease_uid="u2", reason="Finished", members=("s-0",), volumes=1, volume_bytes=2048)
+    ended = RunReport(
+        complete=False,
+        reason="ChunksFailed",
+        message="1 of 5 chunks failed",
+        progress=Progress(phase=Phase.FAILED, elapsed=2.0, stages=stages),
+        receipts=(RECEIPT, store),
+    )
+    return Ending("default", "words", ended, outputs=(Output(0, b"a\n", "left"), Output(0, b"b\n", "right")),
+                  kind=Kind.TASK_GRAPH)  # fmt: skip
+
+
+def test_a_graph_says_what_became_of_each_task_and_of_its_stores() -> None:
+    assert said(graph_ending()) == [
+        "words: ChunksFailed after 2 s: 1 of 5 chunks failed",
+        "  map     succeeded: 3 of 3 chunks, 1 retried",
+        "  reduce  failed: 2 of 2 chunks, 1 failed",
+        "  final   skipped: a task that it waits for has failed",
+        "  receipt: released 3 members and 1 store of 2 KiB in 12 ms, 0 left behind",
+        "  output left 0:",
+        "    a",
+        "  output right 0:",
+        "    b",
+    ]
+
+
+def test_the_document_has_the_tasks_of_a_graph_as_its_status_has_them() -> None:
+    (graph,) = reports.document([graph_ending()], [], [], ExitCode.CHUNKS_FAILED, FOOTPRINT)["jobs"]
+
+    assert graph["kind"] == "TaskGraph"
+    assert [(task["name"], task["state"]) for task in graph["tasks"]] == [
+        ("map", "Succeeded"),
+        ("reduce", "Failed"),
+        ("final", "Skipped"),
+    ]
+    assert graph["tasks"][0]["chunks"] == {
+        "total": 3, "succeeded": 3, "failed": 0, "retried": 1, "cached": 0, "skipped": 0
+    }  # fmt: skip
+    assert (graph["receipt"]["volumes"], graph["receipt"]["volumeBytes"]) == (1, 2048)
+    assert graph["outputs"][1] == {"task": "right", "index": 0, "stdout": "b\n"}
 
 
 def test_what_a_tasklet_wrote_cannot_steer_the_terminal() -> None:

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from leasegrid.cli import speech
-from tasklet_runner.coordinator.progress import Phase, Progress, StageProgress
+from tasklet_runner.coordinator.progress import Phase, Progress, StageProgress, StageState
 
-STAGE = StageProgress(name="tile", total=1000, succeeded=400, running=8)
+STAGE = StageProgress(name="tile", state=StageState.RUNNING, total=1000, succeeded=400, running=8)
 
 
 BASE = Progress(phase=Phase.RUNNING, elapsed=3.0, stages=(STAGE,), workers=2, slots=2, leases=1, rate=200.0)
@@ -51,13 +51,43 @@ def test_seconds_left(progress: Progress, left: float | None) -> None:
         ),
         pytest.param(
             snapshot(stages=(STAGE, StageProgress(name="mosaic")), slots=4, rate=0.0),
-            "fractal: running · tile 400 of 1,000 chunks · mosaic 0 of … chunks · 2 workers · 4 slots · 1 lease",
+            "fractal: running · tile running: 400 of 1,000 chunks · mosaic waiting · 2 workers · 4 slots · 1 lease",
             id="several stages are named, and slots where they differ from workers",
         ),
     ],
 )
 def test_plain_line(progress: Progress, line: str) -> None:
     assert speech.plain_line("fractal", progress) == line
+
+
+def test_of_many_tasks_those_that_run_or_failed_are_named_and_the_others_counted() -> None:
+    done = [StageProgress(name=f"t{number}", state=StageState.SUCCEEDED, total=1, succeeded=1) for number in range(9)]
+    bad = StageProgress(name="bad", state=StageState.FAILED, total=2, succeeded=1, failed=1)
+    after = StageProgress(name="after", state=StageState.SKIPPED, total=1, skipped=1)
+    stages = (*done, bad, after, STAGE, StageProgress(name="later"))
+
+    assert speech.stages(stages) == [
+        "1 task waiting",
+        "9 tasks succeeded",
+        "1 task skipped",
+        "bad failed: 2 of 2 chunks, 1 failed",
+        "tile running: 400 of 1,000 chunks",
+    ]
+
+
+def test_a_skipped_task_says_why() -> None:
+    after = StageProgress(name="after", state=StageState.SKIPPED, total=1, skipped=1)
+
+    assert speech.task(after) == "skipped: a task that it waits for has failed"
+
+
+def test_a_task_that_begins_is_said_at_once() -> None:
+    waiting = StageProgress(name="later")
+    _, said = speech.plain_lines("job", snapshot(stages=(STAGE, waiting)), speech.Said())
+    begun = msgspec.structs.replace(waiting, state=StageState.RUNNING)
+    lines, _ = speech.plain_lines("job", snapshot(stages=(STAGE, begun), elapsed=3.1), said)
+
+    assert len(lines) == 1
 
 
 def test_a_change_of_phase_is_said_at_once() -> None:
