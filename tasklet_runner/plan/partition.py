@@ -12,4 +12,9 @@ def partition(key: bytes, partitions: int) -> int:
     """The key's partition, 0 <= n < `partitions`. Raises ValueError when there are none."""
     if partitions < 1:
         raise ValueError(f"a key cannot be put into {partitions} partitions: at least one is needed")
-    return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") % partitions
+    return number_of(hashlib.sha256(key).digest(), partitions)
+
+
+def number_of(digest: bytes, partitions: int) -> int:
+    """The partition of a key with this SHA-256, for one that is hashed in pieces."""
+    return int.from_bytes(digest[:8], "big") % partitions

@@ -8,6 +8,7 @@ of `"input"`. The reply is one line `{"id": the same, "output": text}`, with `"o
 import base64
 import binascii
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,11 +19,13 @@ from tasklet_runner.sandbox.interpreter import Answer, Interpreter
 from tasklet_runner.sandbox.loading import load_module
 from tasklet_runner.sandbox.native import Ending, RunBounds
 from tasklet_runner.sandbox.outcomes import fault_of, output_too_large, timed_out
+from tasklet_runner.sandbox.partitions import collector, wants_output_directory
 from tasklet_runner.sandbox.places import Places, shared_preopens
 from tasklet_runner.sandbox.scratch import Scratch
 from tasklet_runner.wire.errors import FaultError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES, STDERR_TAIL_BYTES, Outcome, Program, Task
+from tasklet_runner.wire.work import MAX_MESSAGE_BYTES
 
 _ESCAPE_GROWTH = 6  # a control character is one byte of output and six of JSON
 
@@ -40,6 +43,8 @@ class LoopRunner:
         self._module, self._memory = load_module(self._engine, code_fd)
         self._limits = program.limits
         self._scratch = Scratch(places.scratch, places.held, output_files=False)
+        self._partitioned = program.partitions > 0
+        self._collect = collector(program, self._scratch)
         self._interpreter: Interpreter | None = None
         self._stderr_mark = 0
         with ExitStack() as undo:
@@ -49,8 +54,10 @@ class LoopRunner:
             self._command.settings.preopens = shared_preopens(program, places)
             undo.pop_all()
 
-    def run(self, task: Task) -> Outcome:
-        """Ask the interpreter for one chunk."""
+    def run(self, task: Task, stdin: Path | None) -> Outcome:
+        """Ask the interpreter for one chunk, whose input is the file's bytes where there is one."""
+        if stdin is not None:
+            task = _with_input(task, stdin)
         interpreter = self._interpreter or self._start()
         answer = self._ask(interpreter, task)
         if answer.line is None and self._worn_out(interpreter, answer):
@@ -98,10 +105,10 @@ class LoopRunner:
             if not error.clean:
                 self._discard()  # what it would answer next may belong to this chunk
             return Outcome(fault=_bad_reply(str(error), self._stderr()))
-        if len(output) <= min(INLINE_OUTPUT_BYTES, self._limits.max_output):
+        if not self._partitioned and len(output) <= min(INLINE_OUTPUT_BYTES, self._limits.max_output):
             return Outcome(stdout=output, stderr=self._stderr())
         self._scratch.stdout.path.write_bytes(output[: self._limits.max_output + 1])
-        return msgspec.structs.replace(self._scratch.collect(task, self._limits, 0), stderr=self._stderr())
+        return msgspec.structs.replace(self._collect(task, self._limits, 0), stderr=self._stderr())
 
     def _stderr(self) -> bytes:
         return self._scratch.stderr.since(self._stderr_mark, STDERR_TAIL_BYTES)
@@ -116,6 +123,20 @@ class LoopRunner:
         self._discard()
         self._module.close()
         self._scratch.close()
+
+
+def _with_input(task: Task, stdin: Path) -> Task:
+    size = stdin.stat().st_size
+    if size > MAX_MESSAGE_BYTES:
+        raise FaultError(
+            Fault(
+                kind=FaultKind.CAPACITY_EXCEEDED,
+                message=f"the input of chunk {task.chunk_id} has {size:,} bytes, and a Loop program takes an input in"
+                f" one line, of at most {MAX_MESSAGE_BYTES:,}",
+                remedy="use mode: Fresh, whose programs read stdin, or more partitions",
+            )
+        )
+    return msgspec.structs.replace(task, input=stdin.read_bytes())
 
 
 class _ReplyError(Exception):
@@ -170,7 +191,7 @@ def _bad_reply(said: str, stderr: bytes) -> Fault:
 
 
 def _refuse_directories(program: Program) -> None:
-    if program.input_files or program.output_files:
+    if program.input_files or wants_output_directory(program):
         raise _unsupported("a Loop program has no /in and no /out", "use mode: Fresh for files")
 
 

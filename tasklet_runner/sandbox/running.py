@@ -3,6 +3,7 @@
 import math
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -14,9 +15,10 @@ from tasklet_runner.sandbox.loading import load_module
 from tasklet_runner.sandbox.looping import LoopRunner
 from tasklet_runner.sandbox.native import RunBounds, build_wasi
 from tasklet_runner.sandbox.outcomes import fault_of
+from tasklet_runner.sandbox.partitions import collector, wants_output_directory
 from tasklet_runner.sandbox.places import Places, shared_preopens
 from tasklet_runner.sandbox.scratch import Scratch
-from tasklet_runner.wire.errors import InputError
+from tasklet_runner.wire.errors import FaultError, InputError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Mode, Outcome, Program, Task
 
@@ -24,7 +26,7 @@ __all__ = ["Places", "Runner"]
 
 
 class _ModeRunner(Protocol):
-    def run(self, task: Task) -> Outcome: ...
+    def run(self, task: Task, stdin: Path | None) -> Outcome: ...
 
     def close(self) -> None: ...
 
@@ -51,16 +53,21 @@ class Runner:
         else:
             self._runner = FreshRunner(engine, program, code_fd, places)
 
-    def run(self, task: Task) -> Outcome:
+    def run(self, task: Task, stdin: Path | None = None) -> Outcome:
         """Run one task; every fault of the tasklet is in the outcome. Raises OSError when scratch itself fails.
 
-        The tail of stderr is in `stderr` after a success, in the fault after a failure.
+        `stdin`: the file with the input of a task with `fetch`. The tail of stderr is in `stderr` after a success, in
+        the fault after a failure.
         """
         started = time.perf_counter_ns()
         try:
-            outcome = self._runner.run(task)
+            if task.fetch and stdin is None:
+                raise _not_fetched(task)
+            outcome = self._runner.run(task, stdin)
         except InputError as error:
             outcome = Outcome(fault=Fault(kind=FaultKind.IO_ERROR, message=error.cause, remedy=error.remedy))
+        except FaultError as error:
+            outcome = Outcome(fault=error.fault)
         wall = (time.perf_counter_ns() - started) // 1000
         return msgspec.structs.replace(outcome, wall_microseconds=wall)
 
@@ -77,33 +84,34 @@ class FreshRunner:
         self._program = program
         self._limits = program.limits
         self._places = places
-        self._scratch = Scratch(places.scratch, places.held, output_files=program.output_files)
+        self._has_output = wants_output_directory(program)
+        self._scratch = Scratch(places.scratch, places.held, output_files=self._has_output)
+        self._collect = collector(program, self._scratch)
         with ExitStack() as undo:
             undo.callback(self.close)
             self._command = Command.of(program, self._scratch.stdout.path, self._scratch.stderr.path)
             self._preopens = shared_preopens(program, places)
             undo.pop_all()
-        if program.output_files:
+        if self._has_output:
             self._preopens += ((bytes(self._scratch.output_directory), b"/out", True),)
         self._command.settings.preopens = self._preopens
         epochs = math.ceil(self._limits.wall_seconds / PULSE_SECONDS) + 1
         self._bounds = RunBounds(self._limits.fuel, self._limits.memory, epochs)
 
-    def run(self, task: Task) -> Outcome:
+    def run(self, task: Task, stdin: Path | None) -> Outcome:
         """Run one task. Raises InputError for an input that cannot be laid out, OSError when scratch fails."""
-        if not (self._program.input_files or self._program.output_files or task.input_blob):
-            return self._run(task, None)
+        if not (self._program.input_files or self._has_output or task.input_blob):
+            return self._run(task, bytes(stdin) if stdin else None)
         try:
-            return self._run_with_directories(task)
+            return self._run_with_directories(task, stdin)
         finally:
             self._scratch.clear()
 
-    def _run_with_directories(self, task: Task) -> Outcome:
+    def _run_with_directories(self, task: Task, stdin: Path | None) -> Outcome:
         settings = self._command.settings
-        if not (self._program.input_files or task.input_blob):
-            return self._run(task, None)
-        stdin = self._scratch.lay_out_input(task, self._places.blobs)
-        settings.preopens = (*self._preopens, (bytes(self._scratch.input_directory), b"/in", False))
+        if self._program.input_files or task.input_blob:
+            stdin = self._scratch.lay_out_input(task, self._places.blobs) or stdin
+            settings.preopens = (*self._preopens, (bytes(self._scratch.input_directory), b"/in", False))
         try:
             return self._run(task, bytes(stdin) if stdin else None)
         finally:
@@ -114,10 +122,10 @@ class FreshRunner:
         ending = self._module.run(build_wasi(self._command.settings, task.input, stdin_file), self._bounds)
         fuel_used = self._limits.fuel - ending.fuel_left
         if ending.error is None:
-            return self._scratch.collect(task, self._limits, fuel_used)
+            return self._collect(task, self._limits, fuel_used)
         fault = fault_of(ending, self._scratch.stderr_tail(), self._limits, self._memory)
         if fault is None:
-            return self._scratch.collect(task, self._limits, fuel_used)
+            return self._collect(task, self._limits, fuel_used)
         if fault.fuel_used < 0:
             return Outcome(fault=fault)
         return Outcome(fault=self._scratch.excess(self._limits) or fault, fuel_used=fault.fuel_used)
@@ -126,3 +134,13 @@ class FreshRunner:
         """Free the module and empty scratch."""
         self._module.close()
         self._scratch.close()
+
+
+def _not_fetched(task: Task) -> FaultError:
+    return FaultError(
+        Fault(
+            kind=FaultKind.UNSUPPORTED,
+            message=f"the input of chunk {task.chunk_id} was not fetched, as its task came with others in one frame",
+            remedy="send a task with `fetch` in a frame of its own",
+        )
+    )

@@ -5,7 +5,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 from tasklet_runner.sandbox.archives import is_digest, unpack
-from tasklet_runner.sandbox.outcomes import output_too_large
+from tasklet_runner.sandbox.outcomes import output_too_large, text_of
 from tasklet_runner.sandbox.trees import Listing, empty_tree, list_tree, remove_tree
 from tasklet_runner.wire.errors import InputError
 from tasklet_runner.wire.faults import Fault
@@ -43,6 +43,10 @@ class CapturedFile:
         """At most the last `count` bytes of what was written after the first `mark` bytes."""
         start = max(mark, self.size() - count)
         return os.pread(self._descriptor, count, start)
+
+    def empty(self) -> None:
+        """Give its space back; nobody writes to it now."""
+        os.truncate(self.path, 0)
 
     def move(self, destination: Path) -> None:
         """Give the file away by renaming it, and begin a new one."""
@@ -136,6 +140,10 @@ class Scratch:
         """What is kept of stderr."""
         return self.stderr.tail(STDERR_TAIL_BYTES)
 
+    def stderr_text(self) -> str:
+        """The same for people."""
+        return text_of(self.stderr_tail())
+
     def excess(self, limits: Limits) -> Fault | None:
         """The fault of an output past the limit, for a run that failed perhaps because of that."""
         return self._excess(self._list_output(), limits)
@@ -164,8 +172,18 @@ class Scratch:
         found = listing.refused or bytes_found
         return output_too_large(limits, found, self.stderr_tail()) if found else None
 
+    def hold_directory(self, task: Task, directory: Path) -> None:
+        """Hold a directory of this scratch under the task's name, in one step."""
+        place = self._place(task)
+        remove_tree(place)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.rename(place)
+
+    def _place(self, task: Task) -> Path:
+        return self._held / f"{task.index}-{task.attempt}"
+
     def _hold(self, task: Task, names: tuple[str, ...]) -> None:
-        place = self._held / f"{task.index}-{task.attempt}"
+        place = self._place(task)
         remove_tree(place)
         (place / "out").mkdir(parents=True)
         # File by file, so that only what was listed is held: no symlink, no empty directory.
