@@ -71,8 +71,8 @@ def _said(pool: PoolObject, *, undo: bool, wait: bool) -> str:
     if wait and not pool.status.members.claimed:
         return "drained; no member is left"
     if wait:
-        return f"drained; {claimed} under lease end when released"
-    return f"Draining: idle members end, claims are refused, {claimed} under lease stay until released"
+        return f"drained but for {claimed} under lease, until released"
+    return f"Draining: idle members end, claims are refused; {claimed} under lease, until released"
 
 
 async def _drained(cluster: Cluster, name: str) -> PoolObject:

@@ -94,9 +94,8 @@ def _degraded(outlook: Outlook) -> PoolCondition:
         return _yes(ConditionType.DEGRADED, outlook.complaint.reason, outlook.complaint.message)
     if census.failures.count:
         failures = census.failures
-        message = (
-            f"{failures.count} members in a row did not come up: {failures.message} ({_REMEDIES[failures.reason]})"
-        )
+        who = f"{failures.count} members in a row" if failures.count > 1 else "a member"
+        message = f"{who} did not come up: {failures.message} ({_REMEDIES[failures.reason]})"
         return _yes(ConditionType.DEGRADED, failures.reason, message)
     if census.fenced:
         names = ", ".join(sorted(one.name for one in census.fenced)[:5])

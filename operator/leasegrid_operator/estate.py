@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from leasegrid.api.common import LeaseRequirements
 from leasegrid.api.enums import ResourceKind, Reuse
 from leasegrid.api.lease import LeaseSpec
-from leasegrid.api.pool import InstancePoolSpec, MemberResources, PoolStorage
+from leasegrid.api.pool import InstancePoolSpec, PoolStorage
 from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.leases import Held, LeaseRecord
 from leasegrid.leasing.parts import Disposal
@@ -141,12 +141,13 @@ def provisioned_spec(base: InstancePoolSpec, lease: LeaseSpec, named: InstancePo
     shape: dict[str, object]
     once: dict[str, object] = {"target_size": 0, "min_size": 0, "max_size": lease.count, "reuse": Reuse.REPLACE}
     if named is not None and lease.requirements is None:
-        shape = {"resource": named.resource, "resources": named.resources, "storage": named.storage}
+        shape = {name: getattr(named, name) for name in ("resource", "resources", "requests", "storage")}
         return base.model_copy(update=once | shape)
     needs = lease.requirements or LeaseRequirements()
-    resources = MemberResources(
-        cpu=max(needs.cpu or 0, base.resources.cpu), memory=max(needs.memory or 0, base.resources.memory)
-    )
+    least = base.resources
+    # Both are parsed already: parsed again, millicores would be taken for cores.
+    sizes = {"cpu": max(needs.cpu or 0, least.cpu), "memory": max(needs.memory or 0, least.memory)}
+    resources = least.model_copy(update=sizes)
     shape = {"resource": needs.resource, "resources": resources, "storage": _storage(base, needs)}
     return base.model_copy(update=once | shape)
 
@@ -163,5 +164,5 @@ def _storage(base: InstancePoolSpec, needs: LeaseRequirements) -> PoolStorage | 
 
 
 def _told(receipt: Receipt) -> str:
-    unverified = f", {len(receipt.unverified)} unverified" if receipt.unverified else ""
-    return f"{len(receipt.members)} members, {receipt.tasklets} tasklets, {receipt.volumes} volumes{unverified}"
+    unverified = f", unverified: {len(receipt.unverified)}" if receipt.unverified else ""
+    return f"members: {len(receipt.members)}, tasklets: {receipt.tasklets}, volumes: {receipt.volumes}{unverified}"

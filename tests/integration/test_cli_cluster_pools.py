@@ -86,7 +86,7 @@ def test_a_drain_waits_until_only_claimed_members_are_left_and_can_be_undone(use
         ended = running.wait()
     undone = user.run("drain", "cpu", "--undo")
 
-    assert ended.out == "pool cpu: drained; 1 member under lease end when released\n"
+    assert ended.out == "pool cpu: drained but for 1 member under lease, until released\n"
     assert (undone.code, _mode(user)) == (0, "Active")
 
 

@@ -176,7 +176,7 @@ def test_a_deleted_lease_frees_its_members_at_once_and_an_event_is_its_receipt(h
         return [one["message"] for one in events if one["reason"] == "MemberReleased" and uid in one["message"]]
 
     (message,) = house.wait(told, len, "an event on the pool tells of the release")
-    assert f"the lease {lease} ({uid}) has ended: its object was deleted; 1 members, 0 tasklets" in message
+    assert f"the lease {lease} ({uid}) has ended: its object was deleted; members: 1, tasklets: 0" in message
 
 
 def test_the_object_of_a_lease_goes_some_time_after_its_end(house: OperatorRig) -> None:
