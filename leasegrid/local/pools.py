@@ -162,7 +162,8 @@ class Pools:
 
 def _spec(shape: Shape, target: int, most: int) -> InstancePoolSpec:
     return InstancePoolSpec(
-        resources=MemberResources(cpu=shape.cpu, memory=shape.memory),
+        # A shape has millicores, which the model would take for cores if it parsed them.
+        resources=MemberResources().model_copy(update={"cpu": shape.cpu, "memory": shape.memory}),
         target_size=target,
         min_size=0,
         max_size=max(1, most),
