@@ -16,6 +16,7 @@ import pytest
 
 from tests.integration.control_plane import ControlPlane, free_ports, running
 from tests.integration.operator_shell import namespaced
+from tests.support.cluster.plane import install_kinds
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 60
@@ -89,6 +90,20 @@ def test_a_missing_definition_is_named_with_the_command_that_installs_it(plane: 
     assert "instancepools.leasegrid.dev is not installed" in log
     assert "kubectl apply --server-side --filename crds/" in log
     assert "Traceback" not in log
+
+
+@pytest.mark.unhappy("CRDs of an older version")
+def test_an_older_definition_is_named_with_what_it_lacks_and_the_command_that_brings_it(plane: ControlPlane) -> None:
+    with running(plane.assets) as empty:
+        install_kinds(empty)
+        patch = [{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/purpose"}]
+        empty.kubectl("patch", "crd", "leases.leasegrid.dev", "--type=json", f"--patch={json.dumps(patch)}")
+        with started(empty, "--broker-host=127.0.0.1", "--health-port=0", "--log-format=text") as process:
+            _, log = process.communicate(timeout=WAIT_SECONDS)
+
+    assert process.returncode == 4, log
+    assert "leases.leasegrid.dev is older than this operator: it lacks spec.purpose" in log
+    assert "helm upgrade --install leasegrid charts/leasegrid --set crds.enabled=true" in log
 
 
 def test_wrong_settings_end_it_at_once_with_code_2(plane: ControlPlane) -> None:
