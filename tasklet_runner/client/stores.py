@@ -1,4 +1,4 @@
-"""Calls to a store: one large object put under a grant, and everything that a lease's holder does with its store."""
+"""Everything that a lease's holder does with its store; what others do there under a grant is in `granted`."""
 
 import asyncio
 import hashlib
@@ -8,23 +8,24 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
+from tasklet_runner.client.batches import other_bytes
+from tasklet_runner.client.granted import StoreConnections, connect, get_batch_to_file, put_batch, put_object
 from tasklet_runner.client.keys import unreachable
 from tasklet_runner.client.refusals import error_of, reply_of
 from tasklet_runner.client.store_sessions import StoreSession
 from tasklet_runner.client.transfers import PIECE_BYTES, body_of, measured, save
-from tasklet_runner.client.transport import base_url, connector_to
-from tasklet_runner.wire.errors import InputError, StoreError, UnreachableError
+from tasklet_runner.client.transport import base_url
+from tasklet_runner.wire.errors import StoreError, UnreachableError
 from tasklet_runner.wire.member import ErrorReply
 from tasklet_runner.wire.store import (
     DIGEST_HEADER,
-    GRANT_HEADER,
     LISTING_PATH,
     MAX_PAGE_OBJECTS,
     SESSION_HEADER,
@@ -33,56 +34,7 @@ from tasklet_runner.wire.store import (
     object_path,
 )
 
-_KEEP_ALIVE_SECONDS = 15.0
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
-
-
-async def put_object(endpoint: str, grant: str, key: str, path: Path) -> ObjectInfo:
-    """Put the file's bytes under `key`, in flat memory. `endpoint`: `unix:///path` or `http://host:port`.
-
-    Raises:
-        RefusedError: the store said no: NotGranted, LeaseExpired, TooLarge, BadSignature, Conflict (it holds
-            other bytes).
-        StoreError: the store's disk fails or it is full; StoreFencedError: the grant is of another term.
-        UnreachableError: no answer, or one that cannot be read.
-        InputError: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return await _put(endpoint, grant, key, file)
-    except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
-        silent = UnreachableError(
-            f"the store at {endpoint} did not take {key!r}: {str(error) or type(error).__name__}",
-            remedy="check that the coordinator runs and can be reached",
-        )
-        raise unreachable(error, endpoint, silent) from error
-    except OSError as error:
-        raise InputError(f"cannot read {path} to put it into the store: {error}") from error
-
-
-async def _put(endpoint: str, grant: str, key: str, file: BinaryIO) -> ObjectInfo:
-    base, connector = _reach(endpoint)
-    size = file.seek(0, 2)
-    file.seek(0)
-    headers = {GRANT_HEADER: grant, "Content-Length": str(size)}
-    async with (
-        aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session,
-        session.put(URL(base + object_path(key), encoded=True), data=_pieces(file), headers=headers) as response,
-    ):
-        body = await response.read()
-    if response.status == 200:
-        return msgspec.json.decode(body, type=ObjectInfo)
-    raise error_of(msgspec.json.decode(body, type=ErrorReply))
-
-
-async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    # Read in the loop, not in a thread: a member's process forks its slots, and what it puts lies on its own tmpfs.
-    while piece := file.read(PIECE_BYTES):
-        yield piece
-
-
-def _reach(endpoint: str) -> tuple[str, aiohttp.BaseConnector]:
-    return base_url(endpoint, "store"), connector_to(endpoint, _KEEP_ALIVE_SECONDS)
+__all__ = ["StoreClient", "StoreConnections", "get_batch_to_file", "put_batch", "put_object"]
 
 
 @dataclass(frozen=True)
@@ -221,14 +173,7 @@ class StoreClient:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._http is None:
-            _, connector = _reach(self._endpoint)
-            self._http = aiohttp.ClientSession(
-                connector=connector,
-                timeout=_TIMEOUT,
-                read_bufsize=PIECE_BYTES,
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
+            self._http = connect(self._endpoint)
         return self._http
 
     @contextmanager
@@ -244,7 +189,7 @@ class StoreClient:
             raise unreachable(error, self._endpoint, silent) from error
 
     def _other_bytes(self, key: str) -> StoreError:
-        return StoreError(f"object {key!r} of {self._endpoint} arrived with other bytes", remedy="get it again")
+        return other_bytes(self._endpoint, key)
 
 
 def _range(offset: int, length: int) -> dict[str, str]:

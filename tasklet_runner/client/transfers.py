@@ -30,6 +30,14 @@ def body_of(source: bytes | Path) -> bytes | AsyncIterator[bytes]:
     return source if isinstance(source, bytes) and len(source) <= PIECE_BYTES else _pieces_of(source)
 
 
+async def pieces_of_file(file: BinaryIO) -> AsyncIterator[bytes]:
+    """An open file in pieces. Read in the loop, not in a thread: a member's process forks its slots, and what it puts
+    lies on its own tmpfs.
+    """
+    while piece := file.read(PIECE_BYTES):
+        yield piece
+
+
 async def _pieces_of(source: bytes | Path) -> AsyncIterator[bytes]:
     if isinstance(source, bytes):
         for start in range(0, len(source), PIECE_BYTES):

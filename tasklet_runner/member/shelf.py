@@ -150,7 +150,7 @@ class Shelf:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._role is Role.MEMORY:
                 _wipe_leftovers(self._directory)
-        return DiskStore.open_volume(self._name)
+        return DiskStore.open_volume(self._name, durable=self._role is Role.BLOCK)
 
 
 def ended() -> RefusedError:

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import TypeVar
 
 import msgspec
 from aiohttp import ClientConnectionResetError, hdrs, web
@@ -12,12 +13,16 @@ from tasklet_runner.member.core import MemberCore
 from tasklet_runner.member.nonces import Nonces
 from tasklet_runner.member.shelf import Shelf, ended
 from tasklet_runner.member.states import Claim
+from tasklet_runner.store.batch_serving import asked_keys, receive_batch, send_batch
+from tasklet_runner.store.grants import Allowance, check_grant, require_below
 from tasklet_runner.store.refusals import refusal
-from tasklet_runner.store.serving import granted_bytes, key_of, list_objects, receive_object, send_object, stored
+from tasklet_runner.store.serving import key_of, list_objects, receive_object, send_object, stored
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError
 from tasklet_runner.wire.signed import public_key, verify
-from tasklet_runner.wire.statements import PutGrant
+from tasklet_runner.wire.statements import GetGrant, PutGrant
 from tasklet_runner.wire.store import (
+    BATCH_GET_PATH,
+    BATCH_PATH,
     CHALLENGE_PATH,
     GRANT_HEADER,
     LISTING_PATH,
@@ -28,6 +33,8 @@ from tasklet_runner.wire.store import (
     SessionReply,
     SessionRequest,
 )
+
+Grant = TypeVar("Grant", PutGrant, GetGrant)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -51,6 +58,8 @@ class StoreDoor:
             web.put(key, _worded(self._put), expect_handler=self._expect),
             web.get(key, _worded(self._get)),
             web.get(LISTING_PATH, _worded(self._list)),
+            web.post(BATCH_PATH, _worded(self._put_batch)),
+            web.post(BATCH_GET_PATH, _worded(self._get_batch)),
         )
 
     async def _challenge(self, _: web.Request) -> web.Response:
@@ -75,8 +84,22 @@ class StoreDoor:
         return stored(await self._shelf.transfer(receive_object(request, store, max_bytes)))
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
-        self._require_session(request)
+        self._require_readable(request, (key_of(request),))
         return await self._shelf.transfer(send_object(request, self._shelf.store))
+
+    async def _put_batch(self, request: web.Request) -> web.StreamResponse:
+        if GRANT_HEADER in request.headers:
+            allowance = Allowance.of(self._granted(request, PutGrant))
+        else:
+            self._require_session(request)
+            allowance = Allowance(self._shelf.store.quota_bytes)
+        return await self._shelf.transfer(receive_batch(request, self._shelf.store, allowance))
+
+    async def _get_batch(self, request: web.Request) -> web.StreamResponse:
+        self._require_readable(request, ())
+        keys = await asked_keys(request)
+        self._require_readable(request, keys)
+        return await self._shelf.transfer(send_batch(request, self._shelf.store, keys))
 
     async def _list(self, request: web.Request) -> web.Response:
         self._require_session(request)
@@ -108,11 +131,25 @@ class StoreDoor:
         if GRANT_HEADER not in request.headers:
             self._require_session(request)
             return self._shelf.store.quota_bytes
+        grant, key = self._granted(request, PutGrant), key_of(request)
+        require_below(grant.key_prefix, key)
+        return grant.max_bytes - self._shelf.store.bytes_beside(key, grant.key_prefix)
+
+    def _require_readable(self, request: web.Request, keys: tuple[str, ...]) -> None:
+        if GRANT_HEADER not in request.headers:
+            self._require_session(request)
+            return
+        grant = self._granted(request, GetGrant)
+        for key in keys:
+            require_below(grant.key_prefix, key)
+
+    def _granted(self, request: web.Request, kind: type[Grant]) -> Grant:
         claim = self._standing()
-        grant = verify(request.headers[GRANT_HEADER], PutGrant, public_key(claim.holder_key))
+        grant = verify(request.headers[GRANT_HEADER], kind, public_key(claim.holder_key))
         # The holder has its idea of the time from the fabric that signed the claim, not from this machine's clock.
         now = claim.signers_clock(time.monotonic())
-        return granted_bytes(self._shelf.store, key_of(request), grant, store_uid=claim.lease_uid, now=now)
+        check_grant(grant, store_uid=claim.lease_uid, term=self._shelf.store.term, now=now)
+        return grant
 
     def _require_session(self, request: web.Request) -> None:
         if not self._shelf.has_session(request.headers.get(SESSION_HEADER, "")):

@@ -6,33 +6,31 @@ the disk (files, syncs, folding the log into the database) runs in the store's o
 """
 
 import asyncio
-import logging
-import os
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self, TypeVar
 
+from tasklet_runner.store.batches import BatchUpload, infos, other_bytes_came, require_same
 from tasklet_runner.store.failures import StoreName
-from tasklet_runner.store.files import FileArea, digest_of, sync_directory
-from tasklet_runner.store.index import DATABASE, OWNER, Index, ObjectRow, QuotaReachedError, connect
+from tasklet_runner.store.files import FileArea, sync_directory
+from tasklet_runner.store.grants import Allowance
+from tasklet_runner.store.index import OWNER, Index, ObjectRow, QuotaReachedError
 from tasklet_runner.store.locks import DirectoryLock
+from tasklet_runner.store.log import WriteAheadLog
 from tasklet_runner.store.protocol import CommitRecord, NewObject, ObjectInfo
+from tasklet_runner.store.quota import Quota, Reservation
+from tasklet_runner.store.reading import Reader
 from tasklet_runner.store.rows import object_rows
 from tasklet_runner.store.uploads import Upload
-from tasklet_runner.wire.errors import ObjectConflictError, RefusedError, StoreFencedError
+from tasklet_runner.wire.batches import ObjectHead
+from tasklet_runner.wire.errors import RefusedError, StoreFencedError
 
 DIRECT_BYTES = 256 * 1024
 """A batch up to this size is hashed in the caller's thread; a larger one in the worker thread."""
 
-LOG_BYTES = 16 * 1024 * 1024
-"""The write-ahead log is folded into the database each time it has grown by so much."""
-
 Value = TypeVar("Value")
-
-logger = logging.getLogger(__name__)
 
 
 class DiskStore:
@@ -44,9 +42,9 @@ class DiskStore:
         self._index = index
         self._files = files
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._reserved = 0
-        self._unfolded = 0
-        self._folding: asyncio.Task[None] | None = None
+        self._quota = Quota(name, index)
+        self._reader = Reader(name, index, files, self._run)
+        self._log = WriteAheadLog(name, self._run)
         self._endpoint = ""
 
     @classmethod
@@ -61,12 +59,15 @@ class DiskStore:
         return cls._open(StoreName(uid, directory, quota_bytes), term)
 
     @classmethod
-    def open_volume(cls, name: StoreName) -> Self:
-        """Open or make a store that belongs to whichever lease `take` names; raises as `open` does."""
-        return cls._open(name, None)
+    def open_volume(cls, name: StoreName, *, durable: bool = True) -> Self:
+        """Open or make a store that belongs to whichever lease `take` names; raises as `open` does.
+
+        `durable`: what was put survives a power cut from the answer on; a store that dies with its process needs not.
+        """
+        return cls._open(name, None, durable=durable)
 
     @classmethod
-    def _open(cls, name: StoreName, term: int | None) -> Self:
+    def _open(cls, name: StoreName, term: int | None, *, durable: bool = True) -> Self:
         directory = name.directory
         with name.translated(), ExitStack() as undo:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ class DiskStore:
             undo.callback(index.close)
             if term is not None:
                 _take_term(name, index, term)
-            files = FileArea(directory)
+            files = FileArea(directory, durable=durable)
             files.keep_only(index.files())
             sync_directory(directory)
             undo.pop_all()
@@ -142,38 +143,60 @@ class DiskStore:
             ObjectConflictError: the object is there with other bytes.
             StoreError: the disk fails or the quota is reached.
         """
-        with self._name.translated():
+        with self._name.translated(), self._quota.reservation() as reserved:
             known = self._index.stat(key)
             upload = Upload(self._files, self._run, keeps=known is None)
             try:
-                row = await self._collect(upload, key, pieces, max_bytes)
+                row = await self._collect(upload, key, pieces, max_bytes, reserved)
                 if digest and row.digest.hex() != digest.lower():
-                    raise _other_bytes_came(key, row, digest)
+                    raise other_bytes_came(key, row.digest.hex(), digest)
                 if known is None:
+                    reserved.release()
                     await self._apply([row], ())
-                elif known[1] != row.digest:
-                    raise ObjectConflictError(f"object {key!r} is there with other bytes", remedy="put it elsewhere")
+                else:
+                    require_same(key, known[1], row.digest.hex())
             except BaseException:
                 await upload.abandon()
                 raise
         return ObjectInfo(key, row.size, row.digest.hex())
 
+    async def receive_batch(self, pieces: AsyncIterator[bytes], allowance: Allowance) -> tuple[ObjectInfo, ...]:
+        """Put a framed batch (`wire.batches`) that arrives in pieces, in flat memory: all of its objects or none.
+
+        Raises:
+            RefusedError: NotGranted or TooLarge by the allowance, or bytes are not those announced (DigestMismatch).
+            ObjectConflictError: an object is there with other bytes.
+            ProtocolError: the batch cannot be read, is cut off, or has a key twice.
+            StoreError: the disk fails or the quota is reached.
+        """
+        with self._name.translated(), self._quota.reservation() as reserved:
+            arriving = _Arrivals(self._index, allowance, reserved)
+            upload = BatchUpload(self._files, self._run, arriving.judge)
+            try:
+                rows = await upload.receive(pieces)
+                fresh = arriving.fresh(rows)
+                reserved.release()
+                await self._apply(fresh, ())
+            except BaseException:
+                await upload.abandon()
+                raise
+        return infos(rows)
+
     async def read(self, key: str, offset: int = 0, length: int = -1) -> bytes:
         """Bytes of an object, each checked against its checksum. Raises KeyError, StoreError."""
         with self._name.translated():
-            row = self._index.find(key)
-            if row is None:
-                raise KeyError(key)
-            start = min(offset, row.size)
-            end = row.size if length < 0 else min(start + length, row.size)
-            data = (
-                self._inline(row, start, end)
-                if row.file is None
-                else await self._run(lambda: self._from_file(row, start, end))
-            )
-        if data is None:
-            raise self._name.corrupt(key)
-        return data
+            return await self._reader.read(key, offset, length)
+
+    async def describe(self, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Size and SHA-256 of those of the objects that are there."""
+        with self._name.translated():
+            return await self._reader.describe(keys)
+
+    async def read_batch(self, keys: Sequence[str]) -> AsyncIterator[bytes]:
+        """The framed batch of these objects, in pieces of about a MiB. Raises KeyError, StoreError."""
+        with self._name.translated():
+            async for window in self._reader.windows(keys):
+                yield window
 
     async def stat(self, key: str) -> ObjectInfo:
         """What there is under a key. Raises KeyError when there is none."""
@@ -202,17 +225,16 @@ class DiskStore:
     async def sync(self) -> None:
         """Everything written so far is durable when the call returns."""
         with self._name.translated():
-            await self._run(self._sync_log)
+            await self._log.sync()
 
     @property
     def room(self) -> int:
         """Bytes that may still be put, those of puts under way deducted."""
-        return self.quota_bytes - self._index.used - self._reserved
+        return self._quota.room
 
     def require_room(self, byte_count: int) -> None:
         """Raise StoreError when so many more bytes do not fit: said before they are sent."""
-        if byte_count > self.room:
-            raise self._name.quota_reached(self._index.used + self._reserved, byte_count)
+        self._quota.require(byte_count)
 
     def page(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
         """At most `limit` objects whose keys begin with `prefix` and come after `after`, in key order."""
@@ -222,7 +244,7 @@ class DiskStore:
     def bytes_beside(self, key: str, prefix: str) -> int:
         """Bytes of all objects below `<prefix>/` but this one: what of a grant for the prefix is used up."""
         with self._name.translated():
-            return self._index.bytes_beside(key, prefix)
+            return self._index.bytes_below(prefix, key)
 
     async def used_bytes(self) -> int:
         """Bytes of all objects: what counts against the quota."""
@@ -230,8 +252,7 @@ class DiskStore:
 
     async def close(self) -> None:
         """Make everything durable and let the next one in. A second call does nothing."""
-        if self._folding is not None:
-            await self._folding
+        await self._log.settle()
         with self._name.translated():
             await asyncio.to_thread(self._worker.shutdown)
             self._index.close()
@@ -244,82 +265,30 @@ class DiskStore:
         try:
             applied = self._index.apply(rows, commits, self.room)
         except BaseException as error:
-            await self._remove([row.file for row in rows if row.file is not None])
+            await self._remove({row.file for row in rows if row.file is not None})
             if isinstance(error, QuotaReachedError):
-                raise self._name.quota_reached(self._index.used + self._reserved, error.wanted) from None
+                raise self._name.quota_reached(self._quota.taken, error.wanted) from None
             raise
         await self._remove(applied.unused_files)
-        self._fold_when_due(rows, commits)
+        self._log.wrote(rows, len(commits))
         return applied.new_commits
 
-    async def _remove(self, files: list[str]) -> None:
+    async def _remove(self, files: Collection[str]) -> None:
         if files:
             await self._run(lambda: self._files.remove(files))
 
-    def _fold_when_due(self, rows: Sequence[ObjectRow], commits: Sequence[CommitRecord]) -> None:
-        # About what a transaction adds to the log: the bytes, a third more for keys and trees, some whole pages.
-        self._unfolded += sum(row.size for row in rows if row.data) + 150 * (len(rows) + len(commits)) + 20_000
-        if self._unfolded >= LOG_BYTES and (self._folding is None or self._folding.done()):
-            self._unfolded = 0
-            self._folding = asyncio.create_task(self._run_fold())
-
-    async def _run_fold(self) -> None:
-        await self._run(self._fold)
-
-    def _fold(self) -> None:
-        directory = self._name.directory
-        try:
-            with closing(connect(directory)) as connection:
-                # The bulk while writers go on, then the short rest with writers waiting, so that the log starts anew.
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:
-            # Nothing is lost: everything stays in the log, and the next write says what is wrong with the disk.
-            logger.warning("action=fold store=%s could not fold the log into the database", self.uid, exc_info=True)
-
-    def _sync_log(self) -> None:
-        descriptor = os.open(self._name.directory / f"{DATABASE}-wal", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _inline(self, row: ObjectRow, start: int, end: int) -> bytes | None:
-        data = row.data or b""
-        return data[start:end] if digest_of(data) == row.digest else None
-
-    def _from_file(self, row: ObjectRow, start: int, end: int) -> bytes | None:
-        if start >= end:
-            return b""
-        data = self._files.read(str(row.file), row.checksums or b"", start, end)
-        if data is not None and len(data) == row.size and digest_of(data) != row.digest:
-            return None
-        return data
-
-    async def _collect(self, upload: Upload, key: str, pieces: AsyncIterator[bytes], max_bytes: int) -> ObjectRow:
-        reserved = 0
-        try:
-            async for piece in pieces:
-                if upload.size + len(piece) > max_bytes:
-                    raise RefusedError(
-                        "TooLarge", f"object {key!r} has more than the granted {max_bytes:,} bytes", remedy="maxOutput"
-                    )
-                if upload.keeps:
-                    self.require_room(len(piece))
-                    self._reserved += len(piece)
-                    reserved += len(piece)
-                await upload.take(piece)
-            return await upload.seal(key)
-        finally:
-            self._reserved -= reserved
-
-
-def _other_bytes_came(key: str, row: ObjectRow, digest: str) -> RefusedError:
-    return RefusedError(
-        "DigestMismatch",
-        f"object {key!r} arrived with SHA-256 {row.digest.hex()}, announced was {digest}",
-        remedy="nothing was kept; put it again",
-    )
+    async def _collect(
+        self, upload: Upload, key: str, pieces: AsyncIterator[bytes], max_bytes: int, reserved: Reservation
+    ) -> ObjectRow:
+        async for piece in pieces:
+            if upload.size + len(piece) > max_bytes:
+                raise RefusedError(
+                    "TooLarge", f"object {key!r} has more than the granted {max_bytes:,} bytes", remedy="maxOutput"
+                )
+            if upload.keeps:
+                reserved.extend(len(piece))
+            await upload.take(piece)
+        return await upload.seal(key)
 
 
 def _take_term(name: StoreName, index: Index, term: int, owner: str | None = None) -> None:
@@ -332,3 +301,40 @@ def _take_term(name: StoreName, index: Index, term: int, owner: str | None = Non
         index.take(owner, term)
     elif term > index.term:
         index.raise_term(term)
+
+
+class _Arrivals:
+    """What is decided of the objects of one batch: may they be put, fit they in, are they there already."""
+
+    def __init__(self, index: Index, allowance: Allowance, reserved: Reservation) -> None:
+        self._index = index
+        self._allowance = allowance
+        self._reserved = reserved
+        self._announced = 0
+        self._there: set[str] = set()
+
+    def judge(self, head: ObjectHead) -> bool:
+        """True when the object is new. Raises RefusedError, ObjectConflictError, StoreError."""
+        self._announced += head.size
+        self._allowance.require(head.key, self._announced)
+        known = self._index.stat(head.key)
+        if known is None:
+            self._reserved.extend(head.size)
+            return True
+        if head.digest:
+            require_same(head.key, known[1], head.digest)
+        self._there.add(head.key)
+        return False
+
+    def fresh(self, rows: Sequence[ObjectRow]) -> list[ObjectRow]:
+        """The rows that are to be written. Raises ObjectConflictError; RefusedError (TooLarge)."""
+        known = self._index.stat_many(list(self._there))
+        for row in rows:
+            if row.key in self._there:
+                # One that a commit of another attempt has taken away meanwhile will never be visible.
+                require_same(row.key, known.get(row.key, (0, b""))[1], row.digest.hex())
+        fresh = [row for row in rows if row.key not in self._there]
+        if self._allowance.prefix and fresh:
+            below = self._index.bytes_below(self._allowance.prefix)
+            self._allowance.require(fresh[-1].key, below + sum(row.size for row in fresh))
+        return fresh

@@ -1,7 +1,8 @@
-"""Large objects as files: written under a temporary name, synced, renamed, read back block by block with a check.
+"""Bytes of large objects in files: written under a temporary name, synced, renamed, read back with a check.
 
-`incoming/<token>` is being written, `files/<two letters>/<token>` is complete. A file counts only when a row of the
-index names it: what a crash left without a row is removed at the next opening.
+`incoming/<token>` is being written, `files/<two letters>/<token>` is complete: one object, or those of one batch, one
+after the other (a *segment*). A file counts only when a row of the index names it: what a crash left without a row is
+removed at the next opening.
 """
 
 import hashlib
@@ -11,9 +12,10 @@ import struct
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 BLOCK_BYTES = 1024 * 1024
-"""A checksum (CRC-32) is kept for every block, so that a range of a large object is checked without reading it all."""
+"""A checksum (CRC-32) is kept for every block of an object, so that a range of a large one is checked alone."""
 
 
 def sync_directory(directory: Path) -> None:
@@ -25,41 +27,60 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-class IncomingFile:
-    """A file that is being written block by block; all blocks but the last have BLOCK_BYTES.
+class BlockSums:
+    """The checksums of one object, whose bytes come in any pieces."""
 
-    Blocking; every call may raise OSError.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.token = secrets.token_hex(16)
-        self._path = root / "incoming" / self.token
-        self._file = self._path.open("xb", buffering=0)
+    def __init__(self) -> None:
         self._sums: list[int] = []
+        self._filled = BLOCK_BYTES
+
+    def add(self, data: bytes | memoryview) -> None:
+        """The next bytes."""
+        view = memoryview(data)
+        while view:
+            if self._filled == BLOCK_BYTES:
+                self._sums.append(0)
+                self._filled = 0
+            piece = view[: BLOCK_BYTES - self._filled]
+            self._sums[-1] = zlib.crc32(piece, self._sums[-1])
+            self._filled += len(piece)
+            view = view[len(piece) :]
 
     @property
-    def checksums(self) -> bytes:
+    def packed(self) -> bytes:
         """CRC-32 of each block, little-endian."""
         return struct.pack(f"<{len(self._sums)}I", *self._sums)
 
-    def append(self, block: bytes) -> None:
-        """Write the next block."""
-        self._sums.append(zlib.crc32(block))
-        view = memoryview(block)
+
+class IncomingFile:
+    """A file that is being written. `size`: so far. Blocking; every call may raise OSError."""
+
+    def __init__(self, root: Path, *, durable: bool) -> None:
+        self._root = root
+        self._durable = durable
+        self.token = secrets.token_hex(16)
+        self.size = 0
+        self._path = root / "incoming" / self.token
+        self._file = self._path.open("xb", buffering=0)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """The next bytes."""
+        view = memoryview(data)
+        self.size += len(view)
         while view:
             view = view[self._file.write(view) :]
 
     def finish(self) -> str:
-        """Sync, rename; returns the name under which `FileArea` finds it. Durable on return."""
-        os.fsync(self._file.fileno())
+        """Sync if the area is durable, rename; returns the name under which `FileArea` finds it."""
+        if self._durable:
+            os.fsync(self._file.fileno())
         self._file.close()
         target = self._root / "files" / self.token[:2]
         if not target.exists():
             target.mkdir(exist_ok=True)
-            sync_directory(target.parent)
+            self._sync(target.parent)
         self._path.rename(target / self.token)
-        sync_directory(target)
+        self._sync(target)
         return self.token
 
     def abandon(self) -> None:
@@ -68,31 +89,47 @@ class IncomingFile:
         self._path.unlink(missing_ok=True)
         (self._root / "files" / self.token[:2] / self.token).unlink(missing_ok=True)
 
+    def _sync(self, directory: Path) -> None:
+        if self._durable:
+            sync_directory(directory)
+
+
+class Extent(NamedTuple):
+    """Where an object's bytes stand: the file's name, the first byte there, how many, the checksums of its blocks."""
+
+    file: str
+    start: int
+    size: int
+    checksums: bytes
+
 
 class FileArea:
-    """The large objects of one store, by the names that `IncomingFile.finish` returned. Blocking; raises OSError."""
+    """The large objects of one store. `durable`: a finished file survives a power cut. Blocking; raises OSError."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
         self._root = root
+        self._durable = durable
         (root / "incoming").mkdir(exist_ok=True)
         (root / "files").mkdir(exist_ok=True)
 
     def create(self) -> IncomingFile:
         """A new file under a temporary name."""
-        return IncomingFile(self._root)
+        return IncomingFile(self._root, durable=self._durable)
 
-    def read(self, name: str, checksums: bytes, start: int, end: int) -> bytes | None:
-        """Bytes [start, end) of a file; None when a block of them is not what was written."""
+    def read(self, extent: Extent, start: int, end: int) -> bytes | None:
+        """Bytes [start, end) of an object; None when a block of them is not what was written."""
         first, last = start // BLOCK_BYTES, (end - 1) // BLOCK_BYTES
-        with self._path(name).open("rb", buffering=0) as file:
-            file.seek(first * BLOCK_BYTES)
-            pieces = [file.read(BLOCK_BYTES) for _ in range(first, last + 1)]
-        expected = struct.unpack_from(f"<{len(pieces)}I", checksums, first * 4)
-        if any(zlib.crc32(piece) != sum_ for piece, sum_ in zip(pieces, expected, strict=True)):
-            return None
         base = first * BLOCK_BYTES
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return data[start - base : end - base] if len(data) >= end - base else None
+        with self._path(extent.file).open("rb", buffering=0) as file:
+            data = os.pread(file.fileno(), min(extent.size, (last + 1) * BLOCK_BYTES) - base, extent.start + base)
+        blocks = memoryview(data)
+        for number in range(first, last + 1):
+            block = blocks[number * BLOCK_BYTES - base : (number + 1) * BLOCK_BYTES - base]
+            if zlib.crc32(block) != int.from_bytes(extent.checksums[number * 4 : number * 4 + 4], "little"):
+                return None
+        if len(data) < end - base:
+            return None
+        return data if (start, end) == (base, base + len(data)) else data[start - base : end - base]
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete files whose rows are gone; those that are not there are no error."""
@@ -111,6 +148,6 @@ class FileArea:
         return self._root / "files" / name[:2] / name
 
 
-def digest_of(data: bytes) -> bytes:
+def digest_of(data: bytes | memoryview) -> bytes:
     """SHA-256 as 32 raw bytes: how digests stand in the index."""
     return hashlib.sha256(data).digest()

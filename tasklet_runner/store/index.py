@@ -5,9 +5,9 @@ Writes do not wait for the disk (`synchronous=NORMAL`: a power cut may take the 
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,14 +22,19 @@ OWNER = "leasegrid.owner"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects(
-  key TEXT PRIMARY KEY, size INTEGER NOT NULL, digest BLOB NOT NULL, file TEXT, checksums BLOB, data BLOB);
+  key TEXT PRIMARY KEY, size INTEGER NOT NULL, digest BLOB NOT NULL, file TEXT, checksums BLOB, data BLOB,
+  start INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS commits(
   stage TEXT NOT NULL, number INTEGER NOT NULL, attempt INTEGER NOT NULL, record BLOB NOT NULL,
   PRIMARY KEY(stage, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records(name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 INSERT OR IGNORE INTO counters VALUES('used', 0), ('term', 0);
+CREATE INDEX IF NOT EXISTS objects_by_file ON objects(file) WHERE file IS NOT NULL;
 """
+_AT_ONCE = 500
+"""So many keys in one query: SQLite bounds the number of variables."""
+
 _OTHER_ATTEMPTS = "key > :chunk AND key < :chunk_end AND NOT (key > :kept AND key < :kept_end)"
 
 _LAST_CODE_POINT = 0x10FFFF
@@ -40,7 +45,9 @@ _decode = msgspec.msgpack.Decoder(CommitRecord).decode
 
 
 class ObjectRow(NamedTuple):
-    """One object as it stands in the index: `data` for a small one, `file` and `checksums` for a large one."""
+    """One object as it stands in the index: `data` for a small one; `file`, `checksums` and the `start` in that file
+    for a large one.
+    """
 
     key: str
     size: int
@@ -48,6 +55,7 @@ class ObjectRow(NamedTuple):
     file: str | None = None
     checksums: bytes | None = None
     data: bytes | None = None
+    start: int = 0
 
 
 class Applied(NamedTuple):
@@ -90,6 +98,9 @@ class Index:
     def __init__(self, directory: Path) -> None:
         self._connection = connect(directory)
         self._connection.executescript(_SCHEMA)
+        if not any(column[1] == "start" for column in self._connection.execute("PRAGMA table_info(objects)")):
+            # A store of a release that knew no segments: each of its files is one object.
+            self._connection.execute("ALTER TABLE objects ADD COLUMN start INTEGER NOT NULL DEFAULT 0")
         self.used = self._counter("used")
         self.term = self._counter("term")
 
@@ -149,13 +160,21 @@ class Index:
         self.used = used
         if len(fresh) < len(rows):
             kept = {row.file for row in fresh}
-            unused += [row.file for row in rows if row.file is not None and row.file not in kept]
+            unused += {row.file for row in rows if row.file is not None} - kept
         return Applied(new, unused)
 
     def find(self, key: str) -> ObjectRow | None:
         """The object of that key, its bytes included when it is small."""
         found = self._connection.execute("SELECT * FROM objects WHERE key=?", (key,)).fetchone()
         return None if found is None else ObjectRow(*found)
+
+    def find_many(self, keys: Sequence[str]) -> dict[str, ObjectRow]:
+        """Those of the objects that are there, at most some hundreds, for small ones come with their bytes."""
+        return {row[0]: ObjectRow(*row) for row in self._among("*", keys)}
+
+    def stat_many(self, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Size and digest of those of the objects that are there."""
+        return {key: (size, digest) for key, size, digest in self._among("key, size, digest", keys)}
 
     def stat(self, key: str) -> tuple[int, bytes] | None:
         """Size and digest without the bytes."""
@@ -164,10 +183,11 @@ class Index:
         ).fetchone()
         return found
 
-    def bytes_beside(self, key: str, prefix: str) -> int:
-        """Bytes of all objects below `<prefix>/`, without that of `key`."""
+    def bytes_below(self, prefix: str, without: str = "") -> int:
+        """Bytes of all objects below `<prefix>/`, but for that of the key `without`."""
         found = self._connection.execute(
-            "SELECT total(size) FROM objects WHERE key > ? AND key < ? AND key != ?", (prefix + "/", prefix + "0", key)
+            "SELECT total(size) FROM objects WHERE key > ? AND key < ? AND key != ?",
+            (prefix + "/", prefix + "0", without),
         )
         return int(found.fetchone()[0])
 
@@ -189,7 +209,15 @@ class Index:
 
     def files(self) -> set[str]:
         """Every file that a row names."""
-        return {name for (name,) in self._connection.execute("SELECT file FROM objects WHERE file IS NOT NULL")}
+        return {
+            name for (name,) in self._connection.execute("SELECT DISTINCT file FROM objects WHERE file IS NOT NULL")
+        }
+
+    def _among(self, columns: str, keys: Sequence[str]) -> Iterator[Any]:
+        for at in range(0, len(keys), _AT_ONCE):
+            some = keys[at : at + _AT_ONCE]
+            places = ",".join("?" * len(some))
+            yield from self._connection.execute(f"SELECT {columns} FROM objects WHERE key IN ({places})", some)  # noqa: S608  # constants and question marks
 
     def _counter(self, name: str) -> int:
         return int(self._connection.execute("SELECT value FROM counters WHERE name=?", (name,)).fetchone()[0])
@@ -206,7 +234,7 @@ class Index:
         return fresh
 
     def _insert_rows(self, rows: Iterable[ObjectRow]) -> None:
-        self._connection.executemany("INSERT OR IGNORE INTO objects VALUES(?, ?, ?, ?, ?, ?)", rows)
+        self._connection.executemany("INSERT OR IGNORE INTO objects VALUES(?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _unknown(self, rows: Sequence[ObjectRow]) -> list[ObjectRow]:
         fresh: dict[str, ObjectRow] = {}
@@ -231,13 +259,17 @@ class Index:
 
     def _drop_invisible(self, commits: Sequence[CommitRecord], *, everything_was_new: bool) -> tuple[int, list[str]]:
         """Objects of attempts that will never be visible give their bytes back; returns bytes and files."""
-        freed, files = 0, []
+        freed, files = 0, set[str]()
         for record in commits:
             if record.attempt > 1 or not everything_was_new:
                 for size, file in self._drop_other_attempts(record.stage, record.index):
                     freed += size
-                    files += [file] if file else []
-        return freed, files
+                    files |= {file} if file else set()
+        return freed, [file for file in files if not self._is_named(file)]
+
+    def _is_named(self, file: str) -> bool:
+        # A segment goes with the last of its objects.
+        return self._connection.execute("SELECT 1 FROM objects WHERE file=? LIMIT 1", (file,)).fetchone() is not None
 
     def _drop_other_attempts(self, stage: str, number: int) -> list[tuple[int, str | None]]:
         (visible,) = self._connection.execute(

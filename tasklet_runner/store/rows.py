@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasklet_runner.store.files import BLOCK_BYTES, FileArea, digest_of
+from tasklet_runner.store.files import BlockSums, FileArea, digest_of
 from tasklet_runner.store.index import ObjectRow
 from tasklet_runner.store.protocol import NewObject
 from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES
@@ -25,12 +25,12 @@ def object_rows(objects: Sequence[NewObject], files: FileArea) -> list[ObjectRow
 
 
 def _file_row(item: NewObject, files: FileArea) -> ObjectRow:
-    incoming = files.create()
+    incoming, sums = files.create(), BlockSums()
     try:
-        for start in range(0, len(item.data), BLOCK_BYTES):
-            incoming.append(item.data[start : start + BLOCK_BYTES])
+        incoming.write(item.data)
         incoming.finish()
     except OSError:
         incoming.abandon()
         raise
-    return ObjectRow(item.key, len(item.data), digest_of(item.data), incoming.token, incoming.checksums)
+    sums.add(item.data)
+    return ObjectRow(item.key, len(item.data), digest_of(item.data), incoming.token, sums.packed)

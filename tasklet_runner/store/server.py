@@ -1,7 +1,7 @@
-"""The store's HTTP door for members; see `tasklet_runner.wire.store` for the protocol."""
+"""The door of a job's store for members; see `tasklet_runner.wire.store` for the protocol."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -9,13 +9,20 @@ from pathlib import Path
 from aiohttp import ClientConnectionResetError, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tasklet_runner.store.batch_serving import asked_keys, receive_batch, send_batch
 from tasklet_runner.store.disk import DiskStore
+from tasklet_runner.store.grants import Allowance, check_grant, require_below
 from tasklet_runner.store.refusals import refusal
-from tasklet_runner.store.serving import granted_bytes, key_of, receive_object, stored
+from tasklet_runner.store.serving import granted_bytes, key_of, receive_object, send_object, stored
 from tasklet_runner.wire.errors import LeaseGridError, StateDirectoryError
-from tasklet_runner.wire.signed import verify
-from tasklet_runner.wire.statements import PutGrant
-from tasklet_runner.wire.store import GRANT_HEADER, OBJECTS_PATH
+from tasklet_runner.wire.signed import Statement, verify
+from tasklet_runner.wire.statements import GetGrant, PutGrant
+from tasklet_runner.wire.store import BATCH_GET_PATH, BATCH_PATH, GRANT_HEADER, OBJECTS_PATH
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+READ_BUFFER_BYTES = 1024 * 1024
+"""So much of a body is taken in while the disk is busy with what came before."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +44,17 @@ async def serve(
 ) -> StoreServer:
     """Serve the store on a unix socket at `path` and set its `endpoint`.
 
-    `key` is the coordinator's, which signs put grants; `clock` gives UNIX seconds. Raises StateDirectoryError when the
+    `key` is the coordinator's, which signs grants; `clock` gives UNIX seconds. Raises StateDirectoryError when the
     socket cannot be made.
     """
-    door = _Door(store, key, clock)
-    application = web.Application()
-    application.router.add_put(OBJECTS_PATH + "{key:.+}", door.put)
-    # Lingering reads the rest of a refused upload, so that its sender gets to read the refusal.
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, lingering_time=2.0)
+    runner = web.AppRunner(
+        _application(_Door(store, key, clock)),
+        access_log=None,
+        shutdown_timeout=0.1,
+        # Lingering reads the rest of a refused upload, so that its sender gets to read the refusal.
+        lingering_time=2.0,
+        read_bufsize=READ_BUFFER_BYTES,
+    )
     await runner.setup()
     try:
         await web.UnixSite(runner, str(path)).start()
@@ -59,20 +69,63 @@ async def serve(
     return StoreServer(store.endpoint, runner, path)
 
 
+def _application(door: "_Door") -> web.Application:
+    application = web.Application(middlewares=[_refusals])
+    key = OBJECTS_PATH + "{key:.+}"
+    application.add_routes(
+        [
+            web.put(key, door.put),
+            web.get(key, door.get),
+            web.post(BATCH_PATH, door.put_batch),
+            web.post(BATCH_GET_PATH, door.get_batch),
+        ]
+    )
+    return application
+
+
+@web.middleware
+async def _refusals(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except LeaseGridError as error:
+        return refusal(error)
+    except ClientConnectionResetError:
+        # The member is gone; nobody reads the answer.
+        return web.Response(status=HTTPStatus.BAD_REQUEST)
+
+
 class _Door:
+    """Asks the grant who may, and has the store do it."""
+
     def __init__(self, store: DiskStore, key: Ed25519PublicKey, clock: Callable[[], float]) -> None:
         self._store = store
         self._key = key
         self._clock = clock
 
-    async def put(self, request: web.Request) -> web.Response:
-        try:
-            key = key_of(request)
-            grant = verify(request.headers.get(GRANT_HEADER, ""), PutGrant, self._key)
-            left = granted_bytes(self._store, key, grant, store_uid=self._store.uid, now=self._clock())
-            return stored(await receive_object(request, self._store, left))
-        except LeaseGridError as error:
-            return refusal(error)
-        except ClientConnectionResetError:
-            # The member is gone; nobody reads the answer.
-            return web.Response(status=HTTPStatus.BAD_REQUEST)
+    async def put(self, request: web.Request) -> web.StreamResponse:
+        key, grant = key_of(request), self._shown(request, PutGrant)
+        left = granted_bytes(self._store, key, grant, store_uid=self._store.uid, now=self._clock())
+        return stored(await receive_object(request, self._store, left))
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        self._require_readable(request, (key_of(request),))
+        return await send_object(request, self._store)
+
+    async def put_batch(self, request: web.Request) -> web.StreamResponse:
+        grant = self._shown(request, PutGrant)
+        check_grant(grant, store_uid=self._store.uid, term=self._store.term, now=self._clock())
+        return await receive_batch(request, self._store, Allowance.of(grant))
+
+    async def get_batch(self, request: web.Request) -> web.StreamResponse:
+        keys = await asked_keys(request)
+        self._require_readable(request, keys)
+        return await send_batch(request, self._store, keys)
+
+    def _require_readable(self, request: web.Request, keys: tuple[str, ...]) -> None:
+        grant = self._shown(request, GetGrant)
+        check_grant(grant, store_uid=self._store.uid, term=self._store.term, now=self._clock())
+        for key in keys:
+            require_below(grant.key_prefix, key)
+
+    def _shown(self, request: web.Request, kind: type[Statement]) -> Statement:
+        return verify(request.headers.get(GRANT_HEADER, ""), kind, self._key)

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.files import BLOCK_BYTES
-from tasklet_runner.store.grants import check_grant
+from tasklet_runner.store.grants import check_grant, require_below
 from tasklet_runner.store.ranges import byte_range
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError
 from tasklet_runner.wire.statements import PutGrant
@@ -25,8 +25,11 @@ def key_of(request: web.Request) -> str:
 
 
 def granted_bytes(store: DiskStore, key: str, grant: PutGrant, *, store_uid: str, now: float) -> int:
-    """How many bytes the grant still allows under this key; `now` in UNIX seconds. Raises what `check_grant` does."""
-    check_grant(grant, key, store_uid=store_uid, term=store.term, now=now)
+    """How many bytes the grant still allows under this key; `now` in UNIX seconds. Raises what `check_grant` and
+    `require_below` do.
+    """
+    check_grant(grant, store_uid=store_uid, term=store.term, now=now)
+    require_below(grant.key_prefix, key)
     return grant.max_bytes - store.bytes_beside(key, grant.key_prefix)
 
 

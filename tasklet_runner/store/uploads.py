@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from tasklet_runner.store.files import BLOCK_BYTES, FileArea, IncomingFile
+from tasklet_runner.store.files import BLOCK_BYTES, BlockSums, FileArea, IncomingFile
 from tasklet_runner.store.index import ObjectRow
 from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES
 
@@ -21,39 +21,47 @@ class Upload:
         self._run = run
         self.keeps = keeps
         self._digest = hashlib.sha256()
-        self._buffer = bytearray()
+        self._sums = BlockSums()
+        self._pieces: list[bytes] = []
+        self._gathered = 0
         self._incoming: IncomingFile | None = None
 
     async def take(self, piece: bytes) -> None:
         """The next bytes, however many."""
         self.size += len(piece)
-        self._buffer += piece
-        while len(self._buffer) >= BLOCK_BYTES:
-            block = bytes(self._buffer[:BLOCK_BYTES])
-            del self._buffer[:BLOCK_BYTES]
-            await self._run(partial(self._append, block))
+        self._pieces.append(piece)
+        self._gathered += len(piece)
+        if self._gathered >= BLOCK_BYTES:
+            await self._hand_over()
 
     async def seal(self, key: str) -> ObjectRow:
         """All pieces are in. The row names a complete and durable file, or holds the bytes itself."""
         if self._incoming is None and self.size <= INLINE_OUTPUT_BYTES:
-            data = bytes(self._buffer)
+            data = b"".join(self._pieces)
             return ObjectRow(key, self.size, hashlib.sha256(data).digest(), data=data)
+        await self._hand_over()
         await self._run(self._finish)
         digest = self._digest.digest()
         if self._incoming is None:
             return ObjectRow(key, self.size, digest)
-        return ObjectRow(key, self.size, digest, self._incoming.token, self._incoming.checksums)
+        return ObjectRow(key, self.size, digest, self._incoming.token, self._sums.packed)
 
     async def abandon(self) -> None:
         """Leave nothing behind, also after `seal`."""
         await self._run(self._abandon)
 
-    def _append(self, block: bytes) -> None:
-        self._digest.update(block)
-        if self.keeps:
-            if self._incoming is None:
-                self._incoming = self._files.create()
-            self._incoming.append(block)
+    async def _hand_over(self) -> None:
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        await self._run(partial(self._append, pieces))
+
+    def _append(self, pieces: list[bytes]) -> None:
+        if self.keeps and self._incoming is None:
+            self._incoming = self._files.create()
+        for piece in pieces:
+            self._digest.update(piece)
+            if self._incoming is not None:
+                self._sums.add(piece)
+                self._incoming.write(piece)
 
     def _abandon(self) -> None:
         # Looked at here, behind whatever was under way in this thread when the upload was broken off.
@@ -61,7 +69,5 @@ class Upload:
             self._incoming.abandon()
 
     def _finish(self) -> None:
-        if self._buffer:
-            self._append(bytes(self._buffer))
         if self._incoming is not None:
             self._incoming.finish()

@@ -3,15 +3,24 @@
 Objects are write-once. An object's key is one path segment: percent-encoded (RFC 3986), its slashes too.
 
 `PUT /v1/objects/<key>` with the object's bytes as body -> ObjectInfo as JSON. `X-Leasegrid-Digest`, if given, is
-checked before anything is visible. The same bytes again are no error. Who puts shows a signed PutGrant in
-`X-Leasegrid-Grant` (signed by the coordinator of a job's store; by the lease's holder at a member, with the lease's uid
-as `store` and the member's epoch as `term`) or, at a member, a session in `X-Leasegrid-Session`.
+checked before anything is visible. The same bytes again are no error.
+`GET /v1/objects/<key>` -> the bytes, with `Range` those of one range (RFC 9110, section 14: 206, or 416), and
+`X-Leasegrid-Digest` of the whole object · `HEAD /v1/objects/<key>` likewise, without the bytes.
 
-A leased member besides, all but the first two under a session:
-`GET /v1/challenge` -> ChallengeReply · `POST /v1/session` SessionRequest -> SessionReply · `GET /v1/objects/<key>` ->
-the bytes, with `Range` those of one range (RFC 9110, section 14: 206, or 416) · `HEAD /v1/objects/<key>` ·
-`GET /v1/objects?prefix=&after=&limit=` -> ObjectPage. GET and HEAD answer with `X-Leasegrid-Digest`
-of the whole object. A session ends with the member's claim, at once; transfers under way are cut off.
+Many objects at once, framed as `wire.batches` says, in flat memory on both sides:
+`POST /v1/batch`, the body a batch -> BatchReply. All of its objects become visible in one transaction, or none: one
+that is refused, too many, cut off, or a key that stands twice, refuses the batch.
+`POST /v1/batch/get` BatchRequest -> the batch, in the order of the keys. 404 names the first keys that are not there,
+before anything is sent; an answer that is cut off has failed.
+
+Who puts shows a signed PutGrant in `X-Leasegrid-Grant`, who gets a signed GetGrant; a grant covers the keys below
+`<prefix>/`. It is signed by the coordinator of a job's store; at a member by the lease's holder, with the lease's uid
+as `store` and the member's epoch as `term`. Or, at a member, who does either shows a session in `X-Leasegrid-Session`.
+
+A leased member besides:
+`GET /v1/challenge` -> ChallengeReply · `POST /v1/session` SessionRequest -> SessionReply, and under a session
+`GET /v1/objects?prefix=&after=&limit=` -> ObjectPage.
+A session ends with the member's claim, at once; transfers under way are cut off.
 
 A refusal is an ErrorReply with status 400 (malformed), 401 (signature, or no such session), 403 (not covered by the
 grant), 404 (NotFound), 409 (Conflict, Fenced, NotReady), 410 (LeaseExpired: the lease's or the grant's time is over),
@@ -33,6 +42,8 @@ OBJECTS_PATH = "/v1/objects/"
 LISTING_PATH = "/v1/objects"
 CHALLENGE_PATH = "/v1/challenge"
 SESSION_PATH = "/v1/session"
+BATCH_PATH = "/v1/batch"
+BATCH_GET_PATH = "/v1/batch/get"
 MAX_PAGE_OBJECTS = 1000
 MAX_KEY_BYTES = 4096
 """Of a key in UTF-8; percent-encoded it is at most three times as long."""
@@ -87,8 +98,13 @@ def object_key(path: str) -> str:
         key = unquote(encoded, errors="strict")
     except UnicodeDecodeError as error:
         raise ProtocolError("an object's key is not UTF-8", remedy="percent-encode its UTF-8 bytes") from error
-    if encoded == path or not key or len(key.encode()) > MAX_KEY_BYTES:
-        raise ProtocolError(
-            f"{path[:200]!r} names no object", remedy=f"{OBJECTS_PATH}<key>, the key of 1 to {MAX_KEY_BYTES} bytes"
-        )
+    if encoded == path:
+        raise ProtocolError(f"{path[:200]!r} names no object", remedy=f"{OBJECTS_PATH}<key>")
+    return checked_key(key)
+
+
+def checked_key(key: str) -> str:
+    """The key, if it may be one; raises ProtocolError."""
+    if not key or len(key.encode()) > MAX_KEY_BYTES:
+        raise ProtocolError(f"{key[:200]!r} names no object", remedy=f"a key has 1 to {MAX_KEY_BYTES} bytes")
     return key

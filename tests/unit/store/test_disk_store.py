@@ -187,7 +187,7 @@ def test_what_a_crash_left_without_a_row_is_removed_at_the_next_opening(tmp_path
 def test_the_log_is_folded_into_the_database_while_writing_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasklet_runner.store.disk.LOG_BYTES", MEBIBYTE)
+    monkeypatch.setattr("tasklet_runner.store.log.LOG_BYTES", MEBIBYTE)
 
     async def check() -> None:
         async with opened(tmp_path) as store:

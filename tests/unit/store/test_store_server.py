@@ -3,7 +3,6 @@
 import asyncio
 import resource
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -12,8 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.client.stores import put_object
-from tasklet_runner.store.disk import DiskStore
-from tasklet_runner.store.server import StoreServer, serve
+from tasklet_runner.store.server import serve
 from tasklet_runner.wire.errors import (
     InputError,
     RefusedError,
@@ -25,23 +23,11 @@ from tasklet_runner.wire.errors import (
 from tasklet_runner.wire.member import ErrorReply
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import PutGrant, Retire
+from tests.support.served_stores import KEY, NOW, served
 from tests.support.stores import MEBIBYTE, opened
 
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
-NOW = 1_000_000.0
 GRANT = PutGrant(store="store-1", term=1, key_prefix="main/7/1", max_bytes=8 * MEBIBYTE, expires_at=NOW + 60)
 OBJECT = "main/7/1/stdout"
-
-
-@asynccontextmanager
-async def served(tmp_path: Path, quota_bytes: int = 64 * MEBIBYTE) -> AsyncIterator[tuple[DiskStore, StoreServer]]:
-    async with opened(tmp_path / "store", quota_bytes=quota_bytes) as store:
-        server = await serve(store, tmp_path / "store.sock", KEY.public_key(), clock=lambda: NOW)
-        try:
-            yield store, server
-        finally:
-            await server.close()
-    assert not (tmp_path / "store.sock").exists()
 
 
 def file_of(tmp_path: Path, data: bytes) -> Path:

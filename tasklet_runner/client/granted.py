@@ -1,0 +1,173 @@
+"""Calls to a store under a grant that somebody else signed: what a member does with its outputs and its inputs."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from tasklet_runner.client.batches import BatchBody, BatchSink, Source, request_of
+from tasklet_runner.client.keys import unreachable
+from tasklet_runner.client.refusals import error_of, reply_of
+from tasklet_runner.client.transfers import PIECE_BYTES, pieces_of_file
+from tasklet_runner.client.transport import base_url, connector_to
+from tasklet_runner.wire.batches import MAX_BATCH_OBJECTS, BatchReply
+from tasklet_runner.wire.errors import InputError, UnreachableError
+from tasklet_runner.wire.store import BATCH_GET_PATH, BATCH_PATH, GRANT_HEADER, ObjectInfo, object_path
+
+KEEP_ALIVE_SECONDS = 15.0
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+
+
+def connect(endpoint: str) -> aiohttp.ClientSession:
+    """Connections to one store; the caller closes them. Needs a running event loop. Raises ProtocolError."""
+    return aiohttp.ClientSession(
+        connector=connector_to(endpoint, KEEP_ALIVE_SECONDS),
+        timeout=TIMEOUT,
+        read_bufsize=PIECE_BYTES,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+class StoreConnections:
+    """Kept connections to the stores that grants name; an async context manager, for one event loop.
+
+    Every call raises:
+        RefusedError: the store said no: NotGranted, LeaseExpired, TooLarge, BadSignature, Conflict, NotFound …
+        StoreError: the store's disk fails, it is full, or bytes are not those that were put; StoreFencedError: the
+            grant is of another term.
+        UnreachableError: no answer, one that was cut off, or one that cannot be read.
+        InputError: a file cannot be read or written.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; they are opened again when needed."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
+
+    async def put_object(self, endpoint: str, grant: str, key: str, path: Path) -> ObjectInfo:
+        """Put the file's bytes under `key`, in flat memory. `endpoint`: `unix:///path` or `http://host:port`."""
+        with _translated(endpoint, f"take {key!r}"), _opened(path) as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            headers = {GRANT_HEADER: grant, "Content-Length": str(size)}
+            body = pieces_of_file(file)
+            async with self._answer(endpoint, "PUT", object_path(key), headers, body) as response:
+                return msgspec.json.decode(await response.read(), type=ObjectInfo)
+
+    async def put_batch(
+        self, endpoint: str, grant: str, objects: Sequence[tuple[str, Source]]
+    ) -> tuple[ObjectInfo, ...]:
+        """Put objects, given as key and bytes or file, in flat memory: all of them or none. The same again is no error.
+
+        What each one is, in their order. Raises besides: ProtocolError (a key twice, or none that can be one).
+        """
+        body = BatchBody(objects)
+        headers = {GRANT_HEADER: grant, "Content-Length": str(body.size)}
+        with _translated(endpoint, f"take {len(objects):,} objects", body):
+            async with self._answer(endpoint, "POST", BATCH_PATH, headers, body.pieces()) as response:
+                return msgspec.json.decode(await response.read(), type=BatchReply).objects
+
+    async def get_batch_to_file(self, endpoint: str, grant: str, keys: Sequence[str], path: Path) -> int:
+        """Write the bytes of these objects, one after the other, to a file, in flat memory; how many they are.
+
+        The file appears whole or not at all.
+        """
+        part = path.with_name(f".{path.name}.part")
+        try:
+            with _translated(endpoint, f"give {len(keys):,} objects"), _opened(part, "wb") as file:
+                for at in range(0, len(keys), MAX_BATCH_OBJECTS):
+                    await self._append(endpoint, grant, keys[at : at + MAX_BATCH_OBJECTS], file)
+                size = file.tell()
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return size
+
+    async def _append(self, endpoint: str, grant: str, keys: Sequence[str], file: BinaryIO) -> None:
+        sink = BatchSink(endpoint, keys)
+        async with self._answer(endpoint, "POST", BATCH_GET_PATH, {GRANT_HEADER: grant}, request_of(keys)) as response:
+            async for piece in response.content.iter_any():
+                for part in sink.feed(piece):
+                    if isinstance(part, memoryview):
+                        _write(file, part)
+        sink.finish()
+
+    @asynccontextmanager
+    async def _answer(
+        self, endpoint: str, method: str, path: str, headers: Mapping[str, str], body: bytes | AsyncIterator[bytes]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if endpoint not in self._sessions:
+            self._sessions[endpoint] = connect(endpoint)
+        url = URL(base_url(endpoint, "store") + path, encoded=True)
+        async with self._sessions[endpoint].request(method, url, data=body, headers=headers) as response:
+            if response.status != 200:
+                raise error_of(reply_of(response.status, await response.read()))
+            yield response
+
+
+async def put_object(endpoint: str, grant: str, key: str, path: Path) -> ObjectInfo:
+    """`StoreConnections.put_object` over a connection of its own."""
+    async with StoreConnections() as stores:
+        return await stores.put_object(endpoint, grant, key, path)
+
+
+async def put_batch(endpoint: str, grant: str, objects: Sequence[tuple[str, Source]]) -> tuple[ObjectInfo, ...]:
+    """`StoreConnections.put_batch` over a connection of its own."""
+    async with StoreConnections() as stores:
+        return await stores.put_batch(endpoint, grant, objects)
+
+
+async def get_batch_to_file(endpoint: str, grant: str, keys: Sequence[str], path: Path) -> int:
+    """`StoreConnections.get_batch_to_file` over a connection of its own."""
+    async with StoreConnections() as stores:
+        return await stores.get_batch_to_file(endpoint, grant, keys, path)
+
+
+@contextmanager
+def _opened(path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
+    try:
+        file = path.open(mode, buffering=0)
+    except OSError as error:
+        raise InputError(f"cannot open {path}: {error}", remedy="is it there, with the right to use it?") from error
+    with file:
+        yield file  # type: ignore[misc]  # opened unbuffered, it is a raw file: read, write, seek and tell are there
+
+
+def _write(file: BinaryIO, data: memoryview) -> None:
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError as error:
+        raise InputError(f"cannot write {file.name}: {error}", remedy="is there space?") from error
+
+
+@contextmanager
+def _translated(endpoint: str, what: str, body: BatchBody | None = None) -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
+        if body is not None and body.failure is not None:
+            raise body.failure from error
+        silent = UnreachableError(
+            f"the store at {endpoint} did not {what}: {str(error) or type(error).__name__}",
+            remedy="check that it runs and can be reached",
+        )
+        raise unreachable(error, endpoint, silent) from error
