@@ -9,6 +9,7 @@ from leasegrid.cli.options import RunOptions, files_argument, json_option, verbo
 
 _PATH = click.Path(path_type=Path)
 _TIMELINE_ENDINGS = (".svg", ".html")
+_DRAWN = "FILE.svg, FILE.html, or - for the terminal."
 
 
 def _checked_timeline(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -17,7 +18,13 @@ def _checked_timeline(_context: click.Context, _parameter: click.Parameter, valu
     raise click.BadParameter(f"{value!r} is neither FILE.svg nor FILE.html, nor '-' for the terminal")
 
 
-@click.command(short_help="Run the jobs of FILE on leased workers of this machine.")
+def _checked_picture(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if value == "-" or value.endswith(".svg"):
+        return value
+    raise click.BadParameter(f"{value!r} is not FILE.svg, nor '-' for the terminal")
+
+
+@click.command(short_help="Run the jobs and task graphs of FILE on leased workers of this machine.")
 @files_argument
 @click.option("--results", type=_PATH, metavar="DIR", help="Write the outputs there, then release the job's store.")
 @click.option(
@@ -30,10 +37,10 @@ def _checked_timeline(_context: click.Context, _parameter: click.Parameter, valu
 @click.option("--keep-going", is_flag=True, help="Run the jobs that follow one that failed.")
 @verbose_option
 def run(files: tuple[str, ...], **chosen: Unpack[RunOptions]) -> int:
-    """Run the jobs of FILE (YAML; - is stdin) on leased workers of this machine.
+    """Run the jobs and task graphs of FILE (YAML; - is stdin) on leased workers of this machine.
 
     InstancePools of the file are made first, then its Leases (held until its jobs end; without jobs, until
-    Ctrl-C), then its jobs run in order. Progress goes to stderr, the summary or the JSON document to stdout.
+    Ctrl-C), then its jobs and graphs run in order. Progress goes to stderr, the summary or the JSON document to stdout.
     """
     from leasegrid.cli.requests import RunRequest
     from leasegrid.cli.running import run_files
@@ -60,11 +67,39 @@ def validate(files: tuple[str, ...]) -> int:
 def results(job: str, directory: Path, release: bool, layout: str | None) -> int:
     """Write the kept outputs of JOB into DIR. The store of a finished job is released then."""
     from leasegrid.cli.exporting import export_kept
+    from leasegrid.cli.kept import split_name
     from tasklet_runner.plan.types import Layout
 
-    namespace, _, name = job.rpartition("/")
     chosen = Layout(layout) if layout else None
-    return export_kept(namespace or "default", name, directory, release=release, layout=chosen)
+    return export_kept(*split_name(job), directory, release=release, layout=chosen)
+
+
+@click.command(short_help="Draw the leases of JOB, a run whose outputs are kept.")
+@click.argument("job", metavar="[NAMESPACE/]JOB")
+@click.option("-o", "--output", default="-", callback=_checked_timeline, metavar="FILE", help=_DRAWN)
+@verbose_option
+def timeline(job: str, output: str) -> int:
+    """Draw the leases of JOB, a job or graph that ran and whose outputs are still kept.
+
+    A run whose outputs were delivered at once is drawn by `leasegrid run --timeline`.
+    """
+    from leasegrid.cli.kept import split_name
+    from leasegrid.cli.pictures import draw_timeline
+
+    return draw_timeline(*split_name(job), output)
+
+
+@click.command(short_help="Draw the tasks of FILE with their waves, and with their times once they ran.")
+@files_argument
+@click.option("-o", "--output", default="-", callback=_checked_picture, metavar="FILE", help="FILE.svg, or - for text.")
+@click.option("--name", metavar="NAME", help="Which one, where the files have several.")
+@click.option("--run/--no-run", "ran", default=None, help="With times and counts of the kept run (as far as there is).")
+@verbose_option
+def graph(files: tuple[str, ...], output: str, name: str | None, ran: bool | None) -> int:
+    """Draw the tasks of FILE: waves as columns, with times and counts when a run of the file is kept."""
+    from leasegrid.cli.pictures import draw_graph
+
+    return draw_graph(files, output, name=name, ran=ran)
 
 
 @click.command()

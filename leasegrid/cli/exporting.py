@@ -1,7 +1,6 @@
 """Outputs on their way to the user: as files of a results directory, or inline where they are small."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import click
@@ -9,16 +8,13 @@ import msgspec
 
 from leasegrid.cli import words
 from leasegrid.cli.endings import Exported, Output
+from leasegrid.cli.kept import KeptRun, hold_kept, with_kept
 from leasegrid.cli.places import check_directory
-from leasegrid.cli.stores import FINISHED, PLAN
 from leasegrid.local.state import StateDirectory
-from leasegrid.local.volumes import Volume
 from tasklet_runner.plan.types import Kind, Layout, Plan
-from tasklet_runner.store.disk import DiskStore
-from tasklet_runner.store.inspection import committed_chunks
 from tasklet_runner.store.protocol import JobStore, all_commits
 from tasklet_runner.store.results import ExportReport, export_results
-from tasklet_runner.wire.errors import ResultsError, StateDirectoryError
+from tasklet_runner.wire.errors import ResultsError
 
 INLINE_BYTES = 16 * 1024 * 1024
 """Outputs of a job without a store are passed through memory to stdout; more than this belongs into files."""
@@ -98,10 +94,9 @@ def export_kept(namespace: str, name: str, directory: Path, *, release: bool, la
     check_directory(directory)
     state = StateDirectory.default()
     try:
-        state.reap(time.time())
-        volume = _held(state, namespace, name)
+        volume = hold_kept(state, namespace, name)
         try:
-            exported, finished = asyncio.run(_export(volume, directory, layout))
+            exported, finished = asyncio.run(with_kept(volume, lambda run: _export(run, directory, layout)))
         except BaseException:
             volume.release()
             raise
@@ -117,27 +112,8 @@ def export_kept(namespace: str, name: str, directory: Path, *, release: bool, la
     return 0
 
 
-def _held(state: StateDirectory, namespace: str, name: str) -> Volume:
-    kept = [lease for lease in state.kept(time.time()) if lease.directory == f"jobs/{namespace}/{name}"]
-    if not kept or not committed_chunks(state.root / kept[0].directory / "store"):
-        raise StateDirectoryError(
-            f"no outputs of a job {namespace}/{name} are kept in {state.root}",
-            remedy="leasegrid leases lists what is kept",
-        )
-    return state.hold_job(namespace, name)
-
-
-async def _export(volume: Volume, directory: Path, layout: Layout | None) -> tuple[Exported, bool]:
-    # A quota bounds what is written, and nothing is.
-    store = DiskStore.open(volume.store, uid="export", quota_bytes=0, term=volume.term)
-    try:
-        written = await store.get_value(PLAN)
-        if written is None:
-            raise StateDirectoryError(f"the store in {volume.store} has no plan", remedy="run the job again")
-        plan = msgspec.json.decode(written, type=Plan)
-        if layout is not None:
-            plan = msgspec.structs.replace(plan, output=msgspec.structs.replace(plan.output, layout=layout))
-        exported = await export_outputs(store, plan, directory)
-        return exported, await store.get_value(FINISHED) is not None
-    finally:
-        await store.close()
+async def _export(run: KeptRun, directory: Path, layout: Layout | None) -> tuple[Exported, bool]:
+    plan = run.plan
+    if layout is not None:
+        plan = msgspec.structs.replace(plan, output=msgspec.structs.replace(plan.output, layout=layout))
+    return await export_outputs(run.store, plan, directory), run.finished

@@ -5,13 +5,14 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid.cli.endings import INTERRUPTED, Ending, Kept, total
 from leasegrid.cli.exits import may_go_on
 from leasegrid.cli.exporting import export_outputs, inline_outputs
 from leasegrid.cli.requests import RunRequest
-from leasegrid.cli.stores import Caches, JobStoreHold, drop_store, keep_store, open_job_store
+from leasegrid.cli.stores import REPORT, Caches, JobStoreHold, drop_store, keep_store, open_job_store
 from leasegrid.cli.telling import Teller
 from leasegrid.cli.vaults import open_vault, tidy_vault
 from leasegrid.cli.views import SECONDS_BETWEEN_LOOKS, open_view
@@ -112,7 +113,8 @@ class JobRun:
         if not resumable and not total(ending.report.progress.stages).succeeded:
             await drop_store(self._surface.state, hold)
             return ending
-        kept = await self._kept(hold, until=None if resumable else time.time() + self._plan.output.retain_seconds)
+        until = None if resumable else time.time() + self._plan.output.retain_seconds
+        kept = await self._kept(hold, ending.report, until)
         return replace(ending, kept=kept)
 
     async def _fetched(self, ending: Ending, hold: JobStoreHold) -> Ending:
@@ -124,8 +126,9 @@ class JobRun:
         except LeaseGridError as error:
             return replace(ending, trouble=str(error))
 
-    async def _kept(self, hold: JobStoreHold, until: float | None) -> Kept | None:
+    async def _kept(self, hold: JobStoreHold, report: RunReport, until: float | None) -> Kept | None:
         anything = any([await hold.store.commits(stage.name, 0, 1) for stage in self._plan.stages])
+        await hold.store.put_value(REPORT, msgspec.json.encode(report))
         if anything and (until is None or self._plan.output.retain_seconds):
             return await keep_store(self._surface.state, hold, until)
         await drop_store(self._surface.state, hold)

@@ -1,22 +1,42 @@
-"""What a plan will do, in words: `leasegrid validate`, and the boxes and edges of its picture. Pure."""
+"""What a plan will do and what it did, in words: for `leasegrid validate` and for the boxes of its picture. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from leasegrid.cli import words
+from leasegrid.cli import speech, words
+from tasklet_runner.coordinator.progress import StageProgress, StageState
 from tasklet_runner.plan.types import CountInput, FilesInput, ItemsInput, Kind, Plan, Stage, StageInput
 from tasklet_runner.wire.programs import PartitionBy
 
 
-def lines(plan: Plan) -> Iterator[str]:
-    """A TaskGraph by its waves: a line for the graph, one for each task, one for what is delivered."""
-    tasks, waves = words.count(len(plan.stages), "task"), words.count(len(plan.waves), "wave")
-    yield f"{tasks} in {waves}"
+def lines(plan: Plan, ran: Mapping[str, StageProgress] | None = None) -> Iterator[str]:
+    """A plan by its waves: a line for the whole, one for each stage, one for what is delivered.
+
+    `ran`: what became of the stages, by name, when it has run.
+    """
+    yield f"{words.count(len(plan.stages), 'task')} in {words.count(len(plan.waves), 'wave')}"
     width = max(len(stage.name) for stage in plan.stages)
     for number, wave in enumerate(plan.waves, 1):
         for name in wave:
             stage = plan.stage(name)
-            yield f"  {number}. {name:{width}}  {'; '.join((work(plan, stage), *becomes(stage)))}"
+            said = [work(plan, stage), *becomes(stage)]
+            if ran and name in ran:
+                said.append(f"{state(ran[name])}, {counted(ran[name])}")
+            yield f"  {number}. {name:{width}}  {'; '.join(said)}"
     yield f"  outputs: {', '.join(stage.name for stage in plan.sinks)}"
+
+
+def state(stage: StageProgress) -> str:
+    """What became of a stage, and how long it took when it has ended: `succeeded in 1.2 s`."""
+    took = f" in {words.duration(stage.ended - stage.began)}" if stage.ended >= 0 else ""
+    return f"{stage.state.lower()}{took}"
+
+
+def counted(stage: StageProgress) -> str:
+    """The chunks of a stage that ran: `24 of 24 chunks` or `24 of 24, 1 failed`; none where it did not."""
+    if stage.state in (StageState.WAITING, StageState.SKIPPED):
+        return "no chunk was run"
+    odd = speech.exceptions(stage)
+    return ", ".join([speech.position(stage), *odd]) if odd else f"{speech.position(stage)} chunks"
 
 
 def work(plan: Plan, stage: Stage) -> str:
@@ -40,6 +60,14 @@ def becomes(stage: Stage) -> Iterator[str]:
         yield (
             f"{words.count(shuffle.partitions, 'partition')} by {by} in {words.size(shuffle.size)} of {shuffle.medium}"
         )
+
+
+def brief(plan: Plan, stage: Stage) -> str:
+    """As `work`, without the names that a picture shows as edges."""
+    if isinstance(stage.input, StageInput) and not stage.input.gather:
+        shuffle = plan.stage(stage.input.stages[0]).shuffle
+        return "a chunk per output" if shuffle is None else words.count(shuffle.partitions, "chunk")
+    return chunks(stage)
 
 
 def chunks(stage: Stage) -> str:

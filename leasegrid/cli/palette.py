@@ -1,6 +1,7 @@
 """Colours of the pictures, light and dark, as one style sheet.
 
-The three series are told apart by people with any colour vision and stand out from either background by 4.5 to 1.
+The three series are told apart by people with any colour vision; they, and what became of tasks, stand out from either
+background by 4.5 to 1.
 """
 
 LIGHT = {
@@ -12,6 +13,7 @@ LIGHT = {
     "leased": "#1f6fd0",
     "running": "#b85508",
     "done": "#0b7d5e",
+    "failed": "#b3261e",
 }
 DARK = {
     "paper": "#11161d",
@@ -22,6 +24,7 @@ DARK = {
     "leased": "#6cb0ff",
     "running": "#f0a04b",
     "done": "#4fcfa6",
+    "failed": "#ff8a80",
 }
 FONT = 'ui-sans-serif,-apple-system,"Segoe UI","Noto Sans","DejaVu Sans",Helvetica,Arial,sans-serif'
 

@@ -27,6 +27,9 @@ FINISHED = "finished"
 PLAN = "plan"
 """The coordinator's record of what runs."""
 
+REPORT = "report"
+"""This command's record of how a run ended, for those who ask later."""
+
 _ORIGIN = "origin"
 
 

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import click
 
-from leasegrid.cli import endings, graph, reports, shapes, summaries, svg, words
+from leasegrid.cli import reports, summaries, timelines
 from leasegrid.cli.endings import Ending
 from leasegrid.cli.exits import ExitCode
-from leasegrid.cli.page import Table
-from leasegrid.cli.page import render as render_page
 from leasegrid.cli.requests import RunRequest
 from leasegrid.cli.summaries import Line
+from leasegrid.cli.timelines import TERMINAL
 from leasegrid.cli.views import View
-from tasklet_runner.coordinator.progress import TimelinePoint
 from tasklet_runner.fabric.protocol import Receipt
 
 _TONES: dict[str, dict[str, object]] = {
@@ -72,17 +70,11 @@ class Teller:
             click.echo(json.dumps(document))
 
     def _draw(self, ended: list[Ending]) -> None:
-        points = shapes.joined((ending.started, ending.report.timeline) for ending in ended)
         where = self._request.timeline
-        if where == "-" or (where is None and sys.stdout.isatty() and not self._request.as_json):
-            blocks = (sys.stdout.encoding or "").lower().startswith("utf")
-            for line in graph.render(points, graph.Canvas(blocks=blocks)):
-                click.echo(line, err=self._request.as_json)
+        if where == TERMINAL or (where is None and sys.stdout.isatty() and not self._request.as_json):
+            timelines.show(ended, err=self._request.as_json)
         elif where is not None:
-            picture = _picture(ended, points)
-            page = where.endswith(".html")
-            text = render_page(picture, [_table(ending) for ending in ended]) if page else svg.render(picture)
-            Path(where).write_text(text, encoding="utf-8")
+            timelines.write(ended, Path(where))
             self.tell(f"timeline: {where}")
 
 
@@ -93,40 +85,3 @@ def _footprint() -> reports.Footprint:
 
 def _styled(line: Line) -> str:
     return click.style(line.text, **_TONES[line.tone]) if line.tone else line.text  # type: ignore[arg-type]
-
-
-def _picture(ended: list[Ending], points: tuple[TimelinePoint, ...]) -> svg.Picture:
-    figures = shapes.figures(points)
-    receipts = tuple(receipt for ending in ended for receipt in ending.report.receipts)
-    subtitle = [
-        f"{words.count(figures.done, 'chunk')} in {words.duration(figures.span)}",
-        f"up to {words.count(figures.peak_leased, 'member')} under lease",
-        f"{figures.member_seconds:,.1f} member-seconds",
-        f"{words.count(endings.members(receipts), 'member')} released",
-        f"{len(endings.left_behind(receipts))} left behind",
-    ]
-    return svg.Picture(", ".join(ending.name for ending in ended) or "no job", " · ".join(subtitle), points)
-
-
-def _table(ending: Ending) -> Table:
-    counts = endings.total(ending.report.progress.stages)
-    figures = shapes.figures(ending.report.timeline)
-    receipts = ending.report.receipts
-    behind = endings.left_behind(receipts)
-    rows = [
-        ("how it ended", ": ".join(filter(None, (ending.report.reason, ending.report.message)))),
-        ("time", words.duration(ending.seconds)),
-        ("chunks", words.count(counts.total)),
-        ("succeeded", words.count(counts.succeeded)),
-        ("of these from the cache", words.count(counts.cached)),
-        ("failed", words.count(counts.failed)),
-        ("retries", words.count(counts.retried)),
-        ("chunks per second", words.rate(counts.succeeded / ending.seconds if ending.seconds else 0.0)),
-        ("most members under lease", words.count(figures.peak_leased)),
-        ("members under lease, times seconds", f"{figures.member_seconds:,.1f}"),
-        ("leases", words.count(len(receipts))),
-        ("members released", words.count(endings.members(receipts))),
-        ("slowest release", words.duration(endings.release_seconds(receipts))),
-        ("left behind", ", ".join(behind) or "0"),
-    ]
-    return Table(f"{ending.namespace}/{ending.name}", rows)

@@ -74,7 +74,7 @@ def test_the_page_needs_nothing_but_itself_and_shows_the_figures() -> None:
 def test_each_colour_has_a_dark_twin_and_stands_out_from_its_background() -> None:
     assert palette.LIGHT.keys() == palette.DARK.keys()
     for colours in (palette.LIGHT, palette.DARK):
-        for name in ("ink", "soft", "leased", "running", "done"):
+        for name in ("ink", "soft", "leased", "running", "done", "failed"):
             assert contrast(colours[name], colours["paper"]) >= 4.5, name
 
 
