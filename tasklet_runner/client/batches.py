@@ -6,7 +6,7 @@ A member's process forks its slots, so nothing here runs in a thread: what is ha
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,9 @@ from tasklet_runner.wire.store import ObjectInfo
 
 Source = bytes | Path
 """An object's bytes, or the file that has them."""
+
+Admit = Callable[[int], None]
+"""Told how many bytes come; raises when they may not."""
 
 
 class BatchBody:
@@ -54,10 +57,14 @@ class BatchBody:
 
 
 class BatchSink:
-    """Takes the objects of an answer that were asked for, in their order, and checks each one's SHA-256."""
+    """Takes the objects of an answer that were asked for, in their order, and checks each one's SHA-256.
 
-    def __init__(self, endpoint: str, keys: Iterable[str]) -> None:
+    `admit` is told the bytes of each object before they come, and may raise.
+    """
+
+    def __init__(self, endpoint: str, keys: Iterable[str], admit: Admit) -> None:
         self._endpoint = endpoint
+        self._admit = admit
         self._expected = iter(keys)
         self._decoder = BatchDecoder()
         self._head: ObjectHead | None = None
@@ -87,6 +94,7 @@ class BatchSink:
     def _begin(self, head: ObjectHead) -> None:
         if head.key != next(self._expected, None):
             raise StoreError(f"{self._endpoint} sent {head.key!r}, which was not asked for", remedy="get them again")
+        self._admit(head.size)
         self._head, self._left, self._digest = head, head.size, hashlib.sha256()
 
     def _end(self, head: ObjectHead) -> ObjectInfo:

@@ -2,15 +2,16 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import aiohttp
 import msgspec
 from yarl import URL
 
-from tasklet_runner.client.batches import BatchBody, BatchSink, Source, request_of
+from tasklet_runner.client.batches import Admit, BatchBody, BatchSink, Source, request_of
 from tasklet_runner.client.keys import unreachable
 from tasklet_runner.client.refusals import error_of, reply_of
 from tasklet_runner.client.transfers import PIECE_BYTES, pieces_of_file
@@ -21,6 +22,10 @@ from tasklet_runner.wire.store import BATCH_GET_PATH, BATCH_PATH, GRANT_HEADER, 
 
 KEEP_ALIVE_SECONDS = 15.0
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+
+
+def _everything(size: int) -> None:
+    """Nothing bounds what comes."""
 
 
 def connect(endpoint: str) -> aiohttp.ClientSession:
@@ -92,18 +97,28 @@ class StoreConnections:
         """
         part = path.with_name(f".{path.name}.part")
         try:
-            with _translated(endpoint, f"give {len(keys):,} objects"), _opened(part, "wb") as file:
-                for at in range(0, len(keys), MAX_BATCH_OBJECTS):
-                    await self._append(endpoint, grant, keys[at : at + MAX_BATCH_OBJECTS], file)
+            with _opened(part, "wb") as file:
+                await self.append_batch(endpoint, grant, keys, file)
                 size = file.tell()
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
         return size
 
-    async def _append(self, endpoint: str, grant: str, keys: Sequence[str], file: BinaryIO) -> None:
-        sink = BatchSink(endpoint, keys)
-        async with self._answer(endpoint, "POST", BATCH_GET_PATH, {GRANT_HEADER: grant}, request_of(keys)) as response:
+    async def append_batch(
+        self, endpoint: str, grant: str, keys: Sequence[str], file: FileIO, admit: Admit = _everything
+    ) -> None:
+        """Write the bytes of these objects, one after the other, where the file stands; after an error some are there.
+
+        `admit` is told the bytes of each object before they come; what it raises ends the call.
+        """
+        for at in range(0, len(keys), MAX_BATCH_OBJECTS):
+            some = keys[at : at + MAX_BATCH_OBJECTS]
+            with _translated(endpoint, f"give {len(keys):,} objects"):
+                await self._append(endpoint, grant, BatchSink(endpoint, some, admit), request_of(some), file)
+
+    async def _append(self, endpoint: str, grant: str, sink: BatchSink, asked: bytes, file: FileIO) -> None:
+        async with self._answer(endpoint, "POST", BATCH_GET_PATH, {GRANT_HEADER: grant}, asked) as response:
             async for piece in response.content.iter_any():
                 for part in sink.feed(piece):
                     if isinstance(part, memoryview):
@@ -142,16 +157,16 @@ async def get_batch_to_file(endpoint: str, grant: str, keys: Sequence[str], path
 
 
 @contextmanager
-def _opened(path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
+def _opened(path: Path, mode: str = "rb") -> Iterator[FileIO]:
     try:
-        file = path.open(mode, buffering=0)
+        file = FileIO(path, mode)
     except OSError as error:
         raise InputError(f"cannot open {path}: {error}", remedy="is it there, with the right to use it?") from error
     with file:
-        yield file  # type: ignore[misc]  # opened unbuffered, it is a raw file: read, write, seek and tell are there
+        yield file
 
 
-def _write(file: BinaryIO, data: memoryview) -> None:
+def _write(file: FileIO, data: memoryview) -> None:
     try:
         while data:
             data = data[file.write(data) :]

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +31,7 @@ def body_of(source: bytes | Path) -> bytes | AsyncIterator[bytes]:
     return source if isinstance(source, bytes) and len(source) <= PIECE_BYTES else _pieces_of(source)
 
 
-async def pieces_of_file(file: BinaryIO) -> AsyncIterator[bytes]:
+async def pieces_of_file(file: FileIO) -> AsyncIterator[bytes]:
     """An open file in pieces. Read in the loop, not in a thread: a member's process forks its slots, and what it puts
     lies on its own tmpfs.
     """
