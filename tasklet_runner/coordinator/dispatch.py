@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tasklet_runner.coordinator import sizing
 from tasklet_runner.coordinator.handles import Frame, Handle, Slot
-from tasklet_runner.coordinator.lanes import Lane
+from tasklet_runner.coordinator.lanes import Lane, StageRun
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.wire.programs import Task
 from tasklet_runner.wire.work import Discard, NotRun, Results, Run
@@ -23,14 +23,13 @@ class Dispatcher:
         self.paused = False
 
     def serve(self, lane: Lane) -> None:
-        """Take chunks from this lane too; those that need most slots come first."""
+        """Take chunks from this lane too."""
         if lane not in self._lanes:
             self._lanes.append(lane)
-            self._lanes.sort(key=lambda other: -other.requirements.slots)
 
-    def forget_lanes(self) -> None:
-        """The wave is over."""
-        self._lanes.clear()
+    def forget(self, run: StageRun) -> None:
+        """The stage is over."""
+        self._lanes = [lane for lane in self._lanes if lane.run is not run]
 
     def add(self, handle: Handle) -> None:
         """A new member's slots are idle."""
@@ -78,27 +77,32 @@ class Dispatcher:
             return
         for handle in [saving for saving in self._saving if saving.saving_for and not saving.saving_for.queue]:
             self._save(handle, None)
-        for lane in list(self._lanes):
-            while lane.queue:
-                slot = self._pick(lane)
-                if slot is None:
-                    break
+        hungry = [lane for lane in self._lanes if lane.queue and lane.run.readable]
+        while hungry:
+            # Chunks that need most slots first, then whoever has fewest: a stage that came early takes no more than
+            # its share of the slots that become free.
+            lane = min(hungry, key=lambda other: (-other.requirements.slots, other.busy))
+            slot = self._pick(lane)
+            if slot is not None:
                 self._send(lane, slot)
-        if len(self._lanes) > 1:
-            self._take_turns()
-
-    def _take_turns(self) -> None:
-        self._lanes.append(self._lanes.pop(0))
-        self._lanes.sort(key=lambda other: -other.requirements.slots)
+            if slot is None or not lane.queue:
+                hungry.remove(lane)
 
     def _pick(self, lane: Lane) -> Slot | None:
         if lane.may_grow:
             slot = self._pick_large(lane) if lane.requirements.slots > 1 else self._pick_idle(lane)
             if slot is not None:
                 return slot
-        if sizing.frames_in_flight(lane.mean) > 1 and not self._starving(lane):
+        if self._may_wait(lane) and not self._starving(lane):
             return next((slot for slot in self._half if slot.lane is lane and not slot.handle.draining), None)
         return None
+
+    def _may_wait(self, lane: Lane) -> bool:
+        """True when a frame may stand behind another at a slot."""
+        if sizing.frames_in_flight(lane.mean) > 1:
+            return True
+        # What is fetched comes while the frame before it runs; the last chunks go to whichever slot is free first.
+        return bool(lane.run.reads) and len(lane.queue) >= lane.busy
 
     def _pick_idle(self, lane: Lane) -> Slot | None:
         for slot in self._idle:
@@ -141,7 +145,8 @@ class Dispatcher:
         return handle.group.key.requirements == lane.requirements or handle.satisfies(lane.requirements)
 
     def _starving(self, lane: Lane) -> bool:
-        return any(other.queue and not other.busy and other.may_grow for other in self._lanes if other is not lane)
+        others = (other for other in self._lanes if other is not lane and other.run.readable)
+        return any(other.queue and not other.busy and other.may_grow for other in others)
 
     def _slots_for(self, lane: Lane) -> int:
         slots = len(self._idle) + sum(other.busy for other in self._lanes)
@@ -154,7 +159,8 @@ class Dispatcher:
         for chunk in chunks:
             chunk.attempt += stride
             digest = chunk.blob.digest if chunk.blob else ""
-            tasks.append(Task(chunk.index, chunk.attempt, chunk.chunk_id, chunk.input, chunk.path, digest))
+            fetch = lane.run.fetches(chunk.index) if lane.run.reads else ()
+            tasks.append(Task(chunk.index, chunk.attempt, chunk.chunk_id, chunk.input, chunk.path, digest, fetch))
         handle = slot.handle
         handle.frames_sent += 1
         blob = chunks[0].blob
@@ -178,7 +184,7 @@ class Dispatcher:
     def _end_frame(self, slot: Slot, frame: Frame) -> None:
         del slot.frames[frame.number]
         for chunk in reversed(frame.chunks.values()):
-            if frame.lane.run.fault is None:
+            if not frame.lane.run.over:
                 frame.lane.put_back(chunk)
         if frame.blob is not None:
             slot.handle.forget_input(frame.blob)

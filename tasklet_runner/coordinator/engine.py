@@ -1,7 +1,7 @@
 """The coordinator: executes a plan on a fabric. It is itself only a lease holder.
 
 Everything that decides is synchronous and runs in one event loop. Tasks: one feeder per running stage, two per
-connection, three per lease, the store's writer, and a clock that ticks twenty times a second. None is per chunk.
+connection, four per lease, the store's writer, and a clock that ticks twenty times a second. None is per chunk.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Coordinator:
         finally:
             # Also when this task is cancelled or a bug shows: nothing stays leased.
             self._execution.stop()
-            await self._workforce.close("Finished" if self._execution.phase is Phase.COMPLETE else "Ended")
+            receipts = await self._execution.close("Finished" if self._execution.phase is Phase.COMPLETE else "Ended")
             shutil.rmtree(scratch, ignore_errors=True)
         self._note()
         self._ended_at = time.monotonic()
@@ -65,22 +65,22 @@ class Coordinator:
             message=result.message,
             progress=self.progress(),
             failures=self._execution.failures(),
-            receipts=tuple(self._workforce.receipts),
+            receipts=receipts,
             timeline=self.timeline(),
         )
 
     def progress(self) -> Progress:
         """A snapshot, cheap enough for ten a second."""
-        handles = self._execution.dispatcher.handles
+        handles, groups = self._execution.dispatcher.handles, self._workforce.groups.values()
         return Progress(
             phase=self._phase(),
             elapsed=(self._ended_at or time.monotonic()) - self._started,
             stages=self._execution.stages(),
             workers=len(handles),
             slots=sum(len(handle.slots) for handle in handles),
-            leases=sum(group.view is not None for group in self._workforce.groups.values()),
+            leases=sum(group.view is not None for group in groups) + self._execution.shuffles.leases,
             rate=self._rate.per_second(),
-            waiting_because=self._workforce.waiting_because,
+            waiting_because=self._waiting_because,
             notices=tuple(self._workforce.notices),
         )
 
@@ -97,12 +97,16 @@ class Coordinator:
             self._execution.stop()
             self._stopping.set()
 
+    @property
+    def _waiting_because(self) -> str:
+        return "; ".join(sorted({*self._workforce.waiting_because, *self._execution.shuffles.waiting_because}))
+
     def _phase(self) -> Phase:
         """While nobody works, a run is acquiring, or waiting for capacity when the fabric said that there is none."""
         phase = self._execution.phase
         if phase is not Phase.RUNNING or self._execution.dispatcher.handles:
             return phase
-        return Phase.WAITING_FOR_CAPACITY if self._workforce.waiting_because else Phase.ACQUIRING
+        return Phase.WAITING_FOR_CAPACITY if self._waiting_because else Phase.ACQUIRING
 
     async def _until_the_end(self, scratch: Path) -> Ending:
         body = asyncio.create_task(self._execution.execute(scratch))
@@ -141,7 +145,7 @@ class Coordinator:
         now = time.monotonic()
         stages = self._execution.stages()
         done = sum(stage.done for stage in stages)
-        leased = sum(group.leased for group in self._workforce.groups.values())
+        leased = sum(group.leased for group in self._workforce.groups.values()) + self._execution.shuffles.leased
         self._timeline.note(TimelinePoint(now - self._started, leased, sum(stage.running for stage in stages), done))
         self._rate.note(now, done)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from tasklet_runner.coordinator.capabilities import capabilities_by_member
 from tasklet_runner.coordinator.connections import Connections, MemberEvents
 from tasklet_runner.coordinator.handles import Handle
-from tasklet_runner.coordinator.keeping import MAX_PAUSE_SECONDS, LeaseKeeper
+from tasklet_runner.coordinator.keeping import MAX_PAUSE_SECONDS, LeaseKeeper, first_of
 from tasklet_runner.coordinator.sizing import surplus
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
@@ -203,9 +203,3 @@ class LeaseGroup:
             self._give_back.difference_update(give_back)
             self._asked = wanted
             self._lease.adopt(view)
-
-
-def first_of(group: BaseExceptionGroup[LeaseGridError]) -> LeaseGridError:
-    """The first error of nested groups: the others follow from it, or will be met again."""
-    first = group.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -160,3 +160,9 @@ class LeaseKeeper:
                 self.receipts.append(await self._surroundings.fabric.release(view.uid, reason))
         except (LeaseGridError, TimeoutError) as error:
             self._noticed(f"the lease {view.name} was not released and ends at its deadline: {error}")
+
+
+def first_of(group: BaseExceptionGroup[LeaseGridError]) -> LeaseGridError:
+    """The first error of nested groups: the others follow from it, or will be met again."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from tasklet_runner.coordinator import sizing
 from tasklet_runner.coordinator.chunk import Chunk
 from tasklet_runner.coordinator.feeding import ChunkSource
+from tasklet_runner.coordinator.partitions import Generation
 from tasklet_runner.coordinator.programs import ReadyProgram
 from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, StageProgress, StageState
 from tasklet_runner.plan.types import Requirements, Stage
 from tasklet_runner.wire.faults import Fault
+from tasklet_runner.wire.programs import Fetch
 
 MAX_BACKLOG_CHUNKS = 8192
 MAX_BACKLOG_BYTES = 64 * 1024 * 1024
@@ -63,7 +65,8 @@ class Lane:
             chunk = self.queue.popleft()
             size += chunk.size
             taken.append(chunk)
-            if chunk.blob is not None:
+            # So does what its member fetches: the next frame fetches while this one runs.
+            if chunk.blob is not None or self.run.reads:
                 break
         self.largest_frame = max(self.largest_frame, len(taken))
         self.run.left(len(taken), size)
@@ -82,13 +85,16 @@ class StageRun:
 
     Attempts are numbered from `first_attempt` in steps of `stride`, so that stages of one wave never name the same
     attempt of the same index at a member: what a member holds is named by index and attempt alone.
-    `arrived` is set with new chunks.
+    `arrived` is set with new chunks. A shuffled stage puts its partitions into `output`; `reads` are the productions
+    whose partitions are its chunks. `abandoned`: nothing of it counts, as the store of its output is lost.
     """
 
     stage: Stage
     number: int
     program: ReadyProgram
     source: ChunkSource
+    output: Generation | None = None
+    reads: tuple[Generation, ...] = ()
     first_attempt: int = 1
     stride: int = 1
     lanes: dict[Requirements, Lane] = field(default_factory=dict)
@@ -101,12 +107,28 @@ class StageRun:
     resumed: int = 0
     fed: bool = False
     fault: Fault | None = None
+    abandoned: bool = False
     failures: list[ChunkFailure] = field(default_factory=list)
     backlog: int = 0
     backlog_bytes: int = 0
     room: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def label(self) -> str:
+        """The stage's name in commit records."""
+        return self.output.label if self.output is not None else self.stage.name
+
+    @property
+    def over(self) -> bool:
+        """True when nothing more is to be done of it, whatever its chunks came to."""
+        return self.fault is not None or self.abandoned
+
+    @property
+    def readable(self) -> bool:
+        """True while what it reads can be fetched."""
+        return all(generation.store.member is not None for generation in self.reads)
 
     @property
     def busy(self) -> int:
@@ -173,11 +195,24 @@ class StageRun:
         self.fault = fault
         self.note_failure(ChunkFailure(stage=self.stage.name, index=-1, chunk_id="", attempts=1, fault=fault))
         self.failed += max(self.total, self.generated, 1) - self.succeeded - self.failed
+        self._clear()
+        self.finished.set()
+
+    def _clear(self) -> None:
         for lane in self.lanes.values():
             lane.queue.clear()
             lane.outstanding = 0
+        self.backlog = self.backlog_bytes = 0
         self.room.set()
-        self.finished.set()
+
+    def abandon(self) -> None:
+        """Forget all that is not done: the stage is run again as another."""
+        self.abandoned = True
+        self._clear()
+
+    def fetches(self, partition: int) -> tuple[Fetch, ...]:
+        """What the member that runs this chunk gets itself. What is read must be readable."""
+        return tuple(fetch for generation in self.reads for fetch in generation.fetches(partition))
 
     def settle(self) -> None:
         """Notice the end of the stage."""

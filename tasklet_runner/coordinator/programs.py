@@ -5,9 +5,11 @@ SHA-256.
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from tasklet_runner.coordinator.blobs import BlobFile
 from tasklet_runner.coordinator.sources import fetch, pack_mount
-from tasklet_runner.plan.types import TaskletPlan
+from tasklet_runner.plan.types import Stage, TaskletPlan
 from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME, Language, Mount, Program
 
 
@@ -19,12 +21,13 @@ class ReadyProgram:
     blobs: tuple[BlobFile, ...]
 
 
-def read_program(tasklet: TaskletPlan, scratch: Path, prefix: str) -> ReadyProgram:
-    """Read the tasklet's source and mounts. Blocks while it reads.
+def read_program(stage: Stage, scratch: Path, prefix: str) -> ReadyProgram:
+    """Read the source and the mounts of a stage's tasklet. Blocks while it reads.
 
     Raises:
         InputError: a source that cannot be read or has another SHA-256 than the job says.
     """
+    tasklet = stage.tasklet
     what = "the Python file" if tasklet.language is Language.PYTHON else "the module"
     source = fetch(tasklet.source, scratch / f"{prefix}-source", what)
     packed = [
@@ -33,7 +36,11 @@ def read_program(tasklet: TaskletPlan, scratch: Path, prefix: str) -> ReadyProgr
     mounts = tuple(
         Mount(path=mount.path, digest=blob.digest) for mount, blob in zip(tasklet.mounts, packed, strict=True)
     )
-    return ReadyProgram(_program(tasklet, source.digest, mounts), (source, *packed))
+    program = _program(tasklet, source.digest, mounts)
+    if stage.shuffle is not None:
+        shuffle = stage.shuffle
+        program = msgspec.structs.replace(program, partitions=shuffle.partitions, partition_by=shuffle.by)
+    return ReadyProgram(program, (source, *packed))
 
 
 def _program(tasklet: TaskletPlan, source: str, mounts: tuple[Mount, ...]) -> Program:

@@ -38,8 +38,8 @@ class StageState(StrEnum):
 
 
 class TimelinePoint(msgspec.Struct, frozen=True, array_like=True):
-    """A change of the run's shape: seconds since its start, members under lease (those that hold partitions too), chunks
-    running, chunks done.
+    """A change of the run's shape: seconds since its start, members under lease (those of stores too), chunks running,
+    chunks done.
     """
 
     seconds: float

@@ -11,17 +11,19 @@ from tasklet_runner.coordinator.chunk import Chunk
 from tasklet_runner.coordinator.commits import CommitWriter, Done
 from tasklet_runner.coordinator.handles import Frame, Handle, Held
 from tasklet_runner.coordinator.lanes import Lane
+from tasklet_runner.coordinator.partition_stores import GRANT_SECONDS
+from tasklet_runner.coordinator.partitions import PART
 from tasklet_runner.coordinator.progress import ChunkFailure
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.plan.retry import ELSEWHERE, decide
+from tasklet_runner.plan.types import Stage
 from tasklet_runner.store.protocol import CommitRecord, NewObject
+from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Outcome, Result
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import PutGrant
-from tasklet_runner.wire.work import Grant, Stored
-
-GRANT_SECONDS = 300
+from tasklet_runner.wire.work import Discard, Grant, Stored
 
 
 class RetryHeap:
@@ -40,7 +42,7 @@ class RetryHeap:
         released = 0
         while self._heap and self._heap[0][0] <= now:
             _, _, lane, chunk = heapq.heappop(self._heap)
-            if lane.run.fault is None:
+            if not lane.run.over:
                 lane.put_back(chunk)
                 released += 1
         return released
@@ -67,6 +69,10 @@ class ResultTaker:
                 continue
             outcome = result.outcome
             wall += outcome.wall_microseconds
+            if lane.run.abandoned:
+                _discard(handle, result)
+                continue
+            _check_parts(handle, lane, outcome)
             if outcome.fault is not None:
                 self._fault(handle, lane, chunk, outcome)
             elif outcome.held_bytes:
@@ -78,13 +84,19 @@ class ResultTaker:
     def take_stored(self, handle: Handle, message: Stored) -> None:
         """A held output is in the store, or cannot be put there."""
         held = handle.held.pop((message.index, message.attempt), None)
-        if held is None:
+        if held is None or held.lane.run.over:
             return
         if message.fault is None:
             self._writer.add(stored(held, message.files))
-        else:
-            # Whether store, way or disk failed cannot be told apart here, so every kind is tried again.
-            self._transient(held.lane, held.chunk, message.fault)
+            return
+        output = held.lane.run.output
+        if output is not None:
+            output.store.look()
+            if message.fault.kind is FaultKind.IO_ERROR:
+                held.lane.run.end_with(_no_room(held.lane.run.stage, output.store.name, message.fault))
+                return
+        # Whether store, way or disk failed cannot be told apart here, so every kind is tried again.
+        self._transient(held.lane, held.chunk, message.fault)
 
     def fail(self, lane: Lane, chunk: Chunk, fault: Fault, outcome: Outcome | None = None) -> None:
         """The chunk ends with this fault."""
@@ -95,7 +107,7 @@ class ResultTaker:
             )
         )
         commit = CommitRecord(
-            stage=lane.run.stage.name,
+            stage=lane.run.label,
             index=chunk.index,
             attempt=chunk.attempt,
             chunk_id=chunk.chunk_id,
@@ -111,7 +123,7 @@ class ResultTaker:
         """The chunk's member is gone: it goes to another at once, unless members keep dying of it (`died`: while it
         ran).
         """
-        if lane.run.fault is not None:
+        if lane.run.over:
             return
         chunk.deaths += died
         lane.run.retried += died
@@ -135,6 +147,12 @@ class ResultTaker:
             self.fail(lane, chunk, fault, outcome)
 
     def _transient(self, lane: Lane, chunk: Chunk, fault: Fault) -> None:
+        for generation in lane.run.reads:
+            generation.store.look()
+        if not lane.run.readable:
+            # It could not be fetched because the store is gone, which the chunk cannot help.
+            lane.put_back(chunk)
+            return
         chunk.failures += 1
         counted = msgspec.structs.replace(fault, kind=FaultKind.DISCONNECTED)
         decision = decide(counted, chunk.failures, chunk.deaths, lane.run.stage.retry, self._surroundings.jitter())
@@ -145,21 +163,40 @@ class ResultTaker:
         self.retries.push(time.monotonic() + decision.delay_milliseconds / 1000, lane, chunk)
 
     def _grant(self, handle: Handle, lane: Lane, chunk: Chunk, outcome: Outcome) -> None:
-        handle.held[chunk.index, chunk.attempt] = Held(lane, chunk, outcome)
-        prefix = f"{lane.run.stage.name}/{chunk.index}/{chunk.attempt}"
+        held = handle.held[chunk.index, chunk.attempt] = Held(lane, chunk, outcome)
+        if lane.run.output is None:
+            self._post_grant(handle, held)
+        else:
+            lane.run.output.store.when_open(lambda: self._post_grant(handle, held))
+
+    def _post_grant(self, handle: Handle, held: Held) -> None:
+        chunk, output = held.chunk, held.lane.run.output
+        if handle.held.get((chunk.index, chunk.attempt)) is not held:
+            return
+        if output is not None:
+            prefix = output.prefix(chunk.index, chunk.attempt)
+            endpoint, grant = output.store.put_grant(prefix, held.outcome.held_bytes)
+        else:
+            prefix = f"{held.lane.run.stage.name}/{chunk.index}/{chunk.attempt}"
+            endpoint, grant = self._put_grant(prefix, held.outcome.held_bytes)
+        handle.post(Grant(chunk.index, chunk.attempt, endpoint, prefix, grant))
+
+    def _put_grant(self, key_prefix: str, max_bytes: int) -> tuple[str, str]:
         store = self._surroundings.store
         grant = PutGrant(
             store=store.uid,
             term=self._surroundings.term,
-            key_prefix=prefix,
-            max_bytes=outcome.held_bytes,
+            key_prefix=key_prefix,
+            max_bytes=max_bytes,
             expires_at=time.time() + GRANT_SECONDS,
         )
-        handle.post(Grant(chunk.index, chunk.attempt, store.endpoint, prefix, sign(grant, self._surroundings.holder)))
+        return store.endpoint, sign(grant, self._surroundings.holder)
 
 
 def succeeded(lane: Lane, chunk: Chunk, outcome: Outcome) -> Done:
     """A chunk whose outputs came in the frame."""
+    if lane.run.output is not None:
+        return Done(lane, chunk, _record(lane, chunk, outcome, ()))
     prefix = f"{lane.run.stage.name}/{chunk.index}/{chunk.attempt}/"
     if not outcome.files:
         return Done(lane, chunk, _record(lane, chunk, outcome), (NewObject(prefix + "stdout", outcome.stdout),))
@@ -171,13 +208,16 @@ def succeeded(lane: Lane, chunk: Chunk, outcome: Outcome) -> Done:
 
 def stored(held: Held, files: Iterable[str]) -> Done:
     """A chunk whose outputs its member put into the store; `files` are suffixes of objects."""
-    names = ("stdout", *(name for name in files if name != "stdout"))
+    if held.lane.run.output is not None:
+        names = tuple(f"{PART}{number}" for number, _ in held.outcome.parts)
+    else:
+        names = ("stdout", *(name for name in files if name != "stdout"))
     return Done(held.lane, held.chunk, _record(held.lane, held.chunk, held.outcome, names))
 
 
 def _record(lane: Lane, chunk: Chunk, outcome: Outcome, names: tuple[str, ...] = ("stdout",)) -> CommitRecord:
     return CommitRecord(
-        lane.run.stage.name,
+        lane.run.label,
         chunk.index,
         chunk.attempt,
         chunk.chunk_id,
@@ -186,4 +226,26 @@ def _record(lane: Lane, chunk: Chunk, outcome: Outcome, names: tuple[str, ...] =
         outcome.fuel_used,
         outcome.wall_microseconds,
         chunk.path,
+    )
+
+
+def _discard(handle: Handle, result: Result) -> None:
+    if result.outcome.held_bytes:
+        handle.post(Discard(result.index, result.attempt))
+
+
+def _check_parts(handle: Handle, lane: Lane, outcome: Outcome) -> None:
+    if any(not 0 <= number < (lane.run.output.partitions if lane.run.output else 0) for number, _ in outcome.parts):
+        raise ProtocolError(
+            f"{handle.member.name} names a partition that {lane.run.stage.name} does not have",
+            remedy="the member is broken; replace it",
+        )
+
+
+def _no_room(stage: Stage, store: str, fault: Fault) -> Fault:
+    size = stage.shuffle.size if stage.shuffle is not None else 0
+    return Fault(
+        kind=fault.kind,
+        message=f"{store} ({size:,} bytes) takes no more: {fault.message}",
+        remedy=f"enlarge tasks[{stage.name}].shuffle.size",
     )

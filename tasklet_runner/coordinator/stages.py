@@ -9,57 +9,83 @@ from tasklet_runner.coordinator.commits import CommitWriter, Done
 from tasklet_runner.coordinator.feeding import ChunkSource, open_source
 from tasklet_runner.coordinator.inputs import Packing
 from tasklet_runner.coordinator.lanes import StageRun
+from tasklet_runner.coordinator.partitions import Generation, PartitionSource
 from tasklet_runner.coordinator.programs import ReadyProgram, read_program
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.upstream import open_upstream
 from tasklet_runner.plan.types import Plan, Stage, StageInput
 from tasklet_runner.store.protocol import JobStore, all_commits
 from tasklet_runner.wire.errors import InputError
+from tasklet_runner.wire.programs import Program
+
+RERUN_ATTEMPTS = 1000
+"""Attempts of the n-th stage that is run again begin at n times this, so that what members hold keeps its name."""
 
 
 class StageOpener:
-    """Reads programs and inputs of all stages before anything is started, and makes the runs of a wave."""
+    """Reads programs and inputs of all stages before anything is started, and makes their runs.
 
-    def __init__(self, plan: Plan, store: JobStore, scratch: Path) -> None:
+    `arrived` is set by a run when it has new chunks. Stages with the same program have the same number, so that
+    members prepare it once.
+    """
+
+    def __init__(self, plan: Plan, store: JobStore, scratch: Path, arrived: asyncio.Event) -> None:
         self._plan = plan
         self._store = store
         self._scratch = scratch
+        self._arrived = arrived
         self._programs: dict[str, ReadyProgram] = {}
+        self._numbers: dict[Program, int] = {}
         self._sources: dict[str, ChunkSource] = {}
+        self._opened = 0
+        self._again = 0
 
     async def read_all(self) -> None:
         """Read every source and open every input that does not come from another stage. Raises InputError."""
-        for number, stage in enumerate(self._plan.stages):
-            self._programs[stage.name] = await asyncio.to_thread(
-                read_program, stage.tasklet, self._scratch, f"program-{number}"
-            )
-            if not isinstance(stage.input, StageInput):
-                packing = self._packing(number, stage)
-                self._sources[stage.name] = await asyncio.to_thread(open_source, stage.input, packing)
+        await asyncio.to_thread(self._read_all)
 
-    def open_wave(self, names: tuple[str, ...], arrived: asyncio.Event) -> list[StageRun]:
-        """The runs of the stages of one wave; they set `arrived` when there are new chunks."""
-        return [self._run(name, place, len(names), arrived) for place, name in enumerate(names)]
+    def program(self, name: str) -> tuple[int, ReadyProgram]:
+        """The number and the program of a stage."""
+        ready = self._programs[name]
+        return self._numbers[ready.program], ready
 
-    def _run(self, name: str, place: int, stride: int, arrived: asyncio.Event) -> StageRun:
+    async def open(self, name: str, output: Generation | None, reads: tuple[Generation, ...]) -> StageRun:
+        """A run of the stage; of one that runs again, too. Raises InputError."""
         stage = self._plan.stage(name)
-        number = self._plan.stages.index(stage)
-        if isinstance(stage.input, StageInput):
-            source = open_upstream(stage.input, self._store, self._packing(number, stage))
-        else:
-            source = self._sources.pop(name)
-        return StageRun(
-            stage,
-            number,
-            self._programs[name],
-            source,
-            first_attempt=place + 1,
-            stride=stride,
-            arrived=arrived,
-        )
+        number, program = self.program(name)
+        source = await self._source(stage, reads)
+        wave = next(wave for wave in self._plan.waves if name in wave)
+        run = StageRun(stage, number, program, source, output=output, reads=reads, arrived=self._arrived)
+        run.first_attempt, run.stride = wave.index(name) + 1, len(wave)
+        return run
 
-    def _packing(self, number: int, stage: Stage) -> Packing:
-        return Packing(self._scratch, f"input-{number}", files=stage.tasklet.input_files)
+    async def open_again(self, name: str, output: Generation, reads: tuple[Generation, ...]) -> StageRun:
+        """A run of a stage whose output was lost: beside it those of its readers may run. Raises InputError."""
+        run = await self.open(name, output, reads)
+        self._again += 1
+        run.first_attempt, run.stride = self._again * RERUN_ATTEMPTS, 1
+        return run
+
+    def _read_all(self) -> None:
+        for number, stage in enumerate(self._plan.stages):
+            ready = self._programs[stage.name] = read_program(stage, self._scratch, f"program-{number}")
+            self._numbers.setdefault(ready.program, number)
+            if not isinstance(stage.input, StageInput):
+                self._sources[stage.name] = open_source(stage.input, self._packing(stage))
+
+    async def _source(self, stage: Stage, reads: tuple[Generation, ...]) -> ChunkSource:
+        if reads:
+            return PartitionSource(reads)
+        if isinstance(stage.input, StageInput):
+            return open_upstream(stage.input, self._store, self._packing(stage))
+        if stage.name in self._sources:
+            return self._sources.pop(stage.name)
+        return await asyncio.to_thread(open_source, stage.input, self._packing(stage))
+
+    def _packing(self, stage: Stage) -> Packing:
+        # A run that was abandoned may still send its archives: each run has names of its own.
+        self._opened += 1
+        return Packing(self._scratch, f"input-{self._opened}", files=stage.tasklet.input_files)
 
 
 class Feeder:
@@ -75,7 +101,7 @@ class Feeder:
     async def feed(self, cache: StageCache | None) -> None:
         """Feed until the input ends. Raises InputError, StoreError."""
         await self._resume()
-        while self._run.fault is None and (batch := await self._run.source.batch()):
+        while not self._run.over and (batch := await self._run.source.batch()):
             fresh = [chunk for chunk in batch if not self._is_done(chunk)]
             self._run.generated += len(batch)
             await self._enqueue(fresh, cache)
@@ -85,7 +111,7 @@ class Feeder:
 
     async def _resume(self) -> None:
         """Chunks that an earlier run of this job has committed are done."""
-        async for commit in all_commits(self._store, self._run.stage.name):
+        async for commit in all_commits(self._store, self._run.label):
             self._done[commit.index] = commit.chunk_id
             self._run.resumed += 1
             if commit.fault is None:
@@ -124,7 +150,7 @@ class Feeder:
     async def _wait_for_room(self) -> None:
         # Also without waiting the loop must turn, or results would wait for the whole input.
         await asyncio.sleep(0)
-        while (self._run.full or self._writer.congested) and self._run.fault is None:
+        while (self._run.full or self._writer.congested) and not self._run.over:
             self._run.room.clear()
             try:
                 async with asyncio.timeout(0.1):
@@ -139,6 +165,8 @@ def settle_written(batch: list[Done]) -> None:
         run = done.lane.run
         done.lane.outstanding -= 1
         if done.commit.fault is None:
+            if run.output is not None:
+                run.output.add(done.commit)
             run.succeeded += 1
             run.cached += done.commit.cached
         else:

@@ -9,12 +9,13 @@ from tasklet_runner.coordinator.dispatch import Dispatcher
 from tasklet_runner.coordinator.groups import GroupKey, LeaseGroup
 from tasklet_runner.coordinator.handles import Handle
 from tasklet_runner.coordinator.lanes import Lane, StageRun
+from tasklet_runner.coordinator.programs import ReadyProgram
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.sharing import CodeSharing
 from tasklet_runner.coordinator.sizing import members_wanted
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.fabric.protocol import Receipt
-from tasklet_runner.plan.types import Plan
+from tasklet_runner.plan.types import LeaseTerms, Plan
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.work import (
@@ -30,14 +31,20 @@ from tasklet_runner.wire.work import (
     ToHolder,
 )
 
+Ahead = tuple[LeaseTerms, int, ReadyProgram]
+"""A program that will be needed, its number, and the terms of the members that will run it."""
+
 
 class Workforce:
-    """Hears of every member (it is the groups' `GroupEvents`) and gives all of them work."""
+    """Hears of every member (it is the groups' `GroupEvents`) and gives all of them work. `ahead`: what will be needed
+    after what runs.
+    """
 
     def __init__(self, plan: Plan, surroundings: Surroundings, dispatcher: Dispatcher, results: ResultTaker) -> None:
         self.groups: dict[GroupKey, LeaseGroup] = {}
         self.notices: list[str] = []
         self.receipts: list[Receipt] = []
+        self.ahead: list[Ahead] = []
         self.on_broken: Callable[[BaseException], None] = lambda _: None
         self.on_members: Callable[[], None] = lambda: None
         self._plan = plan
@@ -45,21 +52,32 @@ class Workforce:
         self._dispatcher = dispatcher
         self._results = results
         self._sharing = CodeSharing(surroundings.code)
-        self._runs: dict[int, StageRun] = {}
+        self._runs: list[StageRun] = []
+        self._unfit: dict[tuple[LeaseTerms, int], Fault] = {}
 
     @property
-    def waiting_because(self) -> str:
+    def waiting_because(self) -> frozenset[str]:
         """Why chunks wait, if the fabric said so or a long compilation is under way."""
         reasons = {group.waiting_because for group in self.groups.values() if group.waiting_because}
         if self._sharing.compiles_long:
             reasons.add("a member compiles the tasklet's module, once")
-        return "; ".join(sorted(reasons))
+        return frozenset(reasons)
 
-    def begin(self, runs: Iterable[StageRun]) -> None:
-        """A wave starts: members prepare its programs."""
-        self._runs = {run.number: run for run in runs}
+    def begin(self, run: StageRun) -> None:
+        """A stage starts: members prepare its program."""
+        unfit = self._unfit.get((run.stage.lease, run.number))
+        if unfit is not None:
+            run.end_with(_about(run, unfit))
+            return
+        self._runs.append(run)
         for handle in self._dispatcher.handles:
             self._prepare(handle)
+
+    def end(self, run: StageRun) -> None:
+        """A stage is over."""
+        self._dispatcher.forget(run)
+        if run in self._runs:
+            self._runs.remove(run)
 
     def plan_members(self, runs: Iterable[StageRun], later: Iterable[GroupKey] = ()) -> None:
         """Want as many members as the lanes can use, and one of each that is needed `later`. Called often; changes
@@ -106,6 +124,7 @@ class Workforce:
                 self._dispatcher.take_not_run(handle, message)
             case Prepared():
                 self._sharing.take_prepared(handle, message)
+                self._prepare(handle)
             case Blob():
                 self._sharing.take_code(handle, message)
             case PrepareFailed():
@@ -127,7 +146,7 @@ class Workforce:
     def impossible(self, group: LeaseGroup, error: LeaseGridError) -> None:
         """No pool can ever have such members: the chunks that need them fail."""
         fault = Fault(kind=FaultKind.UNSUPPORTED, message=error.cause, remedy=error.remedy)
-        for run in self._runs.values():
+        for run in self._runs:
             for lane in run.lanes.values():
                 if self._key_for(lane) == group.key:
                     self._fail_lane(lane, fault)
@@ -158,18 +177,22 @@ class Workforce:
             self._results.fail(lane, chunk, fault)
 
     def _prepare(self, handle: Handle) -> None:
-        for run in self._runs.values():
-            if handle.group.key.terms == run.stage.lease:
-                self._sharing.prepare(handle, run.number, run.program)
+        now = [(run.stage.lease, run.number, run.program) for run in self._runs]
+        # What the next wave runs is prepared while this one runs, but never before what this one needs.
+        ready = all(number in handle.prepared for terms, number, _ in now if terms == handle.group.key.terms)
+        for terms, number, program in (*now, *(self.ahead if ready else ())):
+            if handle.group.key.terms == terms:
+                self._sharing.prepare(handle, number, program)
 
     def _prepare_failed(self, handle: Handle, message: PrepareFailed) -> None:
-        run = self._runs.get(message.program_id)
         if message.fault.kind is FaultKind.IO_ERROR:
             handle.group.end(handle, message.fault.message, died=True)
-        elif run is not None:
-            # A member knows the program by its hash; people know it by where it came from.
-            where = run.stage.tasklet.source.uri or f"the inline source of {run.stage.name}"
-            run.end_with(msgspec.structs.replace(message.fault, message=f"{where}: {message.fault.message}"))
+            return
+        terms = handle.group.key.terms
+        self._unfit[terms, message.program_id] = message.fault
+        for run in self._runs:
+            if (run.stage.lease, run.number) == (terms, message.program_id):
+                run.end_with(_about(run, message.fault))
 
     def _key_for(self, lane: Lane) -> GroupKey | None:
         """The group that gets members for a lane; None: those of the stage's own group can run it, or it is not known
@@ -207,3 +230,9 @@ class Workforce:
             group = self.groups[key] = LeaseGroup(key, self._surroundings, self, label)
             group.minimum = minimum
         return group
+
+
+def _about(run: StageRun, fault: Fault) -> Fault:
+    """A member knows the program by its hash; people know it by where it came from."""
+    where = run.stage.tasklet.source.uri or f"the inline source of {run.stage.name}"
+    return msgspec.structs.replace(fault, message=f"{where}: {fault.message}")

@@ -1,0 +1,189 @@
+"""The lease under which the partitions of one stage wait: one Memory or Block member, and the grants to use it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tasklet_runner.coordinator.keeping import LeaseKeeper, first_of
+from tasklet_runner.coordinator.surroundings import Surroundings
+from tasklet_runner.fabric.protocol import LeasedMember, LeaseRequest, LeaseView, Receipt
+from tasklet_runner.plan.types import LeaseTerms, Medium, Shuffle
+from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError, UnsupportedError
+from tasklet_runner.wire.signed import public_text, sign
+from tasklet_runner.wire.statements import GetGrant, PutGrant
+
+GRANT_SECONDS = 300
+FRESH_SECONDS = 60
+"""A grant to read is shown to readers for so long before another is signed."""
+
+SUCCESSOR_SECONDS = 60.0
+"""A Block lease whose member is gone waits so long for the next one on the same volume."""
+
+
+@dataclass(frozen=True)
+class StoreOrder:
+    """What is wanted: for the partitions of which stage, of which job."""
+
+    stage: str
+    shuffle: Shuffle
+    terms: LeaseTerms
+    namespace: str
+    job: str
+
+
+class PartitionStore:
+    """One lease from the moment it is asked for. `ended` is set when it is of no further use: `lost_because` says why
+    its objects are gone, `impossible` why it never was.
+
+    A Memory lease is lost with its member. A Block lease goes on with the member that follows on the same volume, at
+    the next epoch, which is the term that grants name.
+    """
+
+    def __init__(self, order: StoreOrder, surroundings: Surroundings, noticed: Callable[[str], None]) -> None:
+        self.member: LeasedMember | None = None
+        self.ended = asyncio.Event()
+        self.lost_because = ""
+        self.impossible: LeaseGridError | None = None
+        self._order = order
+        self._surroundings = surroundings
+        self._waiting: list[Callable[[], None]] = []
+        self._present = asyncio.Event()
+        self._absent = asyncio.Event()
+        self._read_grant = ""
+        self._read_until = 0.0
+        self._lease = LeaseKeeper(surroundings, order.terms.renew_at_percent, self._follow, noticed)
+        self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
+
+    @property
+    def leased(self) -> int:
+        """Members under the lease."""
+        return len(self._lease.view.members) if self._lease.view is not None else 0
+
+    @property
+    def waiting_because(self) -> str:
+        """Why there is no store yet, if the fabric said so."""
+        return "" if self.member is not None or self.ended.is_set() else self._lease.waiting_because
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """Of the lease, once it is released."""
+        return self._lease.receipts
+
+    @property
+    def name(self) -> str:
+        """How people are told of it."""
+        return f"the store of {self._order.stage}'s partitions"
+
+    def when_open(self, act: Callable[[], None]) -> None:
+        """Do it at once, or as soon as a member serves; never when none does any more."""
+        if self.member is not None:
+            act()
+        elif not self.ended.is_set():
+            self._waiting.append(act)
+
+    def put_grant(self, key_prefix: str, max_bytes: int) -> tuple[str, str]:
+        """The endpoint, and leave to put so many bytes below the prefix. A member must serve."""
+        uid, member = self._serving()
+        expires_at = time.time() + GRANT_SECONDS
+        grant = PutGrant(
+            store=uid, term=member.epoch, key_prefix=key_prefix, max_bytes=max_bytes, expires_at=expires_at
+        )
+        return member.endpoint, sign(grant, self._surroundings.holder)
+
+    def get_grant(self) -> tuple[str, str]:
+        """The endpoint, and leave to read all that the stage put. A member must serve."""
+        uid, member = self._serving()
+        if time.monotonic() > self._read_until:
+            expires_at = time.time() + GRANT_SECONDS
+            grant = GetGrant(store=uid, term=member.epoch, key_prefix=self._order.stage, expires_at=expires_at)
+            self._read_grant = sign(grant, self._surroundings.holder)
+            self._read_until = time.monotonic() + FRESH_SECONDS
+        return member.endpoint, self._read_grant
+
+    def look(self) -> None:
+        """A member could not reach it: the fabric is asked."""
+        self._lease.look()
+
+    async def close(self, reason: str) -> None:
+        """Give the lease back; also one that is only just being acquired. A second call does nothing."""
+        self._supervisor.cancel()
+        await asyncio.wait({self._supervisor})
+        self._end()
+        await self._lease.await_pending()
+        await self._lease.release_all(reason)
+
+    async def _supervise(self) -> None:
+        try:
+            await self._lease.acquire(self._request)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._lease.keep())
+                tasks.create_task(self._await_successors())
+        except* LeaseEndedError as ended:
+            self.lost_because = str(first_of(ended))
+            self._lease.let_go(self.lost_because)
+        except* UnsupportedError as error:
+            self.impossible = first_of(error)
+        except* LeaseGridError as error:
+            self.lost_because = str(first_of(error))
+            self._lease.let_go(self.lost_because)
+        self._end()
+
+    def _end(self) -> None:
+        self.member = None
+        self._waiting.clear()
+        self.ended.set()
+
+    def _follow(self, view: LeaseView) -> None:
+        before, self.member = self.member, next(iter(view.members), None)
+        if self._order.shuffle.medium is Medium.MEMORY and before is not None and not _same(before, self.member):
+            self.member = None
+            raise LeaseEndedError(f"its member {before.name} is gone")
+        if not _same(before, self.member):
+            self._read_until = 0.0
+        if self.member is None:
+            self._present.clear()
+            self._absent.set()
+            return
+        self._absent.clear()
+        self._present.set()
+        waiting, self._waiting = self._waiting, []
+        for act in waiting:
+            act()
+
+    async def _await_successors(self) -> None:
+        while True:
+            await self._absent.wait()
+            try:
+                async with asyncio.timeout(SUCCESSOR_SECONDS):
+                    await self._present.wait()
+            except TimeoutError:
+                raise LeaseEndedError(f"no successor of its member came in {SUCCESSOR_SECONDS:.0f} seconds") from None
+
+    def _serving(self) -> tuple[str, LeasedMember]:
+        if self.member is None or self._lease.view is None:
+            raise LeaseEndedError(f"{self.name} has no member")
+        return self._lease.view.uid, self.member
+
+    def _request(self, identity: str) -> LeaseRequest:
+        order = self._order
+        return LeaseRequest(
+            request_id=identity,
+            holder_key=public_text(self._surroundings.holder),
+            namespace=order.namespace,
+            resource=order.shuffle.medium.value,
+            size=order.shuffle.size,
+            on_empty="Provision",
+            ttl_seconds=order.terms.ttl_seconds,
+            max_lifetime_seconds=order.terms.max_lifetime_seconds,
+            holder_identity=self._surroundings.holder_identity,
+            purpose=f"shuffle of {order.stage} of job {order.job}"[:253],
+            parent=self._surroundings.parent,
+            priority=order.terms.priority,
+        )
+
+
+def _same(one: LeasedMember | None, other: LeasedMember | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (one.name, one.incarnation, one.epoch) == (other.name, other.incarnation, other.epoch)

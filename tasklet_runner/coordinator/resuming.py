@@ -1,0 +1,67 @@
+"""What a run of a job finds done by an earlier one, beside the chunks that each stage finds committed."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from tasklet_runner.coordinator.progress import StageProgress, StageState
+from tasklet_runner.coordinator.shuffles import readers_of, shuffled_inputs
+from tasklet_runner.plan.types import Plan, Stage
+from tasklet_runner.store.protocol import JobStore, all_commits
+
+
+def done_record(name: str) -> str:
+    """The name of the record that a shuffled stage leaves in the job's store when its partitions are whole."""
+    return f"partitions of {name}"
+
+
+async def find_done(plan: Plan, store: JobStore) -> dict[str, StageProgress]:
+    """The stages that need not run, and what is known of them. Raises StoreError."""
+    seen = {stage.name: await _committed(stage, store) for stage in plan.stages if shuffled_inputs(plan, stage)}
+    done = done_before(plan, {name: progress.done for name, progress in seen.items()})
+    return {name: await _shown(plan.stage(name), seen, store) for name in done}
+
+
+def done_before(plan: Plan, committed: Mapping[str, int]) -> frozenset[str]:
+    """The stages of a resumed run that need not run, from how many chunks of each are `committed`.
+
+    Partitions end with their run, so a shuffled stage runs again, whatever was committed of it, as long as a stage
+    that reads it has chunks to do; then the chunks of that reader which are committed stay. Where all who read it are
+    done it does not run, and those readers need not look either.
+    """
+    done: set[str] = set()
+    for stage in reversed(_in_waves(plan)):
+        if stage.shuffle is not None:
+            finished = all(reader in done for reader in readers_of(plan, stage.name))
+        else:
+            producers = shuffled_inputs(plan, stage)
+            shuffle = plan.stage(producers[0]).shuffle if producers else None
+            finished = shuffle is not None and committed.get(stage.name, 0) >= shuffle.partitions
+        if finished:
+            done.add(stage.name)
+    return frozenset(name for name in done if not _looks(plan, plan.stage(name), done))
+
+
+def _in_waves(plan: Plan) -> list[Stage]:
+    return [plan.stage(name) for wave in plan.waves for name in wave]
+
+
+def _looks(plan: Plan, stage: Stage, done: set[str]) -> bool:
+    """True for a reader whose producers run all the same, for another's sake: it compares what is committed."""
+    return stage.shuffle is None and not done.issuperset(shuffled_inputs(plan, stage))
+
+
+async def _shown(stage: Stage, seen: Mapping[str, StageProgress], store: JobStore) -> StageProgress:
+    if stage.shuffle is None:
+        return seen[stage.name]
+    record = await store.get_value(done_record(stage.name))
+    return msgspec.json.decode(record, type=StageProgress) if record else StageProgress(name=stage.name)
+
+
+async def _committed(stage: Stage, store: JobStore) -> StageProgress:
+    succeeded = failed = 0
+    async for commit in all_commits(store, stage.name):
+        succeeded += commit.fault is None
+        failed += commit.fault is not None
+    state = StageState.FAILED if failed > stage.max_failed_chunks else StageState.SUCCEEDED
+    return StageProgress(name=stage.name, state=state, total=succeeded + failed, succeeded=succeeded, failed=failed)
