@@ -6,11 +6,12 @@ DEMO := build/demo
 PURE := tests/unit/plan tests/unit/wire tests/unit/rules tests/unit/member
 WHEELS := build/wheels
 IMAGE ?= leasegrid:dev
-BASE_IMAGE ?= python:3.11-slim
+# The wheels are made by this Python, and are for its version.
+BASE_IMAGE ?= python:$$($(BIN)/python -c 'import sys; print("{}.{}".format(*sys.version_info))')-slim
 SOURCES := leasegrid tasklet_runner operator tests benchmarks tools charts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples chart chart-test image clean bench-claims
+.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples chart chart-test e2e image clean bench-claims
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +82,9 @@ integration: $(VENV)/.developed ## the API on a real kube-apiserver (binaries in
 chart-test: $(VENV)/.developed ## the chart on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS, helm there or on the PATH)
 	@$(BIN)/python -m pytest -q tests/chart
 
+e2e: $(VENV)/.developed ## what README.md does on Kubernetes, and much more, on a kind cluster made from nothing (docker, kind, kubectl, helm)
+	@$(BIN)/python -m pytest -q tests/e2e
+
 unhappy: $(VENV)/.developed ## every unhappy path beside the test that shows it
 	@$(BIN)/python -m pytest -q -m unhappy --paths tests
 
@@ -98,7 +102,7 @@ $(WHEELS)/.fetched: pyproject.toml constraints.txt | $(VENV)/.installed
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt --wheel-dir $(WHEELS) .
 	@touch $@
 
-image: $(WHEELS)/.fetched ## the image $(IMAGE) on $(BASE_IMAGE), whose Python must be that of .venv; needs Docker
+image: $(WHEELS)/.fetched ## the image leasegrid:dev (IMAGE) on python:…-slim of .venv's version (BASE_IMAGE); needs Docker
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEELS) .
 	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg WHEELS=$(WHEELS) \
 	  --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE) .

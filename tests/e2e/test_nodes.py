@@ -1,0 +1,110 @@
+"""Nodes and the API server go and come back under leases; who holds elsewhere notices nothing."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.kind_rig import SYSTEM, Kind, Object
+from tests.e2e.rooms import Room, room
+
+LONG, SHORT = 900, 10
+HOST = "kubernetes.io/hostname"
+
+
+@pytest.fixture(scope="module")
+def nodes(cluster: Kind) -> Iterator[Room]:
+    """A namespace with a pool on each worker, of the worker's name."""
+    with room(cluster, f"nodes-{secrets.token_hex(3)}") as made:
+        for node in cluster.workers:
+            made.pool(node, 2, template={"nodeSelector": {HOST: node}})
+        for node in cluster.workers:
+            made.until_members(node, ready=2)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _whole(nodes: Room) -> Iterator[None]:
+    yield
+    nodes.kubectl("delete", "lglease", "--all", "--wait=false")
+    nodes.kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=180s")
+    deployment = (f"--namespace={SYSTEM}", "rollout", "status", "deployment/leasegrid-operator", "--timeout=180s")
+    nodes.cluster.kubectl(*deployment)
+    for node in nodes.cluster.workers:
+        nodes.until_members(node, ready=2)
+
+
+def held_on(nodes: Room, node: str, name: str, seconds: int) -> dict[str, int]:
+    """A lease of a member on that node, bound; the member with its epoch."""
+    nodes.lease(name, poolRefs=[{"name": node}], ttlSeconds=seconds)
+    return nodes.until_bound(name)
+
+
+def node_of(cluster: Kind, pod: str) -> str:
+    """The node that a pod of the operator stands on."""
+    found: Object = cluster.objects("pods", f"--namespace={SYSTEM}", f"--field-selector=metadata.name={pod}")[0]
+    return str(found["spec"]["nodeName"])
+
+
+@contextmanager
+def stopped_dead(cluster: Kind, node: str) -> Iterator[None]:
+    """For the time of the block nothing runs on the node, and nobody is told."""
+    cluster.run("docker", "pause", node)
+    try:
+        yield
+    finally:
+        cluster.run("docker", "unpause", node)
+
+
+@pytest.mark.unhappy("a node is drained under leases")
+def test_an_elastic_lease_goes_on_elsewhere_when_a_node_is_drained(nodes: Room) -> None:
+    first, second = nodes.cluster.workers
+    pools = [{"name": first}, {"name": second}]
+    nodes.lease("elastic", poolRefs=pools, count=1, elastic=True, ttlSeconds=LONG)
+    (member,) = nodes.until_bound("elastic")
+    stays = held_on(nodes, second, "stays", LONG)
+    flags = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=180s")
+    nodes.kubectl("drain", first, *flags)
+    nodes.cluster.wait(
+        lambda: nodes.held("elastic"), lambda held: held and member not in held, "the lease has another member"
+    )
+    assert nodes.held("stays") == stays
+    nodes.kubectl("uncordon", first)
+
+
+@pytest.mark.unhappy("a node is stopped dead under leases")
+def test_a_lease_on_a_dead_node_ends_unverified_while_the_other_node_serves_and_is_completed_later(
+    nodes: Room,
+) -> None:
+    alive = node_of(nodes.cluster, nodes.cluster.leader)
+    (dead,) = [node for node in nodes.cluster.workers if node != alive]
+    (lost,) = held_on(nodes, dead, "lost", SHORT)
+    with stopped_dead(nodes.cluster, dead):
+        nodes.until_said("lglease", "lost", "Released", "Unverified")
+        assert nodes.status("lglease", "lost")["receipt"]["unverified"] == [lost]
+        assert held_on(nodes, alive, "served", LONG)
+    nodes.until_said("lglease", "lost", "Released", "Expired")
+    assert nodes.released("lost")["unverified"] == []
+
+
+@pytest.mark.unhappy("the operator's node is gone: another takes over")
+def test_when_the_leaders_node_stops_dead_another_replica_takes_over_and_leases_live(nodes: Room) -> None:
+    before = nodes.cluster.leader
+    dead = node_of(nodes.cluster, before)
+    (alive,) = [node for node in nodes.cluster.workers if node != dead]
+    held = held_on(nodes, alive, "held", LONG)
+    with stopped_dead(nodes.cluster, dead):
+        nodes.cluster.wait(lambda: nodes.cluster.leader, lambda now: now not in ("", before), "another leads")
+        assert held_on(nodes, alive, "next", LONG)
+        assert nodes.held("held") == held
+
+
+@pytest.mark.unhappy("the API server is restarted under leases")
+def test_when_the_api_server_is_restarted_leases_live_and_claims_go_on_by_themselves(nodes: Room) -> None:
+    node = nodes.cluster.workers[0]
+    held = held_on(nodes, node, "held", LONG)
+    plane = f"{nodes.cluster.name}-control-plane"
+    nodes.cluster.run("docker", "exec", plane, "pkill", "--exact", "kube-apiserver")
+    nodes.cluster.wait(lambda: held_on(nodes, node, "next", LONG), bool, "a lease is bound by the restarted server")
+    assert nodes.held("held") == held

@@ -1,0 +1,62 @@
+"""README.md's section on Kubernetes: what stands there is what is run, from a clone to a lease."""
+
+import json
+
+import yaml
+
+from tests.e2e.figures import Figures
+from tests.e2e.kind_rig import Kind, Object
+from tests.e2e.readme import Journey, commands, objects
+from tests.e2e.rooms import Room, instant
+from tests.support.running import REPOSITORY
+
+FILES = ("pool.yaml", "lease.yaml")
+WARM = 5
+
+
+def test_a_newcomer_gets_from_a_clone_to_a_bound_lease_and_a_run_on_it(
+    cluster: Kind, journey: Journey, figures: Figures
+) -> None:
+    assert list(journey.said) == commands()
+    assert journey.output("exec --claim") == "hello from a leased worker\n"
+    lease = Room(cluster, "default").get("lglease", "mine")
+    assert len(lease["status"]["members"]) == 2
+    bound = journey.ended("lglease/mine") - journey.began("kind create cluster")
+    figures.seconds("from kind create cluster to a bound lease, image built", bound)
+    figures.seconds(f"from helm install to {WARM} ready members", warm(cluster) - journey.began("helm install"))
+
+
+def warm(cluster: Kind) -> float:
+    """When the last of the pool's first members was ready by its node's word, to the second."""
+    first = sorted(
+        instant(said["lastTransitionTime"])
+        for pod in Room(cluster, "default").all("pods")
+        for said in pod["status"]["conditions"]
+        if said["type"] == "Ready"
+    )
+    return first[WARM - 1]
+
+
+def test_the_objects_in_the_readme_are_those_of_the_example() -> None:
+    files = [yaml.safe_load((REPOSITORY / "examples" / "cluster" / name).read_text("utf-8")) for name in FILES]
+    assert objects() == files
+
+
+def test_the_image_is_made_of_the_base_the_interpreter_and_what_it_needs(cluster: Kind, figures: Figures) -> None:
+    layers = image_layers(cluster)
+    assert layers[0][0] > 0
+    figures.say("the image", f"{sum(size for size, _ in layers) / 1e6:.1f} MB")
+    for size, made_by in layers:
+        figures.say(f"  {made_by}", f"{size / 1e6:.1f} MB")
+
+
+def image_layers(cluster: Kind) -> list[tuple[int, str]]:
+    """Bytes of each layer that has any, and what made it, the newest first."""
+    names = cluster.run("docker", "history", "--human=false", "--no-trunc", "--format", "{{json .}}", "leasegrid:dev")
+    layers: list[Object] = [json.loads(line) for line in names.splitlines()]
+    return [(int(one["Size"]), words(one["CreatedBy"])) for one in layers if int(one["Size"])]
+
+
+def words(made_by: str) -> str:
+    """What made a layer, in short."""
+    return made_by.removeprefix("/bin/sh -c ").removeprefix("#(nop) ").strip()[-60:] or "base"
