@@ -20,7 +20,7 @@ Source = bytes | Path
 """An object's bytes, or the file that has them."""
 
 Admit = Callable[[int], None]
-"""Told how many bytes come; raises when they may not."""
+"""Told how many bytes an answer has, its heads included, before they are read; raises when they may not come."""
 
 
 class BatchBody:
@@ -57,14 +57,10 @@ class BatchBody:
 
 
 class BatchSink:
-    """Takes the objects of an answer that were asked for, in their order, and checks each one's SHA-256.
+    """Takes the objects of an answer that were asked for, in their order, and checks each one's SHA-256."""
 
-    `admit` is told the bytes of each object before they come, and may raise.
-    """
-
-    def __init__(self, endpoint: str, keys: Iterable[str], admit: Admit) -> None:
+    def __init__(self, endpoint: str, keys: Iterable[str]) -> None:
         self._endpoint = endpoint
-        self._admit = admit
         self._expected = iter(keys)
         self._decoder = BatchDecoder()
         self._head: ObjectHead | None = None
@@ -94,7 +90,6 @@ class BatchSink:
     def _begin(self, head: ObjectHead) -> None:
         if head.key != next(self._expected, None):
             raise StoreError(f"{self._endpoint} sent {head.key!r}, which was not asked for", remedy="get them again")
-        self._admit(head.size)
         self._head, self._left, self._digest = head, head.size, hashlib.sha256()
 
     def _end(self, head: ObjectHead) -> ObjectInfo:

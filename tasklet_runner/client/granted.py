@@ -110,20 +110,16 @@ class StoreConnections:
     ) -> None:
         """Write the bytes of these objects, one after the other, where the file stands; after an error some are there.
 
-        `admit` is told the bytes of each object before they come; what it raises ends the call.
+        `admit` is told the bytes of each answer (one for up to `MAX_BATCH_OBJECTS` keys) before they are read; what it
+        raises ends the call.
         """
         for at in range(0, len(keys), MAX_BATCH_OBJECTS):
             some = keys[at : at + MAX_BATCH_OBJECTS]
+            asked = self._answer(endpoint, "POST", BATCH_GET_PATH, {GRANT_HEADER: grant}, request_of(some))
             with _translated(endpoint, f"give {len(keys):,} objects"):
-                await self._append(endpoint, grant, BatchSink(endpoint, some, admit), request_of(some), file)
-
-    async def _append(self, endpoint: str, grant: str, sink: BatchSink, asked: bytes, file: FileIO) -> None:
-        async with self._answer(endpoint, "POST", BATCH_GET_PATH, {GRANT_HEADER: grant}, asked) as response:
-            async for piece in response.content.iter_any():
-                for part in sink.feed(piece):
-                    if isinstance(part, memoryview):
-                        _write(file, part)
-        sink.finish()
+                async with asked as response:
+                    admit(response.content_length or 0)
+                    await _append(response, BatchSink(endpoint, some), file)
 
     @asynccontextmanager
     async def _answer(
@@ -136,6 +132,14 @@ class StoreConnections:
             if response.status != 200:
                 raise error_of(reply_of(response.status, await response.read()))
             yield response
+
+
+async def _append(response: aiohttp.ClientResponse, sink: BatchSink, file: FileIO) -> None:
+    async for piece in response.content.iter_any():
+        for part in sink.feed(piece):
+            if isinstance(part, memoryview):
+                _write(file, part)
+    sink.finish()
 
 
 async def put_object(endpoint: str, grant: str, key: str, path: Path) -> ObjectInfo:
