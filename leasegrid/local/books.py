@@ -42,7 +42,8 @@ class Resource(StrEnum):
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     """A lease in the books. Times are UNIX seconds; `expires` None: not before its job is finished.
 
-    `directory`: where a Block lease's bytes are, relative to the state directory.
+    `directory`: where a Block lease's bytes are, relative to the state directory; of several volumes with spaces
+    between them, which no name of a volume has.
     """
 
     uid: str
@@ -56,6 +57,11 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[str, ...] = ()
     directory: str = ""
     expires: float | None = None
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """Where the bytes are, volume by volume."""
+        return tuple(self.directory.split())
 
 
 class LeaseBooks:

@@ -12,6 +12,7 @@ from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.parts import Parts
 from leasegrid.leasing.roster import Member, Roster
 from leasegrid.leasing.signing import Signer, SteadyClock
+from leasegrid.local.blocks import BlockVolumes
 from leasegrid.local.hints import HintListener
 from leasegrid.local.launching import Launched
 from leasegrid.local.machine import Machine, read_machine
@@ -22,6 +23,7 @@ from leasegrid.local.provisioning import Provisioner
 from leasegrid.local.runtime import reap_stale
 from leasegrid.local.state import StateDirectory
 from leasegrid.local.store_pools import space_reader
+from leasegrid.local.successors import Successors
 from leasegrid.local.zygote import Zygote, ZygoteEvent
 from tasklet_runner.wire.member import MemberState
 
@@ -60,7 +62,8 @@ class Engine:
         self._background: list[asyncio.Task[object]] = []
         self.remains: tuple[int, ...] = ()
         self.local = _assemble(state, settings, launched, self._event.set)
-        self._provisioner = Provisioner(self.local)
+        self._successors = Successors(self.local.shared, self.local.volumes, self.local.processes)
+        self._provisioner = Provisioner(self.local, self._successors)
         self.leases = LeaseEngine(self.local.shared, self._provisioner)
         self._listener = HintListener(launched.runtime.hints, self.leases.keeper.hinted)
 
@@ -84,6 +87,7 @@ class Engine:
         await asyncio.gather(*(member.hang_up() for member in parts.roster.all()))
         killed = await self.local.processes.zygote.close(END_SECONDS)
         self.remains = (*self.remains, *killed)
+        self.local.volumes.close()
         self.local.processes.runtime.remove()
 
     async def _stop_keeping(self) -> None:
@@ -92,6 +96,7 @@ class Engine:
         await asyncio.gather(*self._background, return_exceptions=True)
         self._listener.close()
         await self._provisioner.close()
+        await self._successors.close()
         await self.leases.close()
 
     def _listen_to_zygote(self) -> None:
@@ -145,15 +150,16 @@ def _assemble(
     machine = settings.machine or read_machine()
     space = space_reader(machine.memory, launched.runtime.path, state.root)
     pools = Pools.build(machine, settings.workers, settings.pools, space)
-    processes = Processes(launched.runtime, launched.zygote, roster, signer.public)
+    volumes = BlockVolumes(state)
+    processes = Processes(launched, roster, signer.public, volumes)
     shared = Parts(
         pools=pools.by_name,
         roster=roster,
         binder=Binder(roster, signer),
         signer=signer,
         clock=clock,
-        ledger=Books(state, clock, pools.by_name),
+        ledger=Books(state, clock, pools.by_name, volumes),
         host=processes,
         changed=changed,
     )
-    return LocalParts(shared, pools, processes)
+    return LocalParts(shared, pools, processes, volumes)

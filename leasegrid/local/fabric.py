@@ -1,6 +1,7 @@
 """LocalFabric: leases of processes of this machine, under the rules that the cluster obeys too."""
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ from leasegrid.local.runtime import RuntimeDirectory
 from leasegrid.local.state import StateDirectory, new_uid
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
+from tasklet_runner.wire.member import Role
 
 
 class PoolStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +142,20 @@ class LocalFabric:
     def _enter(self, request: LeaseRequest) -> LeaseRecord:
         pools, provisioned = self._pools_of(request)
         leases = self._running.leases
-        return leases.enter(leases.record(new_uid(), request, pools, provisioned=provisioned))
+        uid = self._resumed(request, pools[0]) or new_uid()
+        return leases.enter(leases.record(uid, request, pools, provisioned=provisioned))
+
+    def _resumed(self, request: LeaseRequest, pool: str) -> str:
+        """The uid of the Block lease of this name that an earlier run has left, whose volumes are taken over; or empty.
+
+        Raises StateDirectoryError when another run has it.
+        """
+        local = self._running.local
+        shape = local.pools.by_name[pool].shape
+        if shape.role is not Role.BLOCK:
+            return ""
+        row = self._state.kept_store(request.namespace, request.request_id, time.time())
+        return row.uid if row is not None and local.volumes.resume(row, pool, shape) else ""
 
     def _pools_of(self, request: LeaseRequest) -> tuple[tuple[str, ...], bool]:
         """The pools that may serve a request, and whether members are made for it."""

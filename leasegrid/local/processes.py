@@ -5,12 +5,14 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from leasegrid.leasing.leases import Held, LeaseRecord
 from leasegrid.leasing.parts import Disposal
 from leasegrid.leasing.roster import Member, Roster, Shape
-from leasegrid.local.runtime import RuntimeDirectory
-from leasegrid.local.zygote import SpawnOrder, Zygote, session_processes
+from leasegrid.local.blocks import BlockVolume, BlockVolumes
+from leasegrid.local.launching import Launched
+from leasegrid.local.zygote import SpawnOrder, session_processes
 from leasegrid.rules.store_sizes import INTERPRETER_BYTES
 from tasklet_runner.wire.member import Role
 
@@ -25,19 +27,24 @@ STORE_GONE_SECONDS = 3.0
 class Processes:
     """Implements `Host`. `zygote` is replaced when it has ended unasked."""
 
-    def __init__(self, runtime: RuntimeDirectory, zygote: Zygote, roster: Roster, fabric_key: str) -> None:
-        self.runtime = runtime
-        self.zygote = zygote
+    def __init__(self, launched: Launched, roster: Roster, fabric_key: str, volumes: BlockVolumes) -> None:
+        self.runtime = launched.runtime
+        self.zygote = launched.zygote
         self._roster = roster
         self._fabric_key = fabric_key
+        self._volumes = volumes
         self._pids: dict[str, int] = {}
         self._numbers = 0
 
     def order(self, pool: str, shape: Shape, count: int) -> None:
-        """Have so many members forked; they are in the roster from now on."""
-        orders = [self._order(pool, shape) for _ in range(count)]
+        """Have so many members forked; they are in the roster from now on. Raises StateDirectoryError."""
+        orders = [self._order(pool, shape, self._new_store(pool, shape)) for _ in range(count)]
         if orders:
             self.zygote.spawn(orders)
+
+    def follow(self, store: BlockVolume, lease: str) -> None:
+        """Have the next server of a volume forked, for its lease alone."""
+        self.zygote.spawn([self._order(store.pool, store.shape, store, lease)])
 
     def spawned(self, member: Member, pid: int) -> None:
         """It runs, as this process."""
@@ -65,14 +72,19 @@ class Processes:
 
     async def dispose(self, record: LeaseRecord, held: Sequence[Held]) -> Disposal:
         """A store is not used again: its process ends by itself, and its objects are gone with it."""
-        del record
-        stores = [one.member for one in held if one.member.shape.role is not Role.CPU]
+        released = [one.member for one in held if one.member.shape.role is not Role.CPU]
+        self._volumes.own(record.uid, {member.name for member in released})
+        unbound = [one for one in self._roster.all() if one.lease == record.uid and one.shape.role is not Role.CPU]
+        for member in unbound:
+            self.kill(member)
+        stores = [*released, *unbound]
         await self._gone(stores, STORE_GONE_SECONDS)
         for member in stores:
             if not member.gone.is_set():
                 self.kill(member)
         await self._gone(stores, GONE_SECONDS)
-        return Disposal(unverified=tuple(member.name for member in stores if not member.gone.is_set()))
+        left = tuple(member.name for member in stores if not member.gone.is_set())
+        return replace(await self._volumes.dispose(record.uid), unverified=left)
 
     async def _gone(self, members: Sequence[Member], seconds: float) -> None:
         """Wait until these are seen to be gone, for so long at most."""
@@ -81,11 +93,17 @@ class Processes:
             for wait in pending:
                 wait.cancel()
 
-    def _order(self, pool: str, shape: Shape) -> SpawnOrder:
+    def _new_store(self, pool: str, shape: Shape) -> BlockVolume | None:
+        return self._volumes.make(pool, shape) if shape.role is Role.BLOCK else None
+
+    def _order(self, pool: str, shape: Shape, store: BlockVolume | None, lease: str = "") -> SpawnOrder:
         self._numbers += 1
         endpoint = f"unix://{self.runtime.member_socket(self._numbers)}"
         name = f"{pool}-{self._numbers}"
-        self._roster.add(Member(name, pool, shape, endpoint, asyncio.get_running_loop().time()))
+        self._roster.add(Member(name, pool, shape, endpoint, asyncio.get_running_loop().time(), lease=lease))
+        directory = self.runtime.member_store(self._numbers)
+        if store is not None:
+            store.member, directory = name, store.volume.store
         return SpawnOrder(
             name=name,
             listen=endpoint,
@@ -98,6 +116,6 @@ class Processes:
             reuse=shape.reuse,
             cpu=shape.cpu,
             role=shape.role.value,
-            store=str(self.runtime.member_store(self._numbers)) if shape.role is not Role.CPU else "",
+            store=str(directory),
             quota=shape.quota,
         )

@@ -12,10 +12,12 @@ from leasegrid.leasing.pools import Pool
 from leasegrid.leasing.roster import Member, Shape
 from leasegrid.local.parts import LocalParts
 from leasegrid.local.pools import Room
+from leasegrid.local.successors import Successors
 from leasegrid.rules.pool_sizing import size_pool
 from leasegrid.rules.pool_state import Observed, PoolDecision
 from leasegrid.rules.reasons import RetireReason, WarmupFailure
 from leasegrid.rules.refill import note_failure
+from tasklet_runner.wire.errors import StateDirectoryError
 from tasklet_runner.wire.member import MemberState, Role
 
 _UNANSWERING = frozenset({RetireReason.WARMUP_TIMEOUT, RetireReason.FENCED})
@@ -25,7 +27,8 @@ _UNANSWERING = frozenset({RetireReason.WARMUP_TIMEOUT, RetireReason.FENCED})
 class Provisioner:
     """Applies the sizing rule to every pool."""
 
-    def __init__(self, local: LocalParts) -> None:
+    def __init__(self, local: LocalParts, successors: Successors) -> None:
+        self._successors = successors
         self._parts = local.shared
         self._pools = local.pools
         self._processes = local.processes
@@ -35,7 +38,7 @@ class Provisioner:
         """One pass over all pools; returns in how many seconds something changes by time alone, None for never."""
         waiting = self._waiting()
         room = self._room_left()
-        looks = []
+        looks = [self._successors.run()]
         for pool in sorted(self._parts.pools.values(), key=lambda pool: _turn(waiting.get(pool.name, []))):
             lacking = sum(record.missing - record.binding for record in waiting.get(pool.name, []))
             decision = self._decide(pool, lacking)
@@ -89,14 +92,21 @@ class Provisioner:
         if pool.shape.role is Role.MEMORY:
             wanted_count = min(wanted_count, self._memory_left() // pool.shape.quota)
         if not pool.shares_room:
-            self._processes.order(pool.name, pool.shape, wanted_count)
+            self._order(pool, wanted_count)
             return
         count = min(wanted_count, room.fits(pool.shape))
-        self._processes.order(pool.name, pool.shape, count)
+        self._order(pool, count)
         room.take(pool.shape, count)
         pool.starved = newcomers and count < wanted_count
         if pool.starved:
             self._make_room(pool, wanted_count - count, room)
+
+    def _order(self, pool: Pool, count: int) -> None:
+        try:
+            self._processes.order(pool.name, pool.shape, count)
+        except StateDirectoryError as error:
+            now = asyncio.get_running_loop().time()
+            pool.failures = note_failure(pool.failures, WarmupFailure.CRASH, str(error), now)
 
     def _memory_left(self) -> int:
         """Bytes that further memory stores may have."""

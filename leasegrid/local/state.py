@@ -1,7 +1,8 @@
 """The state directory: what outlives a run on one machine.
 
 `$XDG_STATE_HOME/leasegrid` (default `~/.local/state/leasegrid`, XDG Base Directory Specification 0.8), mode 0700, with
-`key` (the fabric's pair), `jobs/<namespace>/<name>/` and `caches/<name>/` (volumes), `leases.db` (the books).
+`key` (the fabric's pair), `jobs/<namespace>/<name>/`, `caches/<name>/` and `stores/<random>/` (volumes), `leases.db`
+(the books).
 """
 
 import os
@@ -14,11 +15,24 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from leasegrid.leasing.parts import Disposal
 from leasegrid.local.books import LeaseBooks, LeaseRow, Resource
 from leasegrid.local.keys import fabric_key
-from leasegrid.local.volumes import LOCK, Volume, byte_count, component, hold_volume, serving_process, try_hold
+from leasegrid.local.volumes import (
+    LOCK,
+    Volume,
+    byte_count,
+    component,
+    hold_volume,
+    new_volume,
+    serving_process,
+    try_hold,
+)
 from tasklet_runner.fabric.protocol import Receipt
 from tasklet_runner.wire.errors import StateDirectoryError
+
+STORES = "stores/"
+"""Where the volumes of Block members are, beside those of jobs and caches."""
 
 LATE_SECONDS = 5.0
 """A CPU lease of another run is ended in the books so long after its deadline: its members have freed themselves."""
@@ -84,13 +98,34 @@ class StateDirectory:
         """The cache's volume for this run alone."""
         return hold_volume(self.root / "caches" / component(name, "cache"), f"the cache {name}")
 
+    def make_store(self) -> Volume:
+        """A new volume for a Block member, for this run alone."""
+        return new_volume(self.root / "stores" / new_uid())
+
+    def hold_stores(self, row: LeaseRow) -> list[Volume]:
+        """The volumes of a Block lease of an earlier run, for this run alone.
+
+        Raises StateDirectoryError when another run has them.
+        """
+        found = [self.root / directory for directory in row.directories]
+        held: list[Volume] = []
+        try:
+            for path in found:
+                if path.exists():
+                    held.append(hold_volume(path, f"the Block lease {row.namespace}/{row.name}"))
+        except BaseException:
+            for volume in held:
+                volume.release()
+            raise
+        return held
+
     def row_of(self, volume: Volume) -> LeaseRow | None:
         """The live Block lease of a volume."""
-        return self.books.at(self._relative(volume.path))
+        return self.books.at(self.relative(volume.path))
 
     def enter(self, volume: Volume, row: LeaseRow) -> LeaseRow:
         """Write a volume's Block lease into the books; returns the row as written."""
-        entered = msgspec.structs.replace(row, resource=Resource.BLOCK, directory=self._relative(volume.path))
+        entered = msgspec.structs.replace(row, resource=Resource.BLOCK, directory=self.relative(volume.path))
         self.books.write(entered)
         return entered
 
@@ -99,7 +134,15 @@ class StateDirectory:
         row = self.row_of(volume)
         started = time.monotonic()
         freed = volume.delete()
-        return self._ended(row, reason, freed, started)
+        return self._ended(row, reason, Disposal(1, freed), started)
+
+    def kept_store(self, namespace: str, name: str, now: float) -> LeaseRow | None:
+        """The Block lease of that name which an earlier run has left, and which has not expired by `now`."""
+        for row in self.books.live():
+            is_store = row.directory.startswith(STORES)
+            if is_store and (row.namespace, row.name) == (namespace, name) and (row.expires or now) > now:
+                return row
+        return None
 
     def kept(self, now: float) -> list[KeptLease]:
         """Every lease that has not ended by `now` (UNIX seconds), oldest first, with what it holds and until when."""
@@ -118,7 +161,7 @@ class StateDirectory:
             self.books.close()
 
     def _kept(self, row: LeaseRow) -> KeptLease:
-        path = self.root / row.directory
+        paths = [self.root / directory for directory in row.directories]
         return KeptLease(
             uid=row.uid,
             resource=row.resource,
@@ -127,10 +170,10 @@ class StateDirectory:
             holder=row.holder,
             purpose=row.purpose,
             members=row.members,
-            volume_bytes=byte_count(path) if row.directory else 0,
+            volume_bytes=sum(byte_count(path) for path in paths),
             acquired=row.acquired,
             expires=row.expires,
-            process=serving_process(path) if row.directory else 0,
+            process=max((serving_process(path) for path in paths), default=0),
             directory=row.directory,
         )
 
@@ -139,38 +182,52 @@ class StateDirectory:
             return self._reap_volume(row, now)
         if row.expires is None or now < row.expires + LATE_SECONDS:
             return None
-        return self._ended(row, "Expired", 0, time.monotonic())
+        return self._ended(row, "Expired", Disposal(), time.monotonic())
 
     def _reap_volume(self, row: LeaseRow, now: float) -> Receipt | None:
-        path = self.root / row.directory
-        if path.exists() and (row.expires is None or row.expires > now):
+        paths = [path for directory in row.directories if (path := self.root / directory).exists()]
+        if paths and (row.expires is None or row.expires > now):
             return None
-        volume = try_hold(path)
         started = time.monotonic()
-        if volume is None:
-            return None if path.exists() else self._ended(row, "Deleted", 0, started)
-        return self._ended(row, "Expired", volume.delete(), started)
+        freed, volumes = 0, 0
+        for path in paths:
+            volume = try_hold(path)
+            if volume is None and path.exists():
+                return None
+            if volume is not None:
+                freed, volumes = freed + volume.delete(), volumes + 1
+        return self._ended(row, "Expired" if paths else "Deleted", Disposal(volumes, freed), started)
 
     def _reap_strays(self) -> None:
         """Volumes without a row: their maker died before it wrote one, or after it had ended one."""
-        known = {row.directory for row in self.books.live()}
-        for lock in [*self.root.glob(f"jobs/*/*/{LOCK}"), *self.root.glob(f"caches/*/{LOCK}")]:
-            if self._relative(lock.parent) in known:
+        known = {directory for row in self.books.live() for directory in row.directories}
+        for lock in self._locks():
+            if self.relative(lock.parent) in known:
                 continue
             volume = try_hold(lock.parent)
             # The row may have been written between our look at the books and our lock.
-            if volume is not None and self.row_of(volume) is None:
+            if volume is not None and not self._has_row(volume):
                 volume.delete()
             elif volume is not None:
                 volume.release()
 
-    def _ended(self, row: LeaseRow | None, reason: str, freed: int, started: float) -> Receipt:
+    def _has_row(self, volume: Volume) -> bool:
+        mine = self.relative(volume.path)
+        return any(mine in row.directories for row in self.books.live())
+
+    def _locks(self) -> list[Path]:
+        """The locks of all volumes, whether the books know them or not."""
+        places = ("jobs/*/*", "caches/*", f"{STORES}*")
+        return [lock for place in places for lock in self.root.glob(f"{place}/{LOCK}")]
+
+    def _ended(self, row: LeaseRow | None, reason: str, disposal: Disposal, started: float) -> Receipt:
         now = time.time()
         receipt = Receipt(
             lease_uid=row.uid if row else "",
             reason=reason,
             members=row.members if row else (),
-            volume_bytes=freed,
+            volumes=disposal.volumes,
+            volume_bytes=disposal.volume_bytes,
             held_milliseconds=max(0, round((now - row.acquired) * 1000)) if row else 0,
             released_in_milliseconds=round((time.monotonic() - started) * 1000),
         )
@@ -178,7 +235,8 @@ class StateDirectory:
             self.books.end(row.uid, now, receipt)
         return receipt
 
-    def _relative(self, path: Path) -> str:
+    def relative(self, path: Path) -> str:
+        """Where a volume is, as the books say it."""
         return path.relative_to(self.root).as_posix()
 
 

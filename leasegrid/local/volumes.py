@@ -1,14 +1,17 @@
-"""Volumes: directories of the state directory that hold the bytes of one Block lease, a job's store or a cache.
+"""Volumes: directories of the state directory that hold the bytes of a Block lease, a job's store or a cache.
 
-`<volume>/run.lock` is held by the command that serves it, `<volume>/term` is the generation of the last that did,
-`<volume>/store/` are the bytes. What goes first is the bytes, what goes last is the row in the books: a crash in
-between leaves something that the next command finds and ends.
+`<volume>/run.lock` is held by the command that serves it, or whose members do; `<volume>/term` is the generation of the
+last that did, `<volume>/store/` are the bytes. A Block member that serves them holds `<volume>/store/lock`, and may
+live on for a while when its command has died. What goes first is the bytes, what goes last is the row in the books: a
+crash in between leaves something that the next command finds and ends.
 """
 
 import os
 import re
 import secrets
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +21,12 @@ from leasegrid.local.locks import FileLock, HeldElsewhereError, holder
 from tasklet_runner.wire.errors import StateDirectoryError
 
 LOCK = "run.lock"
+STORE_LOCK = "lock"
+"""Of the bytes themselves, as `tasklet_runner.store.locks` has it."""
+
+EVICT_SECONDS = 7.0
+"""A member that is told to end lets requests that are under way finish, for five seconds."""
+
 _TERM = "term"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
@@ -72,17 +81,66 @@ def hold_volume(path: Path, what: str) -> Volume:
             raise
 
 
+def new_volume(path: Path) -> Volume:
+    """Make a volume of that name for this process. Raises StateDirectoryError."""
+    with _translated("a new volume", path):
+        path.mkdir(mode=0o700, parents=True)
+        volume = Volume(path, 0, FileLock(path / LOCK))
+        _sync_directory(path.parent)
+        return volume
+
+
 def try_hold(path: Path) -> Volume | None:
     """The volume for one who would delete it; None while a process serves it."""
     try:
-        return Volume(path, 0, FileLock(path / LOCK))
+        volume = Volume(path, 0, FileLock(path / LOCK))
     except (HeldElsewhereError, FileNotFoundError):
         return None
+    if server_of(volume):
+        volume.release()
+        return None
+    return volume
 
 
 def serving_process(path: Path) -> int:
     """The process that serves the volume now, 0 for none."""
-    return holder(path / LOCK)
+    return holder(path / LOCK) or holder(path / "store" / STORE_LOCK)
+
+
+def server_of(volume: Volume) -> int:
+    """The member that serves the bytes of a volume that this process holds, 0 for none."""
+    return holder(volume.store / STORE_LOCK)
+
+
+def evict(volume: Volume) -> None:
+    """End the member of a dead command that serves the volume; everything is durable then. Blocking, some seconds.
+
+    Raises StateDirectoryError when it cannot be ended.
+    """
+    until = time.monotonic() + EVICT_SECONDS
+    while pid := server_of(volume):
+        late = time.monotonic() > until
+        if time.monotonic() > until + EVICT_SECONDS:
+            raise StateDirectoryError(
+                f"the store in {volume.path} is in use by process {pid}, which does not end", remedy="end that process"
+            )
+        _signal_server(volume, pid, signal.SIGKILL if late else signal.SIGTERM)
+        time.sleep(0.02)
+
+
+def _signal_server(volume: Volume, pid: int, number: signal.Signals) -> None:
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        # It still holds the lock, so the descriptor is its own and not that of another with its id.
+        if server_of(volume) == pid:
+            signal.pidfd_send_signal(process, number)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(process)
 
 
 def byte_count(path: Path) -> int:

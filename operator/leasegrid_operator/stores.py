@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid.leasing.parts import Disposal, Parts
 from leasegrid.leasing.roster import Member
+from leasegrid.rules.following import Step, next_step
 from leasegrid_operator.cluster import Cluster
 from leasegrid_operator.errors import ClusterError, NotFoundError
 from leasegrid_operator.logs import Action, log
 from leasegrid_operator.pools.ending import Reaper
-from leasegrid_operator.pools.following import Step, next_step
 from leasegrid_operator.pools.members import MemberBook
 from leasegrid_operator.pools.pods import LEASE_KIND, MemberTemplate, Owner
 from leasegrid_operator.pools.reading import ClaimFacts, PodFacts, no_pod, read_pod

@@ -7,25 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from leasegrid.api.pool import InstancePool
 from leasegrid.local.books import Resource
 from leasegrid.local.state import StateDirectory
 from tasklet_runner.wire.errors import UnsupportedError
 from tests.process.local_fabric_rig import TWO_CORES, local_fabric, members_of, request, until
-from tests.support.local_stores import leased_store
+from tests.support.local_stores import leased_store, store_pool
 
 BYTES = b"0123456789abcdef" * 65536
-
-
-def store_pool(name: str, resource: str, size: str = "16Mi", **spec: object) -> InstancePool:
-    return InstancePool.model_validate(
-        {
-            "apiVersion": "leasegrid.dev/v1alpha1",
-            "kind": "InstancePool",
-            "metadata": {"name": name},
-            "spec": {"resource": resource, "storage": {"size": size}} | spec,
-        }
-    )
 
 
 @pytest.mark.smoke

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leasegrid_operator.pools.following import Step, next_step
+from leasegrid.rules.following import Step, next_step
 from tasklet_runner.wire.member import MemberState
 
 
