@@ -113,7 +113,9 @@ def _session(reception: Reception, credentials: Credentials) -> aiohttp.ClientSe
         reception.asked(request.url.path, request.url.query)
         if authorization := await credentials.authorization():
             request.headers["Authorization"] = authorization
-        return await send(request)
+        response = await send(request)
+        reception.answered(request.url.path, response.status)
+        return response
 
     connector = aiohttp.TCPConnector(limit=0, ssl=credentials.tls)
     return aiohttp.ClientSession(connector=connector, middlewares=(announced,))

@@ -1,10 +1,12 @@
 """What comes in by the watches, handed to the Observer: each event, each unseen deletion, and when all is listed."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leasegrid_operator.logs import Action, log
 from leasegrid_operator.observing import Body, Observer
 from leasegrid_operator.progress import WatchProgress
 from leasegrid_operator.resources import CLAIMS, LEASES, NODES, PODS, POOLS, ObjectKey, Resource
@@ -15,6 +17,10 @@ WATCHED = (POOLS, LEASES, PODS, CLAIMS, NODES)
 QUIET_TURNS = 100
 """Turns of the event loop without an event after which all that was queued before has been handed over: between the
 queue and us nothing waits for anything outside of the loop, and an event takes fewer than ten turns."""
+
+_NO_RIGHT = (401, 403)
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class Scope:
 class Reception:
     """Between the watches and the Observer; belongs to one event loop.
 
-    `listed` is set once the observer was told of all that was there at the start.
+    `listed` is set once the observer was told of all that was there at the start; `refused`: what the API server does
+    not let be listed, in words. While there is any at the start nothing is decided: half of a namespace is no basis.
     """
 
     def __init__(self, observer: Observer, scope: Scope, progress: WatchProgress) -> None:
@@ -48,6 +55,7 @@ class Reception:
         self._received = 0
         self._progress = progress
         self.listed = asyncio.Event()
+        self.refused: dict[str, str] = {}
 
     def received(self, resource: Resource, event: Mapping[str, Any]) -> None:
         """An event as the API server sent it; `type` is None for an object of a list."""
@@ -75,6 +83,17 @@ class Reception:
         elif "continue" not in query:
             self._sightings.listing_began(path)
             self._reading.add(path)
+
+    def answered(self, path: str, status: int) -> None:
+        """The API server answered a list or a watch."""
+        resource = self._resources.get(path)
+        if resource is None:
+            return
+        if status not in _NO_RIGHT:
+            self.refused.pop(path, None)
+        elif path not in self.refused:
+            self.refused[path] = words = _refusal(resource, path, status)
+            log(_logger, logging.WARNING, Action.WATCH_REFUSED, words)
 
     def _list_read(self, path: str) -> None:
         if path in self._reading:
@@ -105,3 +124,12 @@ class Reception:
 
     def _path(self, resource: Resource, namespace: str) -> str:
         return resource.path(namespace if self._scope.namespaces else "")
+
+
+def _refusal(resource: Resource, path: str, status: int) -> str:
+    _, _, rest = path.partition("/namespaces/")
+    where = f" of the namespace {rest.partition('/')[0]}" if rest else ""
+    remedy = (
+        "bind the operator's role there, or take the namespace out of --namespaces" if rest else "bind its ClusterRole"
+    )
+    return f"{resource.plural}{where} may not be listed: the API server answers {status} ({remedy})"

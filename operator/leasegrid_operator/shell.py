@@ -9,7 +9,7 @@ async with opened(settings) as shell:
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +35,18 @@ _NOT_LISTED = "the first lists are not complete"
 _logger = logging.getLogger(__name__)
 
 
+@dataclass
+class Beginning:
+    """Why this replica cannot serve yet. What is refused later makes it no less ready: others may have that right."""
+
+    listed: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def faults(self) -> tuple[str, ...]:
+        """In words; empty when it can serve."""
+        return () if self.listed else (_NOT_LISTED, *sorted(self.refused.values()))
+
+
 @dataclass(frozen=True)
 class Shell:
     """What the engine is given. Set `stop` to end the process in good order; signals set it too.
@@ -49,7 +61,7 @@ class Shell:
     leadership: Leadership
     progress: WatchProgress
     health_port: int
-    unready: set[str] = field(default_factory=set)
+    beginning: Beginning = field(default_factory=Beginning)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -71,8 +83,8 @@ async def opened(settings: Settings) -> AsyncIterator[Shell]:
         if write.accepted and write.version:
             progress.written(write.resource, write.version, time.monotonic())
 
-    unready = {_NOT_LISTED}
-    health = Health(lambda: progress.stalled(time.monotonic()), lambda: tuple(sorted(unready)), metrics.registry)
+    beginning = Beginning()
+    health = Health(lambda: progress.stalled(time.monotonic()), beginning.faults, metrics.registry)
     async with connected(settings.kubeconfig, told=told) as cluster:
         await check_definitions(cluster)
         key = await installation_key(cluster, settings.own_namespace)
@@ -80,7 +92,7 @@ async def opened(settings: Settings) -> AsyncIterator[Shell]:
         clocks = Clocks(time.monotonic, lambda: datetime.now(UTC))
         leadership = Leadership(cluster, settings.own_namespace, candidate, clocks)
         async with serving(health, settings.health_host, settings.health_port) as port:
-            yield Shell(settings, cluster, key, metrics, leadership, progress, port, unready)
+            yield Shell(settings, cluster, key, metrics, leadership, progress, port, beginning)
 
 
 @asynccontextmanager
@@ -90,6 +102,7 @@ async def attended(shell: Shell, observer: Observer) -> AsyncIterator[Reception]
     At the end the watches stop first, and leadership is given back last.
     """
     reception = Reception(observer, Scope(shell.settings.namespaces, time.monotonic), shell.progress)
+    shell.beginning.refused = reception.refused
     async with asyncio.TaskGroup() as tasks:
         election = tasks.create_task(_stand(shell, reception))
         watching = tasks.create_task(watch(reception, shell.cluster.credentials, shell.settings.namespaces, shell.stop))
@@ -103,7 +116,7 @@ async def attended(shell: Shell, observer: Observer) -> AsyncIterator[Reception]
 
 async def _stand(shell: Shell, reception: Reception) -> None:
     await reception.listed.wait()
-    shell.unready.discard(_NOT_LISTED)
+    shell.beginning.listed = True
     log(_logger, logging.INFO, Action.LISTED, "all objects that were there are known")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_show_leadership(shell))

@@ -98,3 +98,21 @@ def test_an_object_that_a_new_list_does_not_show_is_told_as_deleted_with_its_uid
 
 def test_requests_of_other_paths_are_of_no_interest() -> None:
     reception(Noting()).asked("/version", {})
+
+
+@pytest.mark.unhappy("a namespace without rights")
+def test_what_may_not_be_listed_is_said_until_it_may() -> None:
+    desk = reception(Noting(), "a")
+    path = POOLS.path("a")
+    desk.answered(path, 200)
+    assert desk.refused == {}
+    desk.answered(path, 403)
+    assert "instancepools of the namespace a may not be listed" in desk.refused[path]
+    desk.answered(path, 200)
+    assert desk.refused == {}
+
+
+def test_without_namespaces_the_role_of_the_whole_cluster_is_missed() -> None:
+    desk = reception(Noting())
+    desk.answered(LEASES.path(), 403)
+    assert desk.refused[LEASES.path()].endswith("(bind its ClusterRole)")
