@@ -17,12 +17,14 @@ class _Digest(Protocol):
 
 
 class BlobShelf:
-    """All blobs of the member; `capacity` in bytes. One per lease, shared by its connections."""
+    """All blobs of the member; `capacity` in bytes, of which `used` are taken. One per lease, shared by its
+    connections.
+    """
 
     def __init__(self, directory: Path, capacity: int) -> None:
         self.directory = directory
         self.used = 0
-        self._capacity = capacity
+        self.capacity = capacity
 
     def has(self, digest: str) -> bool:
         """True when the whole blob is here; False for what is no digest, such as a path to somewhere else."""
@@ -34,10 +36,10 @@ class BlobShelf:
 
     def reserve(self, blob: Blob) -> None:
         """Count a new blob in. Raises RefusedError when there is no room for it."""
-        if self.used + blob.size > self._capacity:
+        if self.used + blob.size > self.capacity:
             raise RefusedError(
                 "CapacityExceeded",
-                f"a blob of {blob.size} bytes does not fit: {self.used} of scratch's {self._capacity} are taken",
+                f"a blob of {blob.size} bytes does not fit: {self.used} of scratch's {self.capacity} are taken",
                 remedy="give members a larger scratch (resources.memory of the pool) or send less at once",
             )
         self.used += blob.size

@@ -64,7 +64,7 @@ class HolderConnection:
         self._blobs: dict[str, BlobReceipt | None] = {}
         self._programs: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._held = HeldOutputs(core.settings.scratch / "held", self.say)
+        self._held = HeldOutputs(core.settings.scratch / "held", self.say, workshop.stores, workshop.traffic)
         self._acts: dict[type[Any], Callable[[Any], Awaitable[None]]] = {
             Blob: self._blob,
             Prepare: self._prepare,

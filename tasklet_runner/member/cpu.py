@@ -36,7 +36,7 @@ def assemble_cpu(settings: MemberSettings, notifier: Notifier) -> Assembly:
         return socket
 
     def figures() -> "Iterator[Metric]":
-        return tasklet_figures(workshop.lifetime + workshop.tally())
+        return tasklet_figures(workshop.lifetime + workshop.tally(), workshop.traffic)
 
     return Assembly(core, (web.get("/v1/work", work),), figures)
 

@@ -1,12 +1,13 @@
 """Frames of tasks as the parent process sees them: addressed and counted, their tasks left encoded."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from tasklet_runner.member.fetching import Intake
 from tasklet_runner.wire.errors import ProtocolError
-from tasklet_runner.wire.programs import Task
+from tasklet_runner.wire.programs import Fetch, Task
 from tasklet_runner.wire.work import Blob, CodeKey, Discard, Forget, Grant, Open, Prepare, Renew
 
 
@@ -23,6 +24,23 @@ FromHolder = Open | Renew | CodeKey | Blob | Forget | Prepare | Run | Grant | Di
 
 _decoder: msgspec.msgpack.Decoder[FromHolder] = msgspec.msgpack.Decoder(FromHolder)
 _tasks = msgspec.msgpack.Decoder(tuple[Task, ...])
+
+_ONE_TASK = 0x91  # MessagePack's array of one element
+
+
+class _Heading(msgspec.Struct, frozen=True, array_like=True):
+    """`wire.programs.Task` with its input undecoded."""
+
+    index: int
+    attempt: int
+    chunk_id: str
+    input: msgspec.Raw
+    path: str = ""
+    input_blob: str = ""
+    fetch: tuple[Fetch, ...] = ()
+
+
+_alone = msgspec.msgpack.Decoder(tuple[_Heading])
 
 
 def decode(data: bytes) -> FromHolder:
@@ -46,9 +64,12 @@ class Sink(Protocol):
         ...
 
 
-@dataclass
+@dataclass(eq=False)
 class Frame:
-    """One frame on its way through a slot. `data`: the message as it came; `received`: results that went back."""
+    """One frame on its way through a slot.
+
+    `data`: the message as it came; `received`: results that went back; `intake`: the input that is fetched first.
+    """
 
     sink: Sink
     head: Run
@@ -56,7 +77,18 @@ class Frame:
     program: int
     sequence: int
     received: int = 0
-    sent: bool = field(default=False)
+    sent: bool = False
+    intake: Intake | None = None
+
+    def fetches(self) -> tuple[Fetch, ...]:
+        """What its task wants fetched: of a task that came alone, and that can be read."""
+        if memoryview(self.head.tasks)[0] != _ONE_TASK:
+            return ()
+        try:
+            (task,) = _alone.decode(self.head.tasks)
+        except msgspec.MsgspecError:
+            return ()
+        return task.fetch
 
     def tasks(self) -> tuple[Task, ...]:
         """Its tasks, decoded: only for a frame that was cut short. Empty when they cannot be read."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tasklet_runner.member.progress import DURATION_BUCKETS, Tally
+from tasklet_runner.member.progress import DURATION_BUCKETS, Tally, Traffic
 from tasklet_runner.wire.member import MemberState
 
 if TYPE_CHECKING:
@@ -47,13 +47,19 @@ class _Collector:
         yield active
 
 
-def tasklet_figures(tally: Tally) -> "Iterator[Metric]":
-    """How many tasklets a member has started in its life, and how long they took."""
+def tasklet_figures(tally: Tally, traffic: Traffic) -> "Iterator[Metric]":
+    """How many tasklets a member has started in its life, how long they took, and what went to and came from stores."""
     from prometheus_client.core import CounterMetricFamily
 
     launched = CounterMetricFamily("leasegrid_tasklets_launched", "Tasklets that were started.")
     launched.add_metric([], tally.tasklets)
     yield launched
+    written = CounterMetricFamily("leasegrid_artifact_bytes_written", "Bytes of outputs that were put into stores.")
+    written.add_metric([], traffic.put_bytes)
+    yield written
+    fetched = CounterMetricFamily("leasegrid_artifact_bytes_fetched", "Bytes of inputs that were got from stores.")
+    fetched.add_metric([], traffic.fetched_bytes)
+    yield fetched
     yield _durations(tally)
 
 

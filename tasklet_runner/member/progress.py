@@ -51,6 +51,14 @@ class Tally:
         )
 
 
+@dataclass
+class Traffic:
+    """Bytes between a member and stores in its whole life: outputs that it put, inputs that it fetched."""
+
+    put_bytes: int = 0
+    fetched_bytes: int = 0
+
+
 class Progress:
     """One slot's page. The slot calls `started`, `ended`, `publish`; the parent `running`, `tally` and `clear`."""
 

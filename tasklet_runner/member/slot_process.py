@@ -18,7 +18,15 @@ import msgspec
 import wasmtime
 
 from tasklet_runner.member.progress import Counting, Progress
-from tasklet_runner.member.slot_wire import EXIT_SCRATCH_FAILED, FROM_SLOT, TO_SLOT, SlotAnswer, SlotProgram, Verb
+from tasklet_runner.member.slot_wire import (
+    EXIT_SCRATCH_FAILED,
+    FROM_SLOT,
+    TO_SLOT,
+    SlotAnswer,
+    SlotProgram,
+    Verb,
+    fetched_path,
+)
 from tasklet_runner.sandbox.archives import is_digest
 from tasklet_runner.sandbox.confine import close_all_but, die_with_parent, make_dumpable
 from tasklet_runner.sandbox.engine import PULSE_SECONDS, new_engine
@@ -45,6 +53,7 @@ class SlotWiring:
     scratch: Path
     held: Path
     blobs: Path
+    fetched: Path
 
 
 def become_slot(wiring: SlotWiring, parent: int) -> NoReturn:
@@ -161,17 +170,23 @@ class SlotProcess:
         self._outbox.begin(frame.frame, sequence)
         self._limit_files(self._max_output[program], frame.tasks)
         self._busy.set()
-        self._run_tasks(self._runners[program], program, sequence, frame.tasks)
+        self._run_tasks(program, sequence, frame.tasks)
         self._busy.clear()
         self._outbox.flush(done=True)
 
-    def _run_tasks(self, runner: Runner, program: int, sequence: int, tasks: tuple[Task, ...]) -> None:
-        progress, run, add, clock = self._wiring.progress, runner.run, self._outbox.add, time.monotonic
+    def _run_tasks(self, program: int, sequence: int, tasks: tuple[Task, ...]) -> None:
+        progress, run, add, clock = self._wiring.progress, self._runners[program].run, self._outbox.add, time.monotonic
+        stdin = self._fetched(sequence, tasks)
         for position, task in enumerate(tasks):
             progress.started(sequence, position, program, clock())
-            outcome = run(task)
+            outcome = run(task, stdin)
             progress.ended()
             add(Result(task.index, task.attempt, outcome))
+
+    def _fetched(self, sequence: int, tasks: tuple[Task, ...]) -> Path | None:
+        if len(tasks) != 1 or not tasks[0].fetch:
+            return None
+        return fetched_path(self._wiring.fetched, self._wiring.number, sequence)
 
     def _limit_files(self, max_output: int, tasks: tuple[Task, ...]) -> None:
         # One byte more than allowed, so that a cut file is seen to be too large; inputs are files of this process too.

@@ -7,6 +7,7 @@ second socketpair, before the `PREPARE` that it belongs to.
 
 import struct
 from enum import IntEnum
+from pathlib import Path
 
 import msgspec
 
@@ -29,6 +30,11 @@ class Verb(IntEnum):
     RESULTS = 4
     PREPARED = 5
     STANDING = 6
+
+
+def fetched_path(directory: Path, slot: int, sequence: int) -> Path:
+    """Where the fetched input of that frame of that slot stands, for the parent that puts it there and for the slot."""
+    return directory / f"{slot}-{sequence}"
 
 
 class SlotProgram(msgspec.Struct, frozen=True):

@@ -5,30 +5,32 @@ import os
 import signal
 import socket
 import struct
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import msgspec
 
+from tasklet_runner.member.backlog import Backlog
 from tasklet_runner.member.codes import readable
+from tasklet_runner.member.fetching import Pantry
 from tasklet_runner.member.frames import Frame
 from tasklet_runner.member.progress import Progress, Running, Tally
 from tasklet_runner.member.slot_process import SlotWiring, become_slot
-from tasklet_runner.member.slot_wire import EXIT_SCRATCH_FAILED, FROM_SLOT, TO_SLOT, SlotAnswer, SlotProgram, Verb
+from tasklet_runner.member.slot_wire import (
+    EXIT_SCRATCH_FAILED,
+    FROM_SLOT,
+    TO_SLOT,
+    SlotAnswer,
+    SlotProgram,
+    Verb,
+)
 from tasklet_runner.member.verdicts import MAX_FAILED_LOADS, cannot_load, death_of, taints
 from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Outcome, Result
 from tasklet_runner.wire.work import NotRun, Results, encode
-
-MAX_QUEUED_BYTES = 32 * 1024 * 1024
-"""So much may wait for one slot; then its member reads no further from the holder."""
-
-MAX_QUEUED_FRAMES = 256
 
 STANDING_SECONDS = 10.0
 """A fresh slot that does not answer by then cannot be used."""
@@ -44,10 +46,11 @@ class ReadyProgram:
 
 @dataclass(frozen=True)
 class SlotHome:
-    """What all slots of a member share. `programs` is read again for each new process."""
+    """What all slots of a member share. `programs` is read again for each new process; `pantry` is the lease's."""
 
     scratch: Path
     programs: Mapping[int, ReadyProgram]
+    pantry: Callable[[], Pantry]
     on_taint: Callable[[], None]
     on_scratch_failed: Callable[[], None]
 
@@ -60,16 +63,14 @@ class Slot:
         self.progress = Progress.new()
         self.killed = 0
         self._home = home
-        self._pending: deque[Frame] = deque()
-        self._queued_bytes = 0
-        self._room = asyncio.Event()
+        self._backlog = Backlog(number, home.pantry, self._pass_on)
         self._gone = Tally()
         self._pid = 0
+        self._listening = False
         self._verdict: Fault | None = None
         self._killed_by_us = False
         self._stopping = False
         self._judged: Running | None = None
-        self._sequence = 0
         self._failed_loads = 0
         self._answers: dict[int, asyncio.Future[Fault | None]] = {}
         self._standing: asyncio.Future[None] | None = None
@@ -83,7 +84,7 @@ class Slot:
     @property
     def idle(self) -> bool:
         """True when no frame waits or runs."""
-        return not self._pending
+        return self._backlog.first is None
 
     @property
     def scratch(self) -> Path:
@@ -104,6 +105,7 @@ class Slot:
         self._standing = asyncio.get_running_loop().create_future()
         self._stopping = False
         await self._fork()
+        self._listening = True
         try:
             await asyncio.wait_for(asyncio.shield(self._standing), STANDING_SECONDS)
         except TimeoutError as error:
@@ -111,21 +113,14 @@ class Slot:
 
     async def until_idle(self) -> None:
         """Wait until no frame waits or runs."""
-        while self._pending:
-            self._room.clear()
-            await self._room.wait()
+        await self._backlog.until_empty()
 
     async def submit(self, frame: Frame) -> None:
         """Queue a frame; waits while too much is queued."""
-        while self._queued_bytes > MAX_QUEUED_BYTES or len(self._pending) >= MAX_QUEUED_FRAMES:
-            self._room.clear()
-            await self._room.wait()
+        await self._backlog.until_room()
         if frame.sink.closed:
             return  # its lease ended while it waited here: it must not be found by the next one
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF or 1
-        frame.sequence = self._sequence
-        self._pending.append(frame)
-        self._queued_bytes += len(frame.data)
+        self._backlog.add(frame)
         self._pass_on()
 
     async def prepare(self, number: int, program: ReadyProgram) -> Fault | None:
@@ -148,16 +143,15 @@ class Slot:
     def stop(self) -> None:
         """Kill the process because the lease is over: no other follows it, and it does not count as killed."""
         self._stopping = True
+        self._backlog.end_intakes()
         self.kill()
 
     def abandon(self, sink: object) -> None:
         """The holder behind this sink is gone: what it sent and nobody waits for is not run."""
-        kept = deque(frame for frame in self._pending if frame.sink is not sink or frame.sent)
-        self._pending = kept
-        self._queued_bytes = sum(len(frame.data) for frame in kept)
-        self._room.set()
-        if any(frame.sink is sink for frame in kept):
+        if self._backlog.abandon(sink):
             self.kill()
+        else:
+            self._pass_on()
 
     async def close(self) -> None:
         """Kill the process, reap it and forget all frames; nothing follows."""
@@ -174,16 +168,14 @@ class Slot:
         self.progress.clear()
         for number in list(self._answers):
             self._answer(number, Fault(kind=FaultKind.REVOKED, message="the lease has ended at this member"))
-        self._pending.clear()
-        self._queued_bytes = 0
-        self._room.set()
+        await self._backlog.close()
 
     def running(self) -> tuple[Frame, Running] | None:
         """The frame whose task runs now, and which and since when."""
-        running = self.progress.running()
-        if running is None or not self._pending or self._pending[0].sequence != running.sequence:
+        running, first = self.progress.running(), self._backlog.first
+        if running is None or first is None or first.sequence != running.sequence:
             return None
-        return self._pending[0], running
+        return first, running
 
     async def _fork(self) -> None:
         stream, its_stream = socket.socketpair()
@@ -200,6 +192,7 @@ class Slot:
                 self.scratch,
                 home.scratch / "held",
                 home.scratch / "blobs",
+                home.scratch / "fetched",
             )
             become_slot(wiring, parent)
         its_stream.close()
@@ -227,36 +220,33 @@ class Slot:
             self._standing.set_result(None)
 
     async def _results(self, sequence: int, count: int, payload: bytes, done: bool) -> None:
-        frame = self._pending[0]
-        if frame.sequence != sequence:
+        frame = self._backlog.first
+        if frame is None or frame.sequence != sequence:
             return
         frame.received += count
         if done:
-            self._leave(self._pending.popleft())
+            self._backlog.done(frame)
             self._pass_on()
         await frame.sink.deliver(payload)
 
-    def _leave(self, frame: Frame) -> None:
-        self._queued_bytes -= len(frame.data)
-        self._room.set()
-
     def _pass_on(self) -> None:
-        # Two frames: one that runs, and one that waits in the slot so that it never idles between two.
-        for frame in islice(self._pending, 2):
-            if not frame.sent:
-                frame.sent = True
+        # Not between two processes, nor before the second one has its programs: it gets the frames after them.
+        if self._listening:
+            for frame in self._backlog.due():
                 self._write(Verb.RUN, frame.program, frame.sequence, frame.data)
 
     def _write(self, verb: Verb, program: int, sequence: int, payload: bytes) -> None:
-        if self._pid:
+        if self._listening:
             self._writer.write(TO_SLOT.pack(verb, program, sequence, len(payload)))
             self._writer.write(payload)
 
     def _send_program(self, number: int, program: ReadyProgram) -> None:
+        if not self._listening:
+            return  # the process that follows gets all programs
         try:
             socket.send_fds(self._control, [b"c"], [program.code_fd])
         except OSError:
-            return  # the slot is dying; the process that follows gets all programs
+            return  # the slot is dying
         self._write(Verb.PREPARE, number, 0, msgspec.msgpack.encode(program.slot_program))
 
     def _answer(self, number: int, fault: Fault | None) -> None:
@@ -276,6 +266,7 @@ class Slot:
             return
         self._standing = asyncio.get_running_loop().create_future()
         await self._fork()
+        self._listening = True
         for number, program in self._home.programs.items():
             self._send_program(number, program)
         self._pass_on()
@@ -302,7 +293,7 @@ class Slot:
         finally:
             os.close(descriptor)
         status = _wait_status(self._pid)
-        self._pid = 0
+        self._pid, self._listening = 0, False
         self._writer.close()
         self._control.close()
         return status
@@ -322,10 +313,7 @@ class Slot:
             self._home.on_scratch_failed()
 
     async def _report(self, running: Running | None) -> None:
-        cut_short, self._pending = self._pending, deque()
-        self._queued_bytes = 0
-        self._room.set()
-        for frame in cut_short:
+        for frame in self._backlog.take_all():
             if not frame.sink.closed:
                 await self._report_frame(frame, running if running and running.sequence == frame.sequence else None)
 

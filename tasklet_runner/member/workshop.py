@@ -5,10 +5,13 @@ import os
 from itertools import count
 from typing import Protocol
 
+from tasklet_runner.client.granted import StoreConnections
 from tasklet_runner.member.blobs import BlobShelf
 from tasklet_runner.member.codes import CodeShelf
 from tasklet_runner.member.facility import Warden
-from tasklet_runner.member.progress import Tally
+from tasklet_runner.member.fetching import Pantry
+from tasklet_runner.member.progress import Tally, Traffic
+from tasklet_runner.member.room import FetchRoom
 from tasklet_runner.member.sealing import SealingKey
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.member.slots import ReadyProgram, Slot, SlotHome
@@ -21,7 +24,7 @@ from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.member import Counters
 from tasklet_runner.wire.statements import Bind
 
-PLACES = ("blobs", "held", "mounts")
+PLACES = ("blobs", "fetched", "held", "mounts")
 
 
 class Visit(Protocol):
@@ -48,9 +51,10 @@ class Workshop:
         self.programs: dict[int, ReadyProgram] = {}
         self.numbers = count(1)
         self.lifetime = Tally()
+        self.traffic = Traffic()
         self.sealing_key = SealingKey()
         self.connections: set[Visit] = set()
-        home = SlotHome(self.scratch, self.programs, self._tainted, self._scratch_failed)
+        home = SlotHome(self.scratch, self.programs, lambda: self.pantry, self._tainted, self._scratch_failed)
         self.slots = tuple(Slot(number, home) for number in range(settings.slots))
         self._watch: asyncio.Task[None] | None = None
         self._warden: Warden
@@ -137,6 +141,7 @@ class Workshop:
         await asyncio.gather(*(slot.close() for slot in self.slots))
         self.programs.clear()
         await self.code.close()
+        await self.stores.close()
         _prove_no_children()
         self.lifetime += self.tally()
         for slot in self.slots:
@@ -151,6 +156,8 @@ class Workshop:
 
     def _fresh(self) -> None:
         self.blobs = BlobShelf(self.scratch / "blobs", self.settings.tmpfs)
+        self.stores = StoreConnections()
+        self.pantry = Pantry(self.scratch / "fetched", FetchRoom(self.blobs), self.stores, self.traffic)
         self.code = CodeShelf(CompileBounds(memory=self.settings.memory // 2))
 
 
