@@ -135,7 +135,7 @@ class Execution:
         """NoCapacity when a whole stage failed because no pool can ever satisfy its requirements."""
         unsupported = any(run.fault and run.fault.kind is FaultKind.UNSUPPORTED for run in self._board.latest.values())
         impossible = any(group.impossible is not None for group in self.workforce.groups.values())
-        return "NoCapacity" if unsupported and impossible else "ChunksFailed"
+        return "NoCapacity" if unsupported and (impossible or self.shuffles.impossible) else "ChunksFailed"
 
     async def _tick(self) -> None:
         while True:

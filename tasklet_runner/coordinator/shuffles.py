@@ -32,6 +32,7 @@ class Shuffles:
 
     def __init__(self, plan: Plan, surroundings: Surroundings, noticed: Callable[[str], None]) -> None:
         self.receipts: list[Receipt] = []
+        self.impossible = False
         self._plan = plan
         self._surroundings = surroundings
         self._noticed = noticed
@@ -93,3 +94,4 @@ class Shuffles:
     async def _close(self, store: PartitionStore, reason: str) -> None:
         await store.close(reason)
         self.receipts += store.receipts
+        self.impossible |= store.impossible is not None

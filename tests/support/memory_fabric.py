@@ -4,14 +4,21 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
-from tasklet_runner.wire.errors import LeaseEndedError, PoolEmptyError, UnreachableError, UnsupportedError
+from tasklet_runner.wire.errors import (
+    LeaseEndedError,
+    LeaseGridError,
+    PoolEmptyError,
+    UnreachableError,
+    UnsupportedError,
+)
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import Capability, MemberGrant
-from tests.support.scripted_member import ScriptedMember
+from tests.support.scripted_member import Script, ScriptedMember
 
 
 @dataclass
@@ -27,7 +34,10 @@ class _Lease:
 
 
 class MemoryFabric:
-    """Implements `Fabric`. `free` members can be bound; `renewals_fail` makes the broker unreachable for renewals."""
+    """Implements `Fabric`. `free` members can be bound; `renewals_fail` makes the broker unreachable for renewals.
+
+    Members of stores are only names: `take_store` is the end of one, and with `follow` another one comes after it.
+    """
 
     def __init__(self, members: Iterable[ScriptedMember] = ()) -> None:
         self.free = list(members)
@@ -37,6 +47,8 @@ class MemoryFabric:
         self.lost: list[tuple[str, str]] = []
         self.given_back: list[str] = []
         self.watch_seconds = 0.2
+        self.stores_made = 0
+        self.refused_stores: list[LeaseGridError] = []
         self._key = Ed25519PrivateKey.generate()
         self._changed = asyncio.Condition()
 
@@ -50,6 +62,8 @@ class MemoryFabric:
         for lease in self.leases.values():
             if lease.request.request_id == request.request_id:
                 return self._view(lease)
+        if request.resource != "CPU":
+            return self._store(request)
         everyone = [*self.free, *(member for lease in self.leases.values() for member in lease.members)]
         if everyone and not any(_satisfies(member, request) for member in everyone):
             raise UnsupportedError(f"no member has {request.slots} slots", remedy="make a pool of larger members")
@@ -60,6 +74,29 @@ class MemoryFabric:
         self._fill(lease)
         lease.deadline = time.monotonic() + request.ttl_seconds
         return self._view(lease)
+
+    def _store(self, request: LeaseRequest) -> LeaseView:
+        if self.refused_stores:
+            raise self.refused_stores.pop(0)
+        lease = _Lease(request, f"lease-{len(self.leases)}", 1, deadline=time.monotonic() + request.ttl_seconds)
+        self.leases[lease.uid] = lease
+        self._serve_store(lease)
+        return self._view(lease)
+
+    def _serve_store(self, lease: _Lease) -> None:
+        self.stores_made += 1
+        store = ScriptedMember(f"store-{self.stores_made}", Path("/nowhere"), Script(), epoch=self.stores_made)
+        lease.members.append(store)
+        lease.held.add(store.name)
+
+    async def take_store(self, *, follow: bool = False) -> None:
+        """The member of the latest lease of a store is gone."""
+        lease = [one for one in self.leases.values() if one.request.resource != "CPU"][-1]
+        lease.members.clear()
+        await self._touch(lease)
+        if follow:
+            self._serve_store(lease)
+            await self._touch(lease)
 
     async def watch(self, uid: str, version: int) -> LeaseView:
         """See `Fabric.watch`."""
@@ -109,7 +146,8 @@ class MemoryFabric:
         lease = self.leases[uid]
         if uid not in self.receipts:
             lease.ended = reason
-            self.free += lease.members
+            if lease.request.resource == "CPU":
+                self.free += lease.members
             lease.members = []
             self.receipts[uid] = Receipt(lease_uid=uid, reason=reason, members=tuple(sorted(lease.held)))
             await self._touch(lease)
@@ -133,7 +171,7 @@ class MemoryFabric:
     def _fill(self, lease: _Lease) -> bool:
         """Bind members up to what the lease wants; True when some were."""
         grown = False
-        for member in list(self.free):
+        for member in list(self.free) if lease.request.resource == "CPU" else ():
             if len(lease.members) < lease.wanted and _satisfies(member, lease.request):
                 self.free.remove(member)
                 member.epoch += 1
