@@ -31,9 +31,14 @@ class _Batch:
 
 
 class CommitWriter:
-    """Takes finished chunks and tells, by `on_written`, when a batch of them is in the store."""
+    """Takes finished chunks and tells, by `on_written`, when a batch of them is in the store.
+
+    `more_coming`: whether slots are at work, so that a batch is worth a wait; the last results of a wave are not kept
+    waiting.
+    """
 
     def __init__(self, store: JobStore, on_written: Callable[[list[Done]], Awaitable[None]]) -> None:
+        self.more_coming: Callable[[], bool] = lambda: True
         self._store = store
         self._on_written = on_written
         self._next = _Batch()
@@ -55,7 +60,8 @@ class CommitWriter:
         """Write batches for ever. Raises StoreError."""
         while True:
             await self._some.wait()
-            await asyncio.sleep(GATHER_SECONDS)
+            if self.more_coming():
+                await asyncio.sleep(GATHER_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:

@@ -22,6 +22,11 @@ class Dispatcher:
         self.handles: dict[Handle, None] = {}
         self.paused = False
 
+    @property
+    def working(self) -> bool:
+        """True while some slot runs chunks."""
+        return any(lane.busy for lane in self._lanes)
+
     def serve(self, lane: Lane) -> None:
         """Take chunks from this lane too."""
         if lane not in self._lanes:

@@ -54,6 +54,7 @@ class Execution:
         self._writer = CommitWriter(surroundings.store, self._written)
         self._results = ResultTaker(surroundings, self._writer, _end_handle)
         self.dispatcher = Dispatcher(self._results)
+        self._writer.more_coming = lambda: self.dispatcher.working
         self.workforce = Workforce(plan, surroundings, self.dispatcher, self._results)
         self.shuffles = Shuffles(plan, surroundings, self.workforce.noticed)
 
