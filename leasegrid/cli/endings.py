@@ -82,7 +82,7 @@ def left_behind(receipts: tuple[Receipt, ...]) -> tuple[str, ...]:
 
 
 def volumes(receipts: tuple[Receipt, ...]) -> tuple[int, int]:
-    """How many stores the leases of a run have had torn down, and how many bytes were in them."""
+    """How many volumes were torn down with the leases of a run, and how many bytes were in them."""
     return sum(receipt.volumes for receipt in receipts), sum(receipt.volume_bytes for receipt in receipts)
 
 

@@ -122,6 +122,7 @@ def _receipts(receipts: tuple[Receipt, ...]) -> dict[str, Any]:
         "releasedInMilliseconds": max((receipt.released_in_milliseconds for receipt in receipts), default=0),
         "tasklets": sum(receipt.counters.tasklets for receipt in receipts),
         "fuelUsed": sum(receipt.counters.fuel_used for receipt in receipts),
+        "scratchBytes": sum(receipt.scratch_bytes for receipt in receipts),
         "volumes": endings.volumes(receipts)[0],
         "volumeBytes": endings.volumes(receipts)[1],
         "leases": [_receipt(receipt) for receipt in receipts],

@@ -132,7 +132,7 @@ def _next_step(ending: Ending) -> str:
 
 
 def receipt_lines(receipts: tuple[Receipt, ...]) -> Iterator[Line]:
-    """The receipt of a run's leases in one line: members, stores and their bytes; a second line names members whose
+    """The receipt of a run's leases in one line: members, volumes and their bytes; a second line names members whose
     end could not be verified.
     """
     if not receipts:
@@ -140,9 +140,9 @@ def receipt_lines(receipts: tuple[Receipt, ...]) -> Iterator[Line]:
     behind = endings.left_behind(receipts)
     took = words.duration(endings.release_seconds(receipts))
     released = words.count(endings.members(receipts), "member")
-    stores, bytes_gone = endings.volumes(receipts)
-    if stores:
-        released += f" and {words.count(stores, 'store')} of {words.size(bytes_gone)}"
+    volumes, bytes_gone = endings.volumes(receipts)
+    if volumes:
+        released += f" and {words.count(volumes, 'volume')} of {words.size(bytes_gone)}"
     yield Line(f"  receipt: released {released} in {took}, {len(behind)} left behind", "warning" if behind else "")
     if behind:
         yield Line(f"    not verified: {words.listed(list(behind))}; each frees itself at its deadline", "warning")

@@ -63,7 +63,7 @@ def _table(ending: Ending) -> Table:
     figures = shapes.figures(ending.report.timeline)
     receipts = ending.report.receipts
     behind = endings.left_behind(receipts)
-    stores, store_bytes = endings.volumes(receipts)
+    volumes, volume_bytes = endings.volumes(receipts)
     rows = [
         ("how it ended", ": ".join(filter(None, (ending.report.reason, ending.report.message)))),
         ("time", words.duration(ending.seconds)),
@@ -77,7 +77,7 @@ def _table(ending: Ending) -> Table:
         ("members under lease, times seconds", f"{figures.member_seconds:,.1f}"),
         ("leases", words.count(len(receipts))),
         ("members released", words.count(endings.members(receipts))),
-        ("stores torn down", f"{words.count(stores)} of {words.size(store_bytes)}"),
+        ("volumes torn down", f"{words.count(volumes)} of {words.size(volume_bytes)}"),
         ("slowest release", words.duration(endings.release_seconds(receipts))),
         ("left behind", ", ".join(behind) or "0"),
     ]

@@ -102,7 +102,7 @@ def test_a_graph_says_what_became_of_each_task_and_of_its_stores() -> None:
         "  map     succeeded: 3 of 3 chunks, 1 retried",
         "  reduce  failed: 2 of 2 chunks, 1 failed",
         "  final   skipped: a task that it waits for has failed",
-        "  receipt: released 3 members and 1 store of 2 KiB in 12 ms, 0 left behind",
+        "  receipt: released 3 members and 1 volume of 2 KiB in 12 ms, 0 left behind",
         "  output left 0:",
         "    a",
         "  output right 0:",
