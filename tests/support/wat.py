@@ -177,6 +177,20 @@ def write_files(count: int, size: int = 1, directory_fd: int = 3) -> bytes:
     )
 
 
+def write_file(name: str, text: bytes) -> bytes:
+    """Writes one file into the first preopened directory."""
+    encoded = name.encode()
+    # oflags 1: O_CREAT; rights 64: fd_write.
+    return _command(
+        _start(f"""
+  (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const {len(encoded)}) (i32.const 1)
+        (i64.const 64) (i64.const 64) (i32.const 0) (i32.const 12)) (then unreachable))
+  (call $write (i32.load (i32.const 12)) (i32.const {64 + len(encoded)}) (i32.const {len(text)}))"""),
+        "fd_write path_open",
+        data=encoded + text,
+    )
+
+
 def missing_import() -> bytes:
     """Imports what no WASI host has."""
     return module(
