@@ -21,13 +21,22 @@ class ReadyProgram:
     blobs: tuple[BlobFile, ...]
 
 
-def read_program(stage: Stage, scratch: Path, prefix: str) -> ReadyProgram:
-    """Read the source and the mounts of a stage's tasklet. Blocks while it reads.
+def read_stage(stage: Stage, scratch: Path, prefix: str) -> ReadyProgram:
+    """What `read_program` gives for the stage's tasklet, which divides its output where the stage is shuffled."""
+    ready = read_program(stage.tasklet, scratch, prefix)
+    if stage.shuffle is None:
+        return ready
+    shuffle = stage.shuffle
+    program = msgspec.structs.replace(ready.program, partitions=shuffle.partitions, partition_by=shuffle.by)
+    return ReadyProgram(program, ready.blobs)
+
+
+def read_program(tasklet: TaskletPlan, scratch: Path, prefix: str) -> ReadyProgram:
+    """Read the source and the mounts of a tasklet. Blocks while it reads.
 
     Raises:
         InputError: a source that cannot be read or has another SHA-256 than the job says.
     """
-    tasklet = stage.tasklet
     what = "the Python file" if tasklet.language is Language.PYTHON else "the module"
     source = fetch(tasklet.source, scratch / f"{prefix}-source", what)
     packed = [
@@ -36,11 +45,7 @@ def read_program(stage: Stage, scratch: Path, prefix: str) -> ReadyProgram:
     mounts = tuple(
         Mount(path=mount.path, digest=blob.digest) for mount, blob in zip(tasklet.mounts, packed, strict=True)
     )
-    program = _program(tasklet, source.digest, mounts)
-    if stage.shuffle is not None:
-        shuffle = stage.shuffle
-        program = msgspec.structs.replace(program, partitions=shuffle.partitions, partition_by=shuffle.by)
-    return ReadyProgram(program, (source, *packed))
+    return ReadyProgram(_program(tasklet, source.digest, mounts), (source, *packed))
 
 
 def _program(tasklet: TaskletPlan, source: str, mounts: tuple[Mount, ...]) -> Program:

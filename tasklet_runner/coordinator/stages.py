@@ -10,7 +10,7 @@ from tasklet_runner.coordinator.feeding import ChunkSource, open_source
 from tasklet_runner.coordinator.inputs import Packing
 from tasklet_runner.coordinator.lanes import StageRun
 from tasklet_runner.coordinator.partitions import Generation, PartitionSource
-from tasklet_runner.coordinator.programs import ReadyProgram, read_program
+from tasklet_runner.coordinator.programs import ReadyProgram, read_stage
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.upstream import open_upstream
 from tasklet_runner.plan.types import Plan, Stage, StageInput
@@ -68,7 +68,7 @@ class StageOpener:
 
     def _read_all(self) -> None:
         for number, stage in enumerate(self._plan.stages):
-            ready = self._programs[stage.name] = read_program(stage, self._scratch, f"program-{number}")
+            ready = self._programs[stage.name] = read_stage(stage, self._scratch, f"program-{number}")
             self._numbers.setdefault(ready.program, number)
             if not isinstance(stage.input, StageInput):
                 self._sources[stage.name] = open_source(stage.input, self._packing(stage))
