@@ -200,6 +200,19 @@ def test_a_class_that_retains_is_refused_until_it_deletes(controlled: ControlPla
     asyncio.run(story())
 
 
+@pytest.mark.unhappy("no default StorageClass")
+def test_a_cluster_without_a_default_class_is_said_with_the_remedy(controlled: ControlPlane) -> None:
+    async def story() -> None:
+        async with pool_rig(controlled) as rig:
+            await rig.pool("store", targetSize=1, resource="Block", storage={"size": "8Mi"})
+            message = await rig.until_said("Degraded", "True", "StorageClassNotFound", "store")
+            assert message.startswith("no StorageClass is marked as the default")
+            assert "spec.storage.storageClassName" in message
+            assert await rig.claims() == []
+
+    asyncio.run(story())
+
+
 def test_a_memory_pool_has_no_claims_and_its_members_are_used_once(controlled: ControlPlane) -> None:
     async def story() -> None:
         async with pool_rig(controlled) as rig:
