@@ -102,6 +102,21 @@ def graph(files: tuple[str, ...], output: str, name: str | None, ran: bool | Non
     return draw_graph(files, output, name=name, ran=ran)
 
 
+@click.command(short_help="Delete what runs have left on this machine.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@json_option
+@verbose_option
+def gc(dry_run: bool, as_json: bool) -> int:
+    """Delete what is over on this machine: leases that have expired with their volumes, outputs that nobody fetched,
+    caches past their retention, directories of runs that died. What is in use is named and kept.
+
+    Nobody need do this: runs and most commands delete the same as they start, and say nothing of it.
+    """
+    from leasegrid.cli.collecting import collect_garbage
+
+    return collect_garbage(dry_run=dry_run, as_json=as_json)
+
+
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:

@@ -11,7 +11,7 @@ from leasegrid.cli import words
 from leasegrid.cli.lease_entries import Entry
 from leasegrid.cli.tables import columns
 from leasegrid.local.books import Resource
-from leasegrid.local.state import KeptLease, StateDirectory
+from leasegrid.local.state import STORES, KeptLease, StateDirectory
 from tasklet_runner.store.inspection import cached_results, committed_chunks
 
 _HEADINGS = ("LEASE", "RESOURCE", "HOLDS", "UNTIL", "USED BY")
@@ -47,8 +47,11 @@ def show_leases(*, as_json: bool) -> int:
 
 
 def _holding(state: StateDirectory, lease: KeptLease) -> Holding:
-    if lease.resource is Resource.CPU:
+    if lease.resource is not Resource.BLOCK:
         return Holding(lease, 0, words.count(len(lease.members), "member"))
+    if lease.directory.startswith(STORES):
+        volumes = words.count(len(lease.directory.split()), "volume")
+        return Holding(lease, 0, f"{volumes}, {words.size(lease.volume_bytes)}")
     if lease.directory.startswith("caches/"):
         results = cached_results(state.root / lease.directory / "store")
         return Holding(lease, results, f"{words.count(results, 'result')}, {words.size(lease.volume_bytes)}")

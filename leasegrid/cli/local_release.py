@@ -8,7 +8,7 @@ import click
 from leasegrid.cli import words
 from leasegrid.cli.lease_entries import Entry
 from leasegrid.cli.lease_objects import Phase
-from leasegrid.local.state import KeptLease, StateDirectory
+from leasegrid.local.state import STORES, KeptLease, StateDirectory
 from leasegrid.local.volumes import try_hold
 from tasklet_runner.fabric.protocol import Receipt
 from tasklet_runner.wire.errors import InvalidObjectError, NoSuchObjectError, StateDirectoryError
@@ -55,6 +55,8 @@ def _names(lease: KeptLease) -> set[str]:
 
 
 def _deleted(state: StateDirectory, lease: KeptLease) -> Receipt:
+    if lease.directory.startswith(STORES):
+        return state.delete_lease(lease, "Released")
     volume = try_hold(state.root / lease.directory) if lease.directory else None
     if volume is None:
         user = f"process {lease.process}" if lease.process else "the command that claimed it"
@@ -76,7 +78,7 @@ def _entry(lease: KeptLease, receipt: Receipt) -> Entry:
         directory=lease.directory,
         receipt={
             "members": len(receipt.members),
-            "volumes": 1,
+            "volumes": receipt.volumes,
             "tasklets": receipt.tasklets,
             "bytesWiped": receipt.volume_bytes,
             "heldMilliseconds": receipt.held_milliseconds,

@@ -10,7 +10,7 @@ from typing import NoReturn, TextIO
 import click
 
 from leasegrid.cli.cluster_options import is_plugin
-from leasegrid.cli.commands import completion, graph, results, run, timeline, validate, version
+from leasegrid.cli.commands import completion, gc, graph, results, run, timeline, validate, version
 from leasegrid.cli.interrupts import StoppedError
 from leasegrid.cli.options import Session, verbose_option
 
@@ -57,7 +57,7 @@ def leasegrid() -> None:
     """Compute that exists only while somebody leases it."""
 
 
-for _command in (run, validate, results, timeline, graph, completion, version):
+for _command in (run, validate, results, timeline, graph, gc, completion, version):
     leasegrid.add_command(_command)
 
 

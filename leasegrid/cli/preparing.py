@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from leasegrid.api.enums import ResourceKind
 from leasegrid.api.job import Job
 from leasegrid.api.lease import Lease
 from leasegrid.api.loading import FieldFault, Resource, load_documents
@@ -76,14 +75,3 @@ def _repeated(objects: list[tuple[Document, Resource]]) -> list[FieldFault]:
             message = f"the {other[1]} of {other[0].origin} has the same name"
             faults.append(FieldFault(document.origin, 0, 1, kind, name, "metadata.name", message))
     return faults
-
-
-def not_on_one_machine(prepared: Prepared) -> list[str]:
-    """Why objects of the file cannot be made on one machine, in words; empty when all can."""
-    pools = [f"pool {pool.metadata.name}" for pool in prepared.pools if pool.spec.resource is not ResourceKind.CPU]
-    leases = [
-        f"lease {lease.metadata.name}"
-        for lease in prepared.leases
-        if lease.spec.requirements is not None and lease.spec.requirements.resource is not ResourceKind.CPU
-    ]
-    return [f"{what}: on one machine members are CPU members" for what in (*pools, *leases)]

@@ -8,10 +8,9 @@ from leasegrid.cli.exits import ExitCode
 from leasegrid.cli.interrupts import raise_on_signals
 from leasegrid.cli.limits import check_limits
 from leasegrid.cli.places import check_directory, check_file
-from leasegrid.cli.preparing import not_on_one_machine, prepare
+from leasegrid.cli.preparing import prepare
 from leasegrid.cli.requests import RunRequest
 from leasegrid.cli.validating import say_faults
-from tasklet_runner.wire.errors import UnsupportedError
 
 
 def run_files(request: RunRequest) -> int:
@@ -21,8 +20,6 @@ def run_files(request: RunRequest) -> int:
     if prepared.faults:
         say_faults(prepared)
         return ExitCode.USAGE
-    if wrong := not_on_one_machine(prepared):
-        raise UnsupportedError("; ".join(wrong), remedy="leave them out, or use a cluster")
     if request.results is not None:
         check_directory(request.results)
     if request.timeline not in (None, "-"):

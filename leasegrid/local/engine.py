@@ -76,6 +76,10 @@ class Engine:
             asyncio.create_task(asyncio.to_thread(reap_stale, self._environment), name="reap stale runs"),
         ]
 
+    def provision(self) -> None:
+        """Have members made that leases wait for, at once."""
+        self._provisioner.run()
+
     async def end(self) -> None:
         """Release every lease, end every process, remove the runtime directory; bounded in time."""
         self._closing = True
@@ -114,7 +118,8 @@ class Engine:
             self._lost(member, event.cause or f"its process ended with status {event.status}")
 
     def _lost(self, member: Member, cause: str) -> None:
-        if member.state is MemberState.WARMING and not member.retiring:
+        # One that does not answer counts as warming, too: a store that ends after its lease has not failed.
+        if member.state is MemberState.WARMING and not member.retiring and not member.claims:
             words = self.local.processes.zygote.last_words()
             self._provisioner.failed(member, f"{member.name}: {cause}{': ' if words else ''}{words}")
         self.local.processes.gone(member)

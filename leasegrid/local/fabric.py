@@ -140,10 +140,24 @@ class LocalFabric:
         return self._engine
 
     def _enter(self, request: LeaseRequest) -> LeaseRecord:
+        self._check_parent(request)
         pools, provisioned = self._pools_of(request)
         leases = self._running.leases
         uid = self._resumed(request, pools[0]) or new_uid()
-        return leases.enter(leases.record(uid, request, pools, provisioned=provisioned))
+        record = leases.enter(leases.record(uid, request, pools, provisioned=provisioned))
+        if not record.held and self._running.local.pools.by_name[pools[0]].shape.role is not Role.CPU:
+            # A store that is made for a lease is waited for: it is ordered now, and not at the pools' next turn.
+            self._running.provision()
+        return record
+
+    def _check_parent(self, request: LeaseRequest) -> None:
+        parent = self._running.leases.parts.table.of_request(request.parent) if request.parent else None
+        if request.parent and (parent is None or parent.ended):
+            state = "is not there" if parent is None else f"has ended: {parent.ended}"
+            raise LeaseEndedError(
+                f"the parent of {request.request_id}, the lease {request.parent}, {state}",
+                remedy="acquire the parent first",
+            )
 
     def _resumed(self, request: LeaseRequest, pool: str) -> str:
         """The uid of the Block lease of this name that an earlier run has left, whose volumes are taken over; or empty.

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from leasegrid.local.locks import FileLock, HeldElsewhereError
+from leasegrid.local.locks import FileLock, HeldElsewhereError, holder
 from tasklet_runner.wire.errors import StateDirectoryError
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the directory is made 0700 under a random name, by mkdir, which follows no link
@@ -83,6 +83,18 @@ def reap_stale(environment: Mapping[str, str] = os.environ) -> list[Path]:
     """
     candidates = [path for base in _candidates(environment) for path in base.glob(f"{_prefix()}*")]
     return [path for path in candidates if _is_ours(path) and _reap(path)]
+
+
+def run_directories(environment: Mapping[str, str] = os.environ) -> list[tuple[Path, int]]:
+    """This user's runtime directories, with the process whose run has each; 0 for one that is left over."""
+    candidates = [path for base in _candidates(environment) for path in base.glob(f"{_prefix()}*")]
+    return [(path, _user(path)) for path in candidates if _is_ours(path)]
+
+
+def _user(path: Path) -> int:
+    if not (path / "lock").exists():
+        return 0 if _is_old(path) else os.getpid()
+    return holder(path / "lock")
 
 
 def _candidates(environment: Mapping[str, str]) -> list[Path]:

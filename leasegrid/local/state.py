@@ -23,6 +23,7 @@ from leasegrid.local.volumes import (
     Volume,
     byte_count,
     component,
+    evict,
     hold_volume,
     new_volume,
     serving_process,
@@ -40,7 +41,7 @@ LATE_SECONDS = 5.0
 
 class KeptLease(msgspec.Struct, frozen=True, kw_only=True):
     """A lease that has not ended. Sizes in bytes, times in UNIX seconds; `process`: the run that uses it, or 0.
-    `directory`: where its bytes are, relative to the state directory; empty for members.
+    `directory`: where its bytes are, relative to the state directory (several with spaces between); empty for members.
 
     `expires` None: kept until its job is run again and finishes.
     """
@@ -136,6 +137,23 @@ class StateDirectory:
         freed = volume.delete()
         return self._ended(row, reason, Disposal(1, freed), started)
 
+    def delete_lease(self, lease: KeptLease, reason: str) -> Receipt:
+        """Delete the volumes of a lease, and write its receipt. What serves them yet for a run that is dead is ended.
+
+        Raises StateDirectoryError when a run has it.
+        """
+        (row,) = [one for one in self.books.live() if one.uid == lease.uid]
+        started = time.monotonic()
+        volumes = self.hold_stores(row)
+        try:
+            for volume in volumes:
+                evict(volume)
+            freed = sum(volume.delete() for volume in volumes)
+        finally:
+            for volume in volumes:
+                volume.release()
+        return self._ended(row, reason, Disposal(len(volumes), freed), started)
+
     def kept_store(self, namespace: str, name: str, now: float) -> LeaseRow | None:
         """The Block lease of that name which an earlier run has left, and which has not expired by `now`."""
         for row in self.books.live():
@@ -147,6 +165,15 @@ class StateDirectory:
     def kept(self, now: float) -> list[KeptLease]:
         """Every lease that has not ended by `now` (UNIX seconds), oldest first, with what it holds and until when."""
         return [self._kept(row) for row in self.books.live() if row.expires is None or row.expires > now]
+
+    def expired(self, now: float) -> list[KeptLease]:
+        """Every lease that `reap` would end by `now`, were nobody to use it, oldest first."""
+        return [self._kept(row) for row in self.books.live() if _is_over(row, self.root, now)]
+
+    def strays(self) -> list[Path]:
+        """Volumes that no lease in the books has, whether they are in use or not."""
+        known = {directory for row in self.books.live() for directory in row.directories}
+        return [lock.parent for lock in self._locks() if self.relative(lock.parent) not in known]
 
     def reap(self, now: float) -> list[Receipt]:
         """End what has expired by `now`: volumes are deleted, unless a process serves them. Returns the receipts."""
@@ -178,17 +205,10 @@ class StateDirectory:
         )
 
     def _reap(self, row: LeaseRow, now: float) -> Receipt | None:
-        if row.directory:
-            return self._reap_volume(row, now)
-        if row.expires is None or now < row.expires + LATE_SECONDS:
-            return None
-        return self._ended(row, "Expired", Disposal(), time.monotonic())
-
-    def _reap_volume(self, row: LeaseRow, now: float) -> Receipt | None:
-        paths = [path for directory in row.directories if (path := self.root / directory).exists()]
-        if paths and (row.expires is None or row.expires > now):
+        if not _is_over(row, self.root, now):
             return None
         started = time.monotonic()
+        paths = [path for directory in row.directories if (path := self.root / directory).exists()]
         freed, volumes = 0, 0
         for path in paths:
             volume = try_hold(path)
@@ -196,15 +216,13 @@ class StateDirectory:
                 return None
             if volume is not None:
                 freed, volumes = freed + volume.delete(), volumes + 1
-        return self._ended(row, "Expired" if paths else "Deleted", Disposal(volumes, freed), started)
+        reason = "Expired" if paths or not row.directory else "Deleted"
+        return self._ended(row, reason, Disposal(volumes, freed), started)
 
     def _reap_strays(self) -> None:
         """Volumes without a row: their maker died before it wrote one, or after it had ended one."""
-        known = {directory for row in self.books.live() for directory in row.directories}
-        for lock in self._locks():
-            if self.relative(lock.parent) in known:
-                continue
-            volume = try_hold(lock.parent)
+        for path in self.strays():
+            volume = try_hold(path)
             # The row may have been written between our look at the books and our lock.
             if volume is not None and not self._has_row(volume):
                 volume.delete()
@@ -238,6 +256,14 @@ class StateDirectory:
     def relative(self, path: Path) -> str:
         """Where a volume is, as the books say it."""
         return path.relative_to(self.root).as_posix()
+
+
+def _is_over(row: LeaseRow, root: Path, now: float) -> bool:
+    """True when nothing but its use stands in the way of a lease's end: its time, or that its bytes are gone."""
+    if row.directory:
+        over = row.expires is not None and row.expires <= now
+        return over or not any((root / directory).exists() for directory in row.directories)
+    return row.expires is not None and now >= row.expires + LATE_SECONDS
 
 
 def new_uid() -> str:
