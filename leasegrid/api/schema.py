@@ -5,7 +5,7 @@ What a schema must look like: kubernetes.io/docs/tasks/extend-kubernetes/custom-
 that pydantic writes is refused here, so that a field which the API server would not understand never gets into a file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
@@ -77,14 +77,18 @@ def schema_of(model: type[Model], *, written: bool = True) -> Schema:
 
 def _object(model: type[Model], place: _Place) -> Schema:
     properties: Schema = {}
+    rules = RULES.get(model, ())
     for name, field in fields_of(model).items():
-        properties[name] = _field(model, name, field, place.at(name))
+        inside = [one for one in rules if one.inside and one.field == name]
+        properties[name] = _field(model, name, field, place.at(name)) | _validations(inside, place)
     schema: Schema = {"type": "object", "description": summary(model), "properties": properties}
     if required := [name for name, field in fields_of(model).items() if field.is_required()]:
         schema["required"] = required
-    if rules := RULES.get(model):
-        schema["x-kubernetes-validations"] = [_judged(rule, place) for rule in rules]
-    return schema
+    return schema | _validations([one for one in rules if not one.inside], place)
+
+
+def _validations(rules: Sequence[Rule], place: _Place) -> Schema:
+    return {"x-kubernetes-validations": [_judged(rule, place) for rule in rules]} if rules else {}
 
 
 def _judged(rule: Rule, place: _Place) -> dict[str, str]:
