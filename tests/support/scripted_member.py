@@ -50,11 +50,14 @@ def echo(task: Task) -> Outcome:
 
 @dataclass
 class Script:
-    """How members behave: what a task comes to, how long a task takes, what `Prepare` is answered with."""
+    """How members behave: what a task comes to, how long a task takes, what `Prepare` is answered with (`refused`: by
+    the program's name).
+    """
 
     run: Callable[[Task], Outcome] = echo
     seconds_per_task: float = 0.0
     prepare_fault: Fault | None = None
+    refused: dict[str, Fault] = field(default_factory=dict)
     seconds_to_compile: float = 0.0
     put: Callable[[Grant], Stored] = field(default=lambda grant: Stored(grant.index, grant.attempt))
 
@@ -172,8 +175,9 @@ class ScriptedMember:
     async def _prepare(self, socket: web.WebSocketResponse, message: Prepare) -> None:
         self.prepares.append(message)
         self.program = message.program
-        if self.script.prepare_fault is not None:
-            await socket.send_bytes(encode(PrepareFailed(message.program_id, self.script.prepare_fault)))
+        fault = self.script.refused.get(message.program.name, self.script.prepare_fault)
+        if fault is not None:
+            await socket.send_bytes(encode(PrepareFailed(message.program_id, fault)))
             return
         code = b""
         if message.share and not message.code:
