@@ -3,49 +3,38 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
-from tasklet_runner.client.batches import other_bytes
-from tasklet_runner.client.granted import StoreConnections, connect, get_batch_to_file, put_batch, put_object
-from tasklet_runner.client.keys import unreachable
-from tasklet_runner.client.refusals import error_of, reply_of
+from tasklet_runner.client.batches import BatchBody, BatchSink, Source, other_bytes, request_of
+from tasklet_runner.client.granted import StoreConnections, get_batch_to_file, put_batch, put_object
+from tasklet_runner.client.queues import StoreQueue
+from tasklet_runner.client.store_calls import Ask, HolderCalls
 from tasklet_runner.client.store_sessions import StoreSession
 from tasklet_runner.client.transfers import PIECE_BYTES, body_of, measured, save
 from tasklet_runner.client.transport import base_url
+from tasklet_runner.wire.batches import BatchReply
 from tasklet_runner.wire.errors import StoreError, UnreachableError
-from tasklet_runner.wire.member import ErrorReply
+from tasklet_runner.wire.queues import CommitPage, CommitRecord
 from tasklet_runner.wire.store import (
+    BATCH_GET_PATH,
+    BATCH_PATH,
+    COMMITS_PATH,
     DIGEST_HEADER,
     LISTING_PATH,
     MAX_PAGE_OBJECTS,
-    SESSION_HEADER,
     ObjectInfo,
     ObjectPage,
     object_path,
 )
 
 __all__ = ["StoreClient", "StoreConnections", "get_batch_to_file", "put_batch", "put_object"]
-
-
-@dataclass(frozen=True)
-class _Ask:
-    """One request. `body` is made anew for each attempt."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Callable[[], bytes | AsyncIterator[bytes]] | None = None
-    expect: bool = False
 
 
 class StoreClient:
@@ -59,9 +48,7 @@ class StoreClient:
 
     def __init__(self, endpoint: str, capability: str, holder_key: Ed25519PrivateKey) -> None:
         self._endpoint = endpoint
-        self._base = base_url(endpoint, "store")
-        self._session = StoreSession(self._base, capability, holder_key)
-        self._http: aiohttp.ClientSession | None = None
+        self._calls = HolderCalls(endpoint, StoreSession(base_url(endpoint, "store"), capability, holder_key))
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,7 +60,7 @@ class StoreClient:
 
     def show(self, capability: str) -> None:
         """Use a renewed capability for sessions that are opened from now on."""
-        self._session.capability = capability
+        self._calls.session.capability = capability
 
     async def put(self, key: str, source: bytes | Path) -> ObjectInfo:
         """Put bytes, or a file's in flat memory; the same again is no error.
@@ -82,8 +69,8 @@ class StoreClient:
         """
         size, digest = await asyncio.to_thread(measured, source)
         headers = {DIGEST_HEADER: digest, "Content-Length": str(size)}
-        ask = _Ask("PUT", object_path(key), headers, lambda: body_of(source), expect=size > PIECE_BYTES)
-        async with self._answer(ask) as response:
+        ask = Ask("PUT", object_path(key), headers, lambda: body_of(source), expect=size > PIECE_BYTES)
+        async with self._calls.answer(ask) as response:
             return msgspec.json.decode(await response.read(), type=ObjectInfo)
 
     async def get(self, key: str, offset: int = 0, length: int = -1) -> bytes:
@@ -93,7 +80,7 @@ class StoreClient:
         """
         if length == 0:
             return b""
-        async with self._answer(_Ask("GET", object_path(key), _range(offset, length))) as response:
+        async with self._calls.answer(Ask("GET", object_path(key), _range(offset, length))) as response:
             data = await response.read()
         if response.status == 200 and hashlib.sha256(data).hexdigest() != response.headers[DIGEST_HEADER]:
             raise self._other_bytes(key)
@@ -106,7 +93,7 @@ class StoreClient:
         """
         part = path.with_name(f".{path.name}.part")
         try:
-            async with self._answer(_Ask("GET", object_path(key))) as response:
+            async with self._calls.answer(Ask("GET", object_path(key))) as response:
                 size, digest = await save(response, part)
             if digest != response.headers[DIGEST_HEADER]:
                 raise self._other_bytes(key)
@@ -117,15 +104,63 @@ class StoreClient:
 
     async def head(self, key: str) -> ObjectInfo:
         """What there is under a key. Raises besides: RefusedError (NotFound)."""
-        async with self._answer(_Ask("HEAD", object_path(key))) as response:
+        async with self._calls.answer(Ask("HEAD", object_path(key))) as response:
             return ObjectInfo(key, int(response.headers["Content-Length"]), response.headers[DIGEST_HEADER])
+
+    async def put_batch(self, objects: Sequence[tuple[str, Source]]) -> tuple[ObjectInfo, ...]:
+        """Put objects, given as key and bytes or file, in flat memory: all of them or none. The same again is no error.
+
+        Raises besides: RefusedError (Conflict: other bytes are there), InputError (a file cannot be read),
+        ProtocolError (a key twice, or none that can be one).
+        """
+        body = BatchBody(objects)
+        ask = Ask("POST", BATCH_PATH, {"Content-Length": str(body.size)}, body.pieces)
+        try:
+            async with self._calls.answer(ask) as response:
+                return msgspec.json.decode(await response.read(), type=BatchReply).objects
+        except UnreachableError as error:
+            raise body.failure or error from error
+
+    async def get_batch(self, keys: Sequence[str]) -> list[bytes]:
+        """The bytes of these objects, in the order of the keys, at most MAX_BATCH_OBJECTS of them.
+
+        Raises besides: RefusedError (NotFound, which names the first that are not there).
+        """
+        sink = BatchSink(self._endpoint, keys)
+        found: list[bytes] = []
+        pieces: list[bytes] = []
+        async with self._calls.answer(Ask("POST", BATCH_GET_PATH, body=lambda: request_of(keys))) as response:
+            async for data in response.content.iter_any():
+                for part in sink.feed(data):
+                    if isinstance(part, ObjectInfo):
+                        found.append(b"".join(pieces))
+                        pieces.clear()
+                    else:
+                        pieces.append(bytes(part))
+        sink.finish()
+        return found
+
+    async def commits(self, stage: str) -> AsyncIterator[CommitRecord]:
+        """Every commit record of a stage that came with an acknowledgement, in the order of their indexes."""
+        first = 0
+        while first >= 0:
+            path = str(URL(COMMITS_PATH).with_query({"stage": stage, "first": str(first)}))
+            async with self._calls.answer(Ask("GET", path)) as response:
+                page = msgspec.json.decode(await response.read(), type=CommitPage)
+            for record in page.commits:
+                yield record
+            first = page.next_first
+
+    def queue(self, name: str) -> StoreQueue:
+        """A queue of the store; it exists from its first message on."""
+        return StoreQueue(self._calls, name)
 
     async def list_objects(self, prefix: str = "", page_objects: int = MAX_PAGE_OBJECTS) -> AsyncIterator[ObjectInfo]:
         """Every object whose key begins with `prefix`, in the order of UTF-8 bytes, asked for page by page."""
         after = ""
         while True:
             query = {"prefix": prefix, "after": after, "limit": str(page_objects)}
-            async with self._answer(_Ask("GET", str(URL(LISTING_PATH).with_query(query)))) as response:
+            async with self._calls.answer(Ask("GET", str(URL(LISTING_PATH).with_query(query)))) as response:
                 page = msgspec.json.decode(await response.read(), type=ObjectPage)
             for info in page.objects:
                 yield info
@@ -134,59 +169,7 @@ class StoreClient:
 
     async def close(self) -> None:
         """Close the connections; the client may be used again."""
-        opened, self._http = self._http, None
-        if opened is not None:
-            await opened.close()
-
-    @asynccontextmanager
-    async def _answer(self, ask: _Ask) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A successful answer."""
-        with self._translated(ask):
-            token = await self._session.token(self._connected())
-            refused = await self._try(ask, token)
-            if isinstance(refused, ErrorReply):
-                if refused.code != "NoSession":
-                    raise error_of(refused)
-                # The member has many sessions and forgot the oldest, or this lease's earlier claim had it.
-                token = await self._session.token(self._connected(), spent=token)
-                refused = await self._try(ask, token)
-            if isinstance(refused, ErrorReply):
-                raise error_of(refused)
-            async with refused as response:
-                yield response
-
-    async def _try(self, ask: _Ask, token: str) -> aiohttp.ClientResponse | ErrorReply:
-        response = await self._connected().request(
-            ask.method,
-            URL(self._base + ask.path, encoded=True),
-            data=ask.body() if ask.body is not None else None,
-            headers={**ask.headers, SESSION_HEADER: token},
-            expect100=ask.expect,
-        )
-        if response.status in (200, 206):
-            return response
-        async with response:
-            body = await response.read()
-        if ask.method == "HEAD":
-            return _unworded(response.status, ask.path)
-        return reply_of(response.status, body)
-
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._http is None:
-            self._http = connect(self._endpoint)
-        return self._http
-
-    @contextmanager
-    def _translated(self, ask: _Ask) -> Iterator[None]:
-        try:
-            yield
-        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
-            silent = UnreachableError(
-                f"the store at {self._endpoint} did not answer {ask.method} {ask.path[:200]}:"
-                f" {str(error) or type(error).__name__}",
-                remedy="it may have ended; read the lease's status",
-            )
-            raise unreachable(error, self._endpoint, silent) from error
+        await self._calls.close()
 
     def _other_bytes(self, key: str) -> StoreError:
         return other_bytes(self._endpoint, key)
@@ -196,10 +179,3 @@ def _range(offset: int, length: int) -> dict[str, str]:
     if offset == 0 and length < 0:
         return {}
     return {"Range": f"bytes={offset}-" + ("" if length < 0 else str(offset + length - 1))}
-
-
-def _unworded(status: int, path: str) -> ErrorReply:
-    """The answer to HEAD has no body, so its status must do."""
-    words = {401: "NoSession", 404: "NotFound", 409: "NotReady", 410: "LeaseExpired", 507: StoreError.code}
-    code = words.get(status, "BadRequest")
-    return ErrorReply(code=code, cause=f"HEAD {path[:200]} was refused with status {status}", remedy="try GET")

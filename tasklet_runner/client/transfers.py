@@ -54,16 +54,23 @@ async def save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
     size, digest = 0, hashlib.sha256()
     try:
         with path.open("wb") as file:
+            waiting: list[bytes] = []
+            gathered = 0
             async for piece in response.content.iter_any():
-                size += len(piece)
-                await asyncio.to_thread(_add, file, digest.update, piece)
+                waiting.append(piece)
+                gathered += len(piece)
+                if gathered >= PIECE_BYTES:
+                    await asyncio.to_thread(_add, file, digest.update, waiting)
+                    size, gathered, waiting = size + gathered, 0, []
+            await asyncio.to_thread(_add, file, digest.update, waiting)
     except aiohttp.ClientError:
         raise  # some of them are OSErrors too, and not of the file
     except OSError as error:
         raise InputError(f"cannot write {path}: {error}", remedy="is there space and the right to write?") from error
-    return size, digest.hexdigest()
+    return size + gathered, digest.hexdigest()
 
 
-def _add(file: BinaryIO, update: Callable[[bytes], None], piece: bytes) -> None:
-    file.write(piece)
-    update(piece)
+def _add(file: BinaryIO, update: Callable[[bytes], None], pieces: list[bytes]) -> None:
+    for piece in pieces:
+        file.write(piece)
+        update(piece)

@@ -30,6 +30,7 @@ EXIT_ENVIRONMENT = 4
 
 _UNIX = "unix://"
 _BACKLOG = 128
+READ_BUFFER_BYTES = 1024 * 1024
 _MOUNTED = frozenset({errno.EBUSY, errno.EROFS, errno.EACCES, errno.EPERM})
 
 Assemble = Callable[[MemberSettings, Notifier], Assembly]
@@ -105,6 +106,8 @@ async def _serve(settings: MemberSettings, assemble: Assemble, door: socket.sock
         shutdown_timeout=0.5,
         # Lingering reads the rest of a refused upload, so that its sender gets to read the refusal.
         lingering_time=2.0,
+        # So much of a body is taken in while the disk is busy with what came before.
+        read_bufsize=READ_BUFFER_BYTES,
     )
     await runner.setup()
     entrance = Entrance(calls, _server_of(runner))

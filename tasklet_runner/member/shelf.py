@@ -112,6 +112,11 @@ class Shelf:
                 raise
             raise ended() from None
 
+    async def settle(self) -> None:
+        """What was put so far is durable when the call returns, if it is meant to outlive the process."""
+        if self._role is Role.BLOCK:
+            await self.store.sync()
+
     async def until_idle(self) -> None:
         """Wait until no request is under way."""
         if self._transfers:

@@ -16,7 +16,7 @@ from tasklet_runner.wire.batches import MAX_BATCH_OBJECTS, BatchReply, BatchRequ
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError
 
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
-"""Of the keys that are asked for in one request."""
+"""Of a request that is read whole: keys, messages."""
 
 _NAMED = 5
 
@@ -27,15 +27,20 @@ async def receive_batch(request: web.Request, store: DiskStore, allowance: Allow
     return web.Response(body=msgspec.json.encode(BatchReply(objects)), content_type="application/json")
 
 
-async def asked_keys(request: web.Request) -> tuple[str, ...]:
-    """Which objects are wanted. Raises ProtocolError; RefusedError (TooLarge)."""
+async def body_of(request: web.Request) -> bytes:
+    """A request's body of at most MAX_REQUEST_BYTES. Raises RefusedError (TooLarge)."""
     body = bytearray()
     async for piece in request.content.iter_any():
         body += piece
         if len(body) > MAX_REQUEST_BYTES:
-            raise _too_many(f"more than {MAX_REQUEST_BYTES:,} bytes of keys")
+            raise _too_many(f"more than {MAX_REQUEST_BYTES:,} bytes")
+    return bytes(body)
+
+
+async def asked_keys(request: web.Request) -> tuple[str, ...]:
+    """Which objects are wanted. Raises ProtocolError; RefusedError (TooLarge)."""
     try:
-        keys = msgspec.json.decode(body, type=BatchRequest).keys
+        keys = msgspec.json.decode(await body_of(request), type=BatchRequest).keys
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"the request cannot be read: {error}", remedy='send {"keys": ["…"]}') from error
     if len(keys) > MAX_BATCH_OBJECTS:
@@ -91,4 +96,4 @@ async def _next(windows: AsyncIterator[bytes]) -> bytes:
 
 
 def _too_many(what: str) -> RefusedError:
-    return RefusedError("TooLarge", f"{what} in one request", remedy="ask for them in several requests")
+    return RefusedError("TooLarge", f"{what} in one request", remedy="send several requests")

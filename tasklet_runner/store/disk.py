@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self, TypeVar
 
+from tasklet_runner.store.arrivals import Arrivals
 from tasklet_runner.store.batches import BatchUpload, infos, other_bytes_came, require_same
 from tasklet_runner.store.failures import StoreName
 from tasklet_runner.store.files import FileArea, sync_directory
@@ -20,11 +21,11 @@ from tasklet_runner.store.index import OWNER, Index, ObjectRow, QuotaReachedErro
 from tasklet_runner.store.locks import DirectoryLock
 from tasklet_runner.store.log import WriteAheadLog
 from tasklet_runner.store.protocol import CommitRecord, NewObject, ObjectInfo
+from tasklet_runner.store.queues import Queues
 from tasklet_runner.store.quota import Quota, Reservation
 from tasklet_runner.store.reading import Reader
 from tasklet_runner.store.rows import object_rows
 from tasklet_runner.store.uploads import Upload
-from tasklet_runner.wire.batches import ObjectHead
 from tasklet_runner.wire.errors import RefusedError, StoreFencedError
 
 DIRECT_BYTES = 256 * 1024
@@ -46,6 +47,7 @@ class DiskStore:
         self._reader = Reader(name, index, files, self._run)
         self._log = WriteAheadLog(name, self._run)
         self._endpoint = ""
+        self.queues = Queues(name, index, self._quota)
 
     @classmethod
     def open(cls, directory: Path, *, uid: str, quota_bytes: int, term: int) -> Self:
@@ -115,7 +117,7 @@ class DiskStore:
 
     @property
     def empty(self) -> bool:
-        """True while it holds no object."""
+        """True while it holds no object and had no message."""
         with self._name.translated():
             return self._index.empty
 
@@ -170,7 +172,7 @@ class DiskStore:
             StoreError: the disk fails or the quota is reached.
         """
         with self._name.translated(), self._quota.reservation() as reserved:
-            arriving = _Arrivals(self._index, allowance, reserved)
+            arriving = Arrivals(self._index, allowance, reserved)
             upload = BatchUpload(self._files, self._run, arriving.judge)
             try:
                 rows = await upload.receive(pieces)
@@ -301,40 +303,3 @@ def _take_term(name: StoreName, index: Index, term: int, owner: str | None = Non
         index.take(owner, term)
     elif term > index.term:
         index.raise_term(term)
-
-
-class _Arrivals:
-    """What is decided of the objects of one batch: may they be put, fit they in, are they there already."""
-
-    def __init__(self, index: Index, allowance: Allowance, reserved: Reservation) -> None:
-        self._index = index
-        self._allowance = allowance
-        self._reserved = reserved
-        self._announced = 0
-        self._there: set[str] = set()
-
-    def judge(self, head: ObjectHead) -> bool:
-        """True when the object is new. Raises RefusedError, ObjectConflictError, StoreError."""
-        self._announced += head.size
-        self._allowance.require(head.key, self._announced)
-        known = self._index.stat(head.key)
-        if known is None:
-            self._reserved.extend(head.size)
-            return True
-        if head.digest:
-            require_same(head.key, known[1], head.digest)
-        self._there.add(head.key)
-        return False
-
-    def fresh(self, rows: Sequence[ObjectRow]) -> list[ObjectRow]:
-        """The rows that are to be written. Raises ObjectConflictError; RefusedError (TooLarge)."""
-        known = self._index.stat_many(list(self._there))
-        for row in rows:
-            if row.key in self._there:
-                # One that a commit of another attempt has taken away meanwhile will never be visible.
-                require_same(row.key, known.get(row.key, (0, b""))[1], row.digest.hex())
-        fresh = [row for row in rows if row.key not in self._there]
-        if self._allowance.prefix and fresh:
-            below = self._index.bytes_below(self._allowance.prefix)
-            self._allowance.require(fresh[-1].key, below + sum(row.size for row in fresh))
-        return fresh

@@ -1,4 +1,4 @@
-"""The index of a store: which objects there are, which attempts are visible, and small records. SQLite in WAL mode.
+"""The index of a store: which objects there are, which attempts are visible, small records, queues. SQLite in WAL mode.
 
 Writes do not wait for the disk (`synchronous=NORMAL`: a power cut may take the last transactions, never half of one);
 `DiskStore.sync` makes them durable by syncing the write-ahead log. Source: https://www.sqlite.org/wal.html.
@@ -6,6 +6,7 @@ Writes do not wait for the disk (`synchronous=NORMAL`: a power cut may take the 
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,11 @@ CREATE TABLE IF NOT EXISTS commits(
 CREATE TABLE IF NOT EXISTS records(name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 INSERT OR IGNORE INTO counters VALUES('used', 0), ('term', 0);
+CREATE TABLE IF NOT EXISTS queues(name TEXT PRIMARY KEY, closed INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS messages(
+  number INTEGER PRIMARY KEY, queue TEXT NOT NULL, id TEXT NOT NULL, body BLOB, attempts INTEGER NOT NULL DEFAULT 0,
+  hidden_until REAL NOT NULL DEFAULT 0, visibility REAL NOT NULL DEFAULT 0, UNIQUE(queue, id));
+CREATE INDEX IF NOT EXISTS messages_left ON messages(queue, number) WHERE body IS NOT NULL;
 CREATE INDEX IF NOT EXISTS objects_by_file ON objects(file) WHERE file IS NOT NULL;
 """
 _AT_ONCE = 500
@@ -63,6 +69,14 @@ class Applied(NamedTuple):
 
     new_commits: int
     unused_files: list[str]
+
+
+class Change:
+    """What one transaction adds to the bytes that are used; negative: gives back."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.added = 0
 
 
 class QuotaReachedError(Exception):
@@ -128,8 +142,9 @@ class Index:
 
     @property
     def empty(self) -> bool:
-        """True while there is no object."""
-        return self._connection.execute("SELECT 1 FROM objects LIMIT 1").fetchone() is None
+        """True while there is no object and never was a message."""
+        held = self._connection.execute("SELECT EXISTS(SELECT 1 FROM objects) OR EXISTS(SELECT 1 FROM messages)")
+        return not held.fetchone()[0]
 
     def page(self, prefix: str, after: str, limit: int) -> list[tuple[str, int, bytes]]:
         """Key, size and digest of objects whose keys begin with `prefix` and come after `after`, in key order."""
@@ -152,16 +167,23 @@ class Index:
             added = sum(row.size for row in fresh)
             if added > room:
                 raise QuotaReachedError(added)
-            new = self._insert_commits(commits)
+            new = self.insert_commits(commits)
             freed, unused = self._drop_invisible(commits, everything_was_new=new == len(commits))
-            used = self.used + added - freed
-            if used != self.used:
-                self._connection.execute("UPDATE counters SET value=? WHERE name='used'", (used,))
+            used = self._count(added - freed)
         self.used = used
         if len(fresh) < len(rows):
             kept = {row.file for row in fresh}
             unused += {row.file for row in rows if row.file is not None} - kept
         return Applied(new, unused)
+
+    @contextmanager
+    def changing(self) -> Iterator[Change]:
+        """One transaction over the queues; what it adds is counted with the objects."""
+        with transaction(self._connection):
+            change = Change(self._connection)
+            yield change
+            used = self._count(change.added)
+        self.used = used
 
     def find(self, key: str) -> ObjectRow | None:
         """The object of that key, its bytes included when it is small."""
@@ -219,6 +241,12 @@ class Index:
             places = ",".join("?" * len(some))
             yield from self._connection.execute(f"SELECT {columns} FROM objects WHERE key IN ({places})", some)  # noqa: S608  # constants and question marks
 
+    def _count(self, added: int) -> int:
+        used = self.used + added
+        if added:
+            self._connection.execute("UPDATE counters SET value=? WHERE name='used'", (used,))
+        return used
+
     def _counter(self, name: str) -> int:
         return int(self._connection.execute("SELECT value FROM counters WHERE name=?", (name,)).fetchone()[0])
 
@@ -249,7 +277,8 @@ class Index:
                 )
         return list(fresh.values())
 
-    def _insert_commits(self, commits: Sequence[CommitRecord]) -> int:
+    def insert_commits(self, commits: Sequence[CommitRecord]) -> int:
+        """Within a transaction: how many of them were new."""
         before = self._connection.total_changes
         self._connection.executemany(
             "INSERT OR IGNORE INTO commits VALUES(?, ?, ?, ?)",

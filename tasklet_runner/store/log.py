@@ -30,10 +30,15 @@ class WriteAheadLog:
         self._run = run
         self._unfolded = 0
         self._folding: asyncio.Task[None] | None = None
+        self._syncing: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
 
     async def sync(self) -> None:
         """Everything written so far is durable when the call returns. Raises OSError."""
-        await self._run(self._sync)
+        # Whoever comes while one sync is under way is served by the next, together with all others that come.
+        if self._following is None:
+            self._following = asyncio.create_task(self._sync_after(self._syncing))
+        await asyncio.shield(self._following)
 
     def wrote(self, rows: Sequence[ObjectRow], commits: int) -> None:
         """A transaction was written: fold the log if it is large by now."""
@@ -44,9 +49,15 @@ class WriteAheadLog:
             self._folding = asyncio.create_task(self._fold_once())
 
     async def settle(self) -> None:
-        """Wait until it is folded, if that is under way."""
-        if self._folding is not None:
-            await self._folding
+        """Wait for what is under way; whoever asked for it has gone."""
+        under_way = [task for task in (self._folding, self._syncing, self._following) if task is not None]
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _sync_after(self, other: "asyncio.Task[None] | None") -> None:
+        if other is not None:
+            await asyncio.gather(other, return_exceptions=True)
+        self._syncing, self._following = self._following, None
+        await self._run(self._sync)
 
     async def _fold_once(self) -> None:
         await self._run(self._fold)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from tasklet_runner.wire.faults import Fault
+from tasklet_runner.wire.queues import CommitRecord
 from tasklet_runner.wire.store import ObjectInfo
 
 __all__ = ["CommitRecord", "JobStore", "NewObject", "ObjectInfo", "all_commits"]
@@ -21,28 +21,6 @@ class NewObject(msgspec.Struct, frozen=True, array_like=True):
 
     key: str
     data: bytes
-
-
-class CommitRecord(msgspec.Struct, frozen=True, array_like=True):
-    """Makes one attempt of a chunk visible, or says which fault it ended with.
-
-    `objects`: suffixes after the attempt, `stdout` first.
-    """
-
-    stage: str
-    index: int
-    attempt: int
-    chunk_id: str
-    fault: Fault | None = None
-    objects: tuple[str, ...] = ("stdout",)
-    fuel_used: int = 0
-    wall_microseconds: int = 0
-    path: str = ""
-    cached: bool = False
-
-    def key(self, suffix: str = "stdout") -> str:
-        """The key of one of the visible attempt's objects."""
-        return f"{self.stage}/{self.index}/{self.attempt}/{suffix}"
 
 
 class JobStore(Protocol):

@@ -14,6 +14,7 @@ from tasklet_runner.store.files import BLOCK_BYTES
 from tasklet_runner.store.grants import check_grant, require_below
 from tasklet_runner.store.ranges import byte_range
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError
+from tasklet_runner.wire.queues import CommitPage
 from tasklet_runner.wire.statements import PutGrant
 from tasklet_runner.wire.store import DIGEST_HEADER, MAX_PAGE_OBJECTS, ObjectInfo, ObjectPage, object_key
 
@@ -93,6 +94,17 @@ def list_objects(request: web.Request, store: DiskStore) -> web.Response:
     limit = _limit(request.query.get("limit", str(MAX_PAGE_OBJECTS)))
     found = store.page(prefix, after, limit)
     page = ObjectPage(tuple(found), found[-1].key if len(found) == limit else "")
+    return web.Response(body=msgspec.json.encode(page), content_type="application/json")
+
+
+async def list_commits(request: web.Request, store: DiskStore) -> web.Response:
+    """One page of a stage's commit records."""
+    limit = _limit(request.query.get("limit", str(MAX_PAGE_OBJECTS)))
+    first = request.query.get("first", "0")
+    if not (first.isascii() and first.isdigit() and len(first) < 19):
+        raise ProtocolError(f"first={first[:20]!r} is no index", remedy="give 0 or more")
+    found = await store.commits(request.query.get("stage", ""), int(first), limit)
+    page = CommitPage(tuple(found), found[-1].index + 1 if len(found) == limit else -1)
     return web.Response(body=msgspec.json.encode(page), content_type="application/json")
 
 

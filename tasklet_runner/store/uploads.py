@@ -1,5 +1,6 @@
 """An object that arrives in pieces: flat memory, one block at a time, nothing visible before the end."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -24,6 +25,7 @@ class Upload:
         self._sums = BlockSums()
         self._pieces: list[bytes] = []
         self._gathered = 0
+        self._writing: asyncio.Future[None] | None = None
         self._incoming: IncomingFile | None = None
 
     async def take(self, piece: bytes) -> None:
@@ -40,6 +42,7 @@ class Upload:
             data = b"".join(self._pieces)
             return ObjectRow(key, self.size, hashlib.sha256(data).digest(), data=data)
         await self._hand_over()
+        await self._written()
         await self._run(self._finish)
         digest = self._digest.digest()
         if self._incoming is None:
@@ -48,11 +51,20 @@ class Upload:
 
     async def abandon(self) -> None:
         """Leave nothing behind, also after `seal`."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
         await self._run(self._abandon)
 
     async def _hand_over(self) -> None:
+        await self._written()
         pieces, self._pieces, self._gathered = self._pieces, [], 0
-        await self._run(partial(self._append, pieces))
+        # The next pieces are received meanwhile.
+        self._writing = asyncio.ensure_future(self._run(partial(self._append, pieces)))
+
+    async def _written(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
 
     def _append(self, pieces: list[bytes]) -> None:
         if self.keeps and self._incoming is None:
@@ -64,7 +76,6 @@ class Upload:
                 self._incoming.write(piece)
 
     def _abandon(self) -> None:
-        # Looked at here, behind whatever was under way in this thread when the upload was broken off.
         if self._incoming is not None:
             self._incoming.abandon()
 

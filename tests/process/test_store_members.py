@@ -102,7 +102,7 @@ def test_bytes_that_are_not_those_that_were_announced_are_not_kept(data: bytes, 
     async def story() -> None:
         async with held_store(tmp_path) as held:
             await held.store.put("first", b"opens the session")
-            token = {"X-Leasegrid-Session": await held.store._session.token(held.store._connected())}
+            token = {"X-Leasegrid-Session": await held.store._calls.session.token(held.store._calls.connected())}
             announced = {"X-Leasegrid-Digest": hashlib.sha256(b"something else").hexdigest()}
             status, reply = await put(held.rig.endpoint, "key", data, token | announced)
             assert (status, reply.code) == (422, "DigestMismatch")
@@ -146,7 +146,7 @@ def test_more_sessions_than_a_member_keeps_do_not_lock_the_first_holder_out(tmp_
     async def story() -> None:
         async with held_store(tmp_path) as held:
             await held.store.put("key", b"first")
-            held.store._session._token = "a token that the member has forgotten"  # noqa: S105  # none that is real
+            held.store._calls.session._token = "a token that the member has forgotten"  # noqa: S105  # none that is real
             assert await held.store.get("key") == b"first"
 
     asyncio.run(story())
