@@ -73,7 +73,7 @@ def put_grant(store: HeldStore, task: tuple[int, int], endpoint: str = "", **cha
 
 def fetch_of(store: HeldStore, *keys: str, endpoint: str = "", **changes: object) -> Fetch:
     """These objects of stage `map`, with leave to read them."""
-    words = {"store": LEASE, "term": store.state.epoch, "key_prefix": "map/", "expires_at": time.time() + 300}
+    words = {"store": LEASE, "term": store.state.epoch, "key_prefix": "map", "expires_at": time.time() + 300}
     statement = GetGrant(**(words | changes))  # type: ignore[arg-type]  # the tests' changes are of the fields' types
     return Fetch(endpoint or store.rig.endpoint, sign(statement, store.rig.holder), keys)
 
