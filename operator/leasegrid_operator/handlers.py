@@ -1,9 +1,10 @@
 """The watches: kopf lists and watches, and each event goes to the Reception. The only module that imports kopf.
 
 Of kopf are used its lists and watches, with resumption and back-off, and `on.event` alone: no finalizers, no
-annotations, no patches, no events, no peering; nothing is written. What it leaves open is closed here and in the
-Reception: it takes the process's signals, it ends after errors that pass, it cancels every task of the loop when it
-ends, and it tells neither of deletions between two lists nor when the first lists are complete.
+annotations, no patches, no events, no peering; nothing is written. What was listed comes by `on.event`, what changes
+is taken off the stream (see `tapping`), in the session that kopf is given. What it leaves open is closed here and in
+the Reception: it takes the process's signals, it ends after errors that pass, it cancels every task of the loop when
+it ends, and it tells neither of deletions between two lists nor when the first lists are complete.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 import aiohttp
@@ -22,6 +24,7 @@ from leasegrid_operator.logs import Action, log
 from leasegrid_operator.pools.naming import OUR_PODS
 from leasegrid_operator.reception import WATCHED, Reception
 from leasegrid_operator.resources import CLAIMS, PODS, Resource
+from leasegrid_operator.tapping import TappedStream
 
 SERVER_SECONDS = 120
 """After this the server ends a watch, and it is asked for anew: the beat by which liveness knows that it is."""
@@ -110,11 +113,15 @@ def _handler(reception: Reception, resource: Resource) -> Callable[..., Awaitabl
 
 def _session(reception: Reception, credentials: Credentials) -> aiohttp.ClientSession:
     async def announced(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        reception.asked(request.url.path, request.url.query)
+        path, query = request.url.path, request.url.query
+        resource = reception.asked(path, query)
         if authorization := await credentials.authorization():
             request.headers["Authorization"] = authorization
         response = await send(request)
-        reception.answered(request.url.path, response.status)
+        reception.answered(path, response.status)
+        if resource is not None and "watch" in query and response.ok:
+            ready, take = partial(reception.settled, path), partial(reception.taken, resource)
+            response.content = cast(aiohttp.StreamReader, TappedStream(response.content, ready, take))
         return response
 
     connector = aiohttp.TCPConnector(limit=0, ssl=credentials.tls)

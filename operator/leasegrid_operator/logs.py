@@ -36,6 +36,7 @@ class Action(StrEnum):
     FAILED = "operator-failed"
     LISTED = "first-lists-complete"
     WATCH_RESTARTED = "watch-restarted"
+    EVENT_FAILED = "event-failed"
     WATCH_REFUSED = "watch-refused"
     LEADERSHIP_ACQUIRED = "leadership-acquired"
     LEADERSHIP_LOST = "leadership-lost"

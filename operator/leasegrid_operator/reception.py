@@ -51,11 +51,21 @@ class Reception:
         self._resources = {path: resource for resource in WATCHED for path in self._paths(resource)}
         self._unlisted = set(self._resources)
         self._reading: set[str] = set()
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: dict[str, asyncio.Task[None]] = {}
+        self._by_list: set[str] = set()
         self._received = 0
         self._progress = progress
         self.listed = asyncio.Event()
         self.refused: dict[str, str] = {}
+
+    def taken(self, resource: Resource, event: Mapping[str, Any]) -> bool:
+        """An event off the stream of a watch. False for the deletion of an object that was listed: whoever handed it
+        over then keeps something of it, is to be shown its end, and hands that over as well.
+        """
+        if event["type"] == "DELETED" and event["object"]["metadata"]["uid"] in self._by_list:
+            return False
+        self.received(resource, event)
+        return True
 
     def received(self, resource: Resource, event: Mapping[str, Any]) -> None:
         """An event as the API server sent it; `type` is None for an object of a list."""
@@ -64,7 +74,10 @@ class Reception:
         key = ObjectKey(metadata.get("namespace", ""), metadata["name"])
         deleted = event["type"] == "DELETED"
         path = self._path(resource, key.namespace)
+        if event["type"] is None:
+            self._by_list.add(metadata["uid"])
         if deleted:
+            self._by_list.discard(metadata["uid"])
             self._sightings.gone(path, metadata["uid"])
         else:
             self._sightings.noted(path, metadata["uid"], key, listed=event["type"] is None)
@@ -72,17 +85,25 @@ class Reception:
         self._progress.seen(resource, metadata.get("resourceVersion", ""), self._scope.clock())
         self._tell[resource](key.namespace, body, deleted)
 
-    def asked(self, path: str, query: Mapping[str, str]) -> None:
-        """A list or a watch was requested of the API server: a watch follows when its list was read to the end."""
+    async def settled(self, path: str) -> None:
+        """Wait until all that the list of this path showed was handed over: an event of its watch is newer."""
+        if (settling := self._settling.get(path)) is not None:
+            await asyncio.wait({settling})
+
+    def asked(self, path: str, query: Mapping[str, str]) -> Resource | None:
+        """A list or a watch was requested of the API server: a watch follows when its list was read to the end.
+        Returns of which kind, None for any other request.
+        """
         resource = self._resources.get(path)
         if resource is None:
-            return
+            return None
         self._progress.asked(resource, self._scope.clock())
         if "watch" in query:
             self._list_read(path)
         elif "continue" not in query:
             self._sightings.listing_began(path)
             self._reading.add(path)
+        return resource
 
     def answered(self, path: str, status: int) -> None:
         """The API server answered a list or a watch."""
@@ -98,13 +119,12 @@ class Reception:
     def _list_read(self, path: str) -> None:
         if path in self._reading:
             self._reading.discard(path)
-            task = asyncio.create_task(self._settle(path))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            self._settling[path] = asyncio.create_task(self._settle(path))
 
     async def _settle(self, path: str) -> None:
         await self._quiet()
         for uid, key in self._sightings.listing_ended(path):
+            self._by_list.discard(uid)
             metadata = {"name": key.name, "namespace": key.namespace, "uid": uid}
             self._tell[self._resources[path]](key.namespace, {"metadata": metadata}, True)
         self._unlisted.discard(path)
