@@ -128,7 +128,7 @@ class StageRun:
     @property
     def readable(self) -> bool:
         """True while what it reads can be fetched."""
-        return all(generation.store.member is not None for generation in self.reads)
+        return all(generation.store.serves for generation in self.reads)
 
     @property
     def busy(self) -> int:

@@ -5,11 +5,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tasklet_runner.coordinator.capabilities import capabilities_by_member
 from tasklet_runner.coordinator.keeping import LeaseKeeper, first_of
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.fabric.protocol import LeasedMember, LeaseRequest, LeaseView, Receipt
 from tasklet_runner.plan.types import LeaseTerms, Medium, Shuffle
-from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError, UnsupportedError
+from tasklet_runner.wire.errors import (
+    LeaseEndedError,
+    LeaseGridError,
+    RefusedError,
+    UnreachableError,
+    UnsupportedError,
+)
 from tasklet_runner.wire.signed import public_text, sign
 from tasklet_runner.wire.statements import GetGrant, PutGrant
 
@@ -19,6 +26,12 @@ FRESH_SECONDS = 60
 
 SUCCESSOR_SECONDS = 60.0
 """A Block lease whose member is gone waits so long for the next one on the same volume."""
+
+
+UNREACHABLE_SECONDS = 20.0
+"""A member that the fabric still lists, but that does not answer for so long, is lost."""
+
+_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class PartitionStore:
 
     def __init__(self, order: StoreOrder, surroundings: Surroundings, noticed: Callable[[str], None]) -> None:
         self.member: LeasedMember | None = None
+        self.reachable = True
         self.ended = asyncio.Event()
         self.lost_because = ""
         self.impossible: LeaseGridError | None = None
@@ -50,10 +64,17 @@ class PartitionStore:
         self._waiting: list[Callable[[], None]] = []
         self._present = asyncio.Event()
         self._absent = asyncio.Event()
+        self._capability = ""
+        self._news = asyncio.Event()
         self._read_grant = ""
         self._read_until = 0.0
         self._lease = LeaseKeeper(surroundings, order.terms.renew_at_percent, self._follow, noticed)
         self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
+
+    @property
+    def serves(self) -> bool:
+        """True while a member is there that answers."""
+        return self.member is not None and self.reachable
 
     @property
     def leased(self) -> int:
@@ -102,8 +123,9 @@ class PartitionStore:
         return member.endpoint, self._read_grant
 
     def look(self) -> None:
-        """A member could not reach it: the fabric is asked."""
+        """A member could not reach it: the fabric is asked, and the store itself."""
         self._lease.look()
+        self._news.set()
 
     async def close(self, reason: str) -> None:
         """Give the lease back; also one that is only just being acquired. A second call does nothing."""
@@ -119,6 +141,7 @@ class PartitionStore:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._lease.keep())
                 tasks.create_task(self._await_successors())
+                tasks.create_task(self._deliver())
         except* LeaseEndedError as ended:
             self.lost_because = str(first_of(ended))
             self._lease.let_go(self.lost_because)
@@ -141,15 +164,48 @@ class PartitionStore:
             raise LeaseEndedError(f"its member {before.name} is gone")
         if not _same(before, self.member):
             self._read_until = 0.0
+            self.reachable = True
         if self.member is None:
             self._present.clear()
             self._absent.set()
             return
+        self._renewed(capabilities_by_member(view.capabilities).get(self.member.name, ""))
         self._absent.clear()
         self._present.set()
         waiting, self._waiting = self._waiting, []
         for act in waiting:
             act()
+
+    def _renewed(self, capability: str) -> None:
+        if capability != self._capability:
+            self._capability = capability
+            self._news.set()
+
+    async def _deliver(self) -> None:
+        """Show the member its renewals: without them it ends at its old deadline. Who does not answer is asked again;
+        nobody is sent there meanwhile.
+        """
+        silent: tuple[LeasedMember, float] | None = None
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            member = self.member
+            if member is None:
+                continue
+            try:
+                await self._surroundings.show(member, self._capability)
+                silent, self.reachable = None, True
+            except UnreachableError as error:
+                if silent is None or not _same(silent[0], member):
+                    silent = member, time.monotonic()
+                if time.monotonic() - silent[1] > UNREACHABLE_SECONDS:
+                    raise LeaseEndedError(f"its member {member.name} cannot be reached: {error}") from error
+                self.reachable = not _same(member, self.member)
+                self._news.set()
+                await asyncio.sleep(_PAUSE_SECONDS)
+            except RefusedError as error:
+                if _same(member, self.member):
+                    raise LeaseEndedError(f"its member {member.name} is no longer leased: {error}") from error
 
     async def _await_successors(self) -> None:
         while True:

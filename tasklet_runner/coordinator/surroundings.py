@@ -51,6 +51,21 @@ async def open_work_connection(member: LeasedMember, capability: str, holder: Ed
     return await WorkConnection.open(member, capability, holder)
 
 
+Show = Callable[[LeasedMember, str], Awaitable[None]]
+"""Shows a member to which no connection stands a renewed capability: no member believes another's word for that."""
+
+
+async def show_capability(member: LeasedMember, capability: str) -> None:
+    """As every fabric's members understand it. Raises UnreachableError, RefusedError."""
+    from tasklet_runner.client.members import MemberClient
+
+    client = MemberClient(member.endpoint)
+    try:
+        await client.renew(capability)
+    finally:
+        await client.close()
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """The fabric, the job's store and the keys.
@@ -71,4 +86,5 @@ class Surroundings:
     holder_identity: str = ""
     parent: str = ""
     connect: Connect = open_work_connection
+    show: Show = show_capability
     jitter: Callable[[], float] = field(default=random.random)

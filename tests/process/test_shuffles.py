@@ -6,27 +6,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tasklet_runner.coordinator import partition_stores
 from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.coordinator.progress import StageState
-from tasklet_runner.plan.types import Item, ItemsInput, Medium, StageInput
+from tasklet_runner.plan.types import LeaseTerms, Medium, StageInput
 from tasklet_runner.wire.errors import PoolEmptyError, UnsupportedError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Task
 from tasklet_runner.wire.work import Grant
-from tests.support.runs import Rig, plan, rig, stage
-from tests.support.scripted_shuffles import Shelves, mapped, reduced, shuffle_plan, soon
-
-
-def items(*values: str) -> ItemsInput:
-    return ItemsInput(items=tuple(Item(value=value) for value in values))
-
-
-def many(count: int) -> ItemsInput:
-    return items(*(f"i{number}" for number in range(count)))
-
-
-def everything(partition: int, count: int) -> bytes:
-    return b"".join(b"%d:i%d;" % (partition, number) for number in range(count))
+from tests.support.runs import plan, rig, stage
+from tests.support.scripted_shuffles import Shelves, everything, items, many, mapped, reduced, shuffle_plan, soon
 
 
 def test_each_partition_is_one_chunk_of_the_reader_in_order_of_the_mappers(tmp_path: Path) -> None:
@@ -244,6 +233,69 @@ def test_a_block_store_goes_on_with_the_next_member_and_its_epoch(tmp_path: Path
     asyncio.run(scenario())
 
 
+def test_the_store_is_shown_each_renewal_of_its_lease(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, Shelves(2).script()) as one:
+            one.members[0].script.seconds_per_task = one.members[1].script.seconds_per_task = 1.2
+            first = mapped(many(2), lease=LeaseTerms(ttl_seconds=1))
+            report = await one.run(plan(first, reduced(lease=LeaseTerms(ttl_seconds=1))))
+            assert report.complete, report.message
+            assert len({capability for name, capability in one.fabric.shown if name == "store-1"}) > 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.unhappy("a store that is leased, but does not answer for a while: nobody is sent there meanwhile")
+def test_a_store_that_does_not_answer_for_a_while_costs_no_chunk_its_retries(tmp_path: Path) -> None:
+    shelves = Shelves(2)
+
+    async def scenario() -> None:
+        async with rig(tmp_path, shelves.script()) as one:
+
+            def before_fetch(_: Task) -> Fault | None:
+                if healed.is_set():
+                    return None
+                one.fabric.silent.add("store-1")
+                return Fault(kind=FaultKind.DISCONNECTED, message="the store does not answer")
+
+            async def heal(coordinator: Coordinator) -> None:
+                await soon(lambda: coordinator.progress().stages[1].retried)
+                # Longer than all retries of a chunk last.
+                await asyncio.sleep(1.0)
+                healed.set()
+                one.fabric.silent.clear()
+
+            healed = asyncio.Event()
+            shelves.before_fetch = before_fetch
+            report = await one.run(shuffle_plan(many(4)), heal)
+            assert report.complete, report.message
+            assert report.progress.stages[1].retried <= 4
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.unhappy("a store that is leased, but never answers again")
+def test_a_store_that_never_answers_again_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition_stores, "UNREACHABLE_SECONDS", 0.2)
+    shelves = Shelves(2)
+
+    async def scenario() -> None:
+        async with rig(tmp_path, shelves.script()) as one:
+
+            def before_fetch(task: Task) -> Fault | None:
+                if "store-1" in task.fetch[0].endpoint:
+                    return Fault(kind=FaultKind.DISCONNECTED, message="the store does not answer")
+                return None
+
+            one.fabric.silent.add("store-1")
+            shelves.before_fetch = before_fetch
+            report = await one.run(shuffle_plan(many(4)))
+            assert report.complete, report.message
+            assert any("its member store-1 cannot be reached" in text for text in report.progress.notices)
+
+    asyncio.run(scenario())
+
+
 def test_mappers_run_while_their_store_is_still_awaited_and_the_wait_is_said(tmp_path: Path) -> None:
     shelves = Shelves(2)
 
@@ -268,61 +320,5 @@ def test_a_store_that_no_pool_can_ever_give_fails_its_stage(tmp_path: Path) -> N
             report = await one.run(shuffle_plan(many(3)))
             assert (report.complete, report.reason) == (False, "NoCapacity")
             assert "no pool has Memory members (make one)" in report.message
-
-    asyncio.run(scenario())
-
-
-async def interrupted(one: Rig, shelves: Shelves, reduces: int) -> None:
-    """A run that is stopped when so many partitions were read."""
-
-    async def stop(coordinator: Coordinator) -> None:
-        await soon(lambda: sum(part.succeeded for part in coordinator.progress().stages[1:]) >= reduces)
-        coordinator.stop("Interrupted")
-
-    waiting = Fault(kind=FaultKind.DISCONNECTED, message="not yet")
-    shelves.before_fetch = lambda _: waiting if shelves.reduces >= reduces else None
-    assert (await one.run(shuffle_plan(many(6), 4), stop)).reason == "Interrupted"
-    shelves.before_fetch = lambda _: None
-    shelves.objects.clear()
-
-
-@pytest.mark.unhappy("a run that was interrupted between map and reduce")
-def test_a_resumed_run_produces_the_partitions_again_as_long_as_a_reader_needs_them(tmp_path: Path) -> None:
-    shelves = Shelves(4)
-
-    async def scenario() -> None:
-        async with rig(tmp_path, shelves.script(), members=1) as one:
-            await interrupted(one, shelves, 2)
-            report = await one.run(shuffle_plan(many(6), 4))
-            assert report.complete, report.message
-            assert (shelves.maps, shelves.reduces) == (12, 4)
-            assert await one.outputs("reduce") == [everything(partition, 6) for partition in range(4)]
-
-    asyncio.run(scenario())
-
-
-def test_a_resumed_run_whose_readers_are_done_runs_nothing(tmp_path: Path) -> None:
-    shelves = Shelves(4)
-
-    async def scenario() -> None:
-        async with rig(tmp_path, shelves.script()) as one:
-            await one.run(shuffle_plan(many(6), 4))
-            report = await one.run(shuffle_plan(many(6), 4))
-            assert report.complete, report.message
-            assert (shelves.maps, shelves.reduces) == (6, 4)
-            assert [progress.succeeded for progress in report.progress.stages] == [6, 4]
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.unhappy("an input that was edited between a run and its continuation")
-def test_partitions_of_edited_inputs_are_never_mixed_with_those_of_an_earlier_run(tmp_path: Path) -> None:
-    shelves = Shelves(4)
-
-    async def scenario() -> None:
-        async with rig(tmp_path, shelves.script(), members=1) as one:
-            await interrupted(one, shelves, 2)
-            report = await one.run(shuffle_plan(items(*"abcdef"), 4))
-            assert (report.complete, report.reason) == (False, "InvalidInput")
 
     asyncio.run(scenario())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
+from tasklet_runner.fabric.protocol import LeasedMember, LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.errors import (
     LeaseEndedError,
     LeaseGridError,
@@ -48,6 +48,8 @@ class MemoryFabric:
         self.given_back: list[str] = []
         self.watch_seconds = 0.2
         self.stores_made = 0
+        self.silent: set[str] = set()
+        self.shown: list[tuple[str, str]] = []
         self.refused_stores: list[LeaseGridError] = []
         self._key = Ed25519PrivateKey.generate()
         self._changed = asyncio.Condition()
@@ -88,6 +90,12 @@ class MemoryFabric:
         store = ScriptedMember(f"store-{self.stores_made}", Path("/nowhere"), Script(), epoch=self.stores_made)
         lease.members.append(store)
         lease.held.add(store.name)
+
+    async def show(self, member: LeasedMember, capability: str) -> None:
+        """What members of stores are shown; those in `silent` do not answer."""
+        if member.name in self.silent:
+            raise UnreachableError(f"{member.name} does not answer")
+        self.shown.append((member.name, capability))
 
     async def take_store(self, *, follow: bool = False) -> None:
         """The member of the latest lease of a store is gone."""

@@ -96,6 +96,7 @@ async def rig(directory: Path, script: Script | None = None, *, members: int = 2
         code=CodeVault(directory / "code"),
         scratch=directory / "scratch",
         jitter=lambda: 0.5,
+        show=fabric.show,
     )
     try:
         yield Rig(directory, fabric, made, surroundings, store)

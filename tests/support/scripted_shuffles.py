@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tasklet_runner.plan.types import Input, Medium, Plan, RetryPolicy, Shuffle, Stage, StageInput
+from tasklet_runner.plan.types import Input, Item, ItemsInput, Medium, Plan, RetryPolicy, Shuffle, Stage, StageInput
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Fetch, Outcome, Task
 from tasklet_runner.wire.signed import decode_base64url
@@ -16,6 +16,21 @@ from tests.support.runs import plan, stage
 from tests.support.scripted_member import Script, echo
 
 FAST = RetryPolicy(initial_backoff_milliseconds=10, max_backoff_milliseconds=20)
+
+
+def items(*values: str) -> ItemsInput:
+    """A chunk per value."""
+    return ItemsInput(items=tuple(Item(value=value) for value in values))
+
+
+def many(count: int) -> ItemsInput:
+    """Chunks with the inputs i0, i1, …"""
+    return items(*(f"i{number}" for number in range(count)))
+
+
+def everything(partition: int, count: int) -> bytes:
+    """What the reader of a partition gets of so many mappers."""
+    return b"".join(b"%d:i%d;" % (partition, number) for number in range(count))
 
 
 def mapped(given: Input, partitions: int = 2, medium: Medium = Medium.MEMORY, **changes: object) -> Stage:
