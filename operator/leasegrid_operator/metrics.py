@@ -1,6 +1,13 @@
 """What the operator shows of itself at `/metrics`. Labels come from fixed sets, never from names or messages."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import Counter as Count
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from leasegrid.api.enums import ResourceKind
 from leasegrid_operator.cluster import Write
@@ -12,20 +19,21 @@ MOST_WORDS = 64
 """So many different values a label whose words others choose may have; all further ones count as `Other`."""
 
 
+@dataclass
+class MemberFigures:
+    """How many members are under lease by kind, and how many there are by state; what is missing is 0."""
+
+    active: Counter[ResourceKind] = field(default_factory=Counter)
+    states: Counter[MemberState] = field(default_factory=Counter)
+
+
 class OperatorMetrics:
     """The figures of one operator, in a registry of its own. Durations are in seconds."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry(auto_describe=True)
-        self._active = {
-            kind: Gauge(
-                f"leasegrid_{kind.value.lower()}_leases_active", f"{kind.value} members under lease.", registry=registry
-            )
-            for kind in ResourceKind
-        }
-        self._members = Gauge("leasegrid_pool_members", "Members by state.", ["state"], registry=registry)
-        self._acquired = Counter("leasegrid_leases_acquired", "Leases that were bound.", registry=registry)
-        self._ended = Counter("leasegrid_leases_ended", "Leases that ended, by reason.", ["reason"], registry=registry)
+        self._acquired = Count("leasegrid_leases_acquired", "Leases that were bound.", registry=registry)
+        self._ended = Count("leasegrid_leases_ended", "Leases that ended, by reason.", ["reason"], registry=registry)
         self._claims = Histogram(
             "leasegrid_claim_duration_seconds",
             "From a lease's creation to its binding.",
@@ -38,14 +46,14 @@ class OperatorMetrics:
             buckets=WARMUP_BUCKETS,
             registry=registry,
         )
-        self._writes = Counter(
+        self._writes = Count(
             "leasegrid_api_writes",
             "Writes that the API server answered.",
             ["verb", "kind", "accepted"],
             registry=registry,
         )
-        self._hints = Counter("leasegrid_hints", "Hints that members sent.", registry=registry)
-        self._requests = Counter(
+        self._hints = Count("leasegrid_hints", "Hints that members sent.", registry=registry)
+        self._requests = Count(
             "leasegrid_broker_requests",
             "Requests to the broker, by the code of its answer.",
             ["code"],
@@ -54,12 +62,9 @@ class OperatorMetrics:
         self._leads = Gauge("leasegrid_leader", "1 while this replica leads.", registry=registry)
         self._reasons, self._codes = _Words(), _Words()
 
-    def members(self, active: dict[ResourceKind, int], states: dict[MemberState, int]) -> None:
-        """How many members are under lease by kind, and how many there are by state; what is missing is 0."""
-        for kind, gauge in self._active.items():
-            gauge.set(active.get(kind, 0))
-        for state in MemberState:
-            self._members.labels(state.value).set(states.get(state, 0))
+    def look_at(self, members: Callable[[], MemberFigures]) -> None:
+        """Count the members by this each time the figures are read; to be called once."""
+        self.registry.register(_Members(members))
 
     def acquired(self, seconds: float) -> None:
         """A lease was bound, so long after it was asked for."""
@@ -89,6 +94,23 @@ class OperatorMetrics:
     def leads(self, leads: bool) -> None:
         """Whether this replica leads."""
         self._leads.set(float(leads))
+
+
+class _Members(Collector):
+    """Counted when read: a pool of thousands changes more often than anybody looks."""
+
+    def __init__(self, look: Callable[[], MemberFigures]) -> None:
+        self._look = look
+
+    def collect(self) -> Iterator[Metric]:
+        figures = self._look()
+        for kind in ResourceKind:
+            name = f"leasegrid_{kind.value.lower()}_leases_active"
+            yield GaugeMetricFamily(name, f"{kind.value} members under lease.", value=figures.active[kind])
+        members = GaugeMetricFamily("leasegrid_pool_members", "Members by state.", labels=["state"])
+        for state in MemberState:
+            members.add_metric([state.value], figures.states[state])
+        yield members
 
 
 class _Words:

@@ -13,6 +13,7 @@ from leasegrid_operator.desk import OperatorDesk
 from leasegrid_operator.estate import Allowed
 from leasegrid_operator.leases.keeping import Office
 from leasegrid_operator.logs import Action, log
+from leasegrid_operator.metrics import MemberFigures
 from leasegrid_operator.pools.templates import MemberSettings
 from leasegrid_operator.reign import Reign
 from leasegrid_operator.rooms import Premises
@@ -34,7 +35,8 @@ async def run(settings: Settings) -> None:
         premises = _premises(shell, tls)
         desk = OperatorDesk(shell.leadership, shell.key, premises, world)
         limits = Limits(caller=Rate(settings.caller_requests_per_second, 2 * settings.caller_requests_per_second))
-        broker = make_broker(desk, shell.cluster, limits)
+        shell.metrics.look_at(lambda: desk.reign.figures() if desk.reign is not None else MemberFigures())
+        broker = make_broker(desk, shell.cluster, limits, shell.metrics.answered)
         context = tls.context if tls is not None else None
         server = BrokerServer(broker, limits, settings.broker_host, settings.broker_port, context)
         async with attended(shell, world), server, renewed(tls):

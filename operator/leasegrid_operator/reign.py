@@ -2,7 +2,9 @@
 
 import asyncio
 
+from leasegrid.api.enums import ResourceKind
 from leasegrid_operator.leases.reading import LeaseFacts
+from leasegrid_operator.metrics import MemberFigures
 from leasegrid_operator.observing import Body
 from leasegrid_operator.rooms import Premises, Room
 from leasegrid_operator.world import World
@@ -40,6 +42,17 @@ class Reign:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(room.close() for room in self.rooms.values()))
+
+    def figures(self) -> MemberFigures:
+        """The members of all namespaces, as their pools count them."""
+        figures = MemberFigures()
+        for room in self.rooms.values():
+            for member in room.engine.parts.roster.all():
+                if member.lease:
+                    figures.active[ResourceKind(member.shape.role.value)] += 1
+                if member.lease or not member.retiring:
+                    figures.states[member.observed.state] += 1
+        return figures
 
     def room(self, namespace: str) -> Room:
         """The namespace's room; one that was not needed before is opened."""

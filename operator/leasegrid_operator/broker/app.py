@@ -66,17 +66,23 @@ class Lanes:
         return {"acquire": self.claims, "watch": self.watches}.get(route.name, self.upkeep)
 
 
-def make_broker(desk: Desk, gate: Gate, limits: Limits) -> web.Application:
-    """The application. Serve it with `BrokerServer`, which bounds what no application sees: heads and connections."""
-    broker = _Broker(desk, gate, limits)
+def make_broker(
+    desk: Desk, gate: Gate, limits: Limits, answered: Callable[[str], None] = lambda code: None
+) -> web.Application:
+    """The application. Serve it with `BrokerServer`, which bounds what no application sees: heads and connections.
+
+    `answered` is told the code of every answer: `OK`, or that of a refusal.
+    """
+    broker = _Broker(desk, gate, limits, answered)
     app = web.Application(client_max_size=limits.body_bytes, middlewares=[broker.edge])
     app.add_routes([web.route(route.method, route.path, broker.handler_of(route)) for route in ROUTES])
     return app
 
 
 class _Broker:
-    def __init__(self, desk: Desk, gate: Gate, limits: Limits) -> None:
+    def __init__(self, desk: Desk, gate: Gate, limits: Limits, answered: Callable[[str], None]) -> None:
         self._desk = desk
+        self._told = answered
         self._limits = limits
         self._lanes = Lanes.of(limits)
         self._credentials = Credentials(desk, Verdicts(gate, limits), limits)
@@ -146,15 +152,21 @@ class _Broker:
 
     async def _answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
-            return await handler(request)
+            response = await handler(request)
         except LeaseGridError as error:
-            return answer_for(error).response()
+            return self._refused(answer_for(error))
         except web.HTTPException as error:
-            return answer_for_http(error, request.method, request.path, self._limits.body_bytes).response()
+            return self._refused(answer_for_http(error, request.method, request.path, self._limits.body_bytes))
         except Exception:  # noqa: BLE001 - the edge of the process: a fault of one request is told and ends with it
             number = secrets.token_hex(4)
             _log.exception("a request failed", extra={"action": "broker-request", "request": number})
-            return broken(number).response()
+            return self._refused(broken(number))
+        self._told("OK")
+        return response
+
+    def _refused(self, answer: Answer) -> web.Response:
+        self._told(answer.code)
+        return answer.response()
 
     async def _send(self, request: web.Request, response: web.StreamResponse) -> None:
         """Send the answer here, where it has a time limit: a slow reader must not hold it for ever."""

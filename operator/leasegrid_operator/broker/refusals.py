@@ -41,11 +41,12 @@ _SERVER_ERROR = 500
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, a body as JSON, and fields of the head."""
+    """A status, a body as JSON, and fields of the head; `code`: the stable word of a refusal, `OK` where it is none."""
 
     status: int
     body: bytes
     fields: dict[str, str]
+    code: str = "OK"
 
     def response(self) -> web.Response:
         """As aiohttp's."""
@@ -61,7 +62,7 @@ def answer_for(error: LeaseGridError) -> Answer:
     retry_after = error.retry_after if isinstance(error, OverloadedError) else 0.0
     fields = {"Retry-After": str(math.ceil(retry_after))} if retry_after else {}
     body = Refusal(code=code, cause=error.cause, remedy=error.remedy, leader=leader)
-    return Answer(_STATUS.get(code, _SERVER_ERROR), msgspec.json.encode(body), fields)
+    return Answer(_STATUS.get(code, _SERVER_ERROR), msgspec.json.encode(body), fields, code)
 
 
 def answer_for_http(error: web.HTTPException, method: str, path: str, most_bytes: int) -> Answer:
@@ -85,4 +86,4 @@ def broken(request_id: str) -> Answer:
 
 
 def _said(status: int, code: str, cause: str, remedy: str, **fields: str) -> Answer:
-    return Answer(status, msgspec.json.encode(Refusal(code=code, cause=cause, remedy=remedy)), fields)
+    return Answer(status, msgspec.json.encode(Refusal(code=code, cause=cause, remedy=remedy)), fields, code)

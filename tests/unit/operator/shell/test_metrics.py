@@ -1,10 +1,12 @@
 """The operator's figures, as Prometheus reads them."""
 
+from collections import Counter
+
 from prometheus_client import generate_latest
 
 from leasegrid.api.enums import ResourceKind
 from leasegrid_operator.cluster import Write
-from leasegrid_operator.metrics import MOST_WORDS, OperatorMetrics
+from leasegrid_operator.metrics import MOST_WORDS, MemberFigures, OperatorMetrics
 from leasegrid_operator.resources import LEASES
 from tasklet_runner.wire.member import MemberState
 
@@ -15,7 +17,7 @@ def shown(metrics: OperatorMetrics) -> list[str]:
 
 def test_each_figure_has_its_name_and_labels() -> None:
     metrics = OperatorMetrics()
-    metrics.members({ResourceKind.CPU: 3}, {MemberState.READY: 2})
+    metrics.look_at(lambda: MemberFigures(Counter({ResourceKind.CPU: 3}), Counter({MemberState.READY: 2})))
     metrics.acquired(0.004)
     metrics.ended("Expired")
     metrics.warmed(1.5)
