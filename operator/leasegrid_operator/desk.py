@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid.api.common import API_VERSION
+from leasegrid.api.enums import ResourceKind
 from leasegrid.api.quantities import format_bytes
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid_operator.errors import AlreadyExistsError
 from leasegrid_operator.leadership import Leadership
+from leasegrid_operator.leases.asking import misfit_of
 from leasegrid_operator.leases.reading import read_lease
 from leasegrid_operator.reign import Reign
 from leasegrid_operator.releasing import release_members
@@ -19,7 +21,7 @@ from leasegrid_operator.resources import LEASES, ObjectKey
 from leasegrid_operator.rooms import Premises, Room
 from leasegrid_operator.world import World
 from tasklet_runner.fabric.protocol import Fabric, LeaseRequest, LeaseView, Receipt
-from tasklet_runner.wire.errors import LeaseGridError, NotLeaderError, RefusedError
+from tasklet_runner.wire.errors import LeaseGridError, NotLeaderError, RefusedError, UnsupportedError
 from tasklet_runner.wire.member import Hint
 from tasklet_runner.wire.statements import Capability
 
@@ -137,6 +139,9 @@ class NamespaceDesk:
         return await self.room.engine.release(uid, reason)
 
     async def _record(self, request: LeaseRequest) -> LeaseRecord:
+        misfit = misfit_of(request, self.room.estate.known_pools())
+        if misfit is not None:
+            raise UnsupportedError(misfit[0], remedy=misfit[1])
         body = lease_body(request)
         with self.room.leases.expecting(lease_name(request.request_id), request):
             try:
@@ -185,6 +190,8 @@ def lease_body(request: LeaseRequest) -> dict[str, object]:
         spec["parentRef"] = {"name": request.parent}
     if request.pools:
         spec["poolRefs"] = [{"name": name} for name in request.pools]
+    elif request.resource != ResourceKind.CPU:
+        spec["requirements"] = _store_requirements(request)
     elif request.slots > 1 or request.memory or request.cpu_features:
         spec["requirements"] = {
             "cpu": str(request.slots),
@@ -193,6 +200,11 @@ def lease_body(request: LeaseRequest) -> dict[str, object]:
         }
     metadata = {"name": lease_name(request.request_id), "namespace": request.namespace}
     return {"apiVersion": API_VERSION, "kind": "Lease", "metadata": metadata, "spec": spec}
+
+
+def _store_requirements(request: LeaseRequest) -> dict[str, object]:
+    wanted: dict[str, object] = {"resource": request.resource}
+    return wanted | ({"size": format_bytes(request.size)} if request.size else {})
 
 
 def _taken(request_id: str) -> RefusedError:

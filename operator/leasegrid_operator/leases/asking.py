@@ -7,8 +7,10 @@ from leasegrid.api.common import LeaseRequirements
 from leasegrid.api.enums import OnEmpty, ResourceKind
 from leasegrid.api.lease import LeaseSpec
 from leasegrid.api.pool import ClaimDefaults, InstancePoolSpec, MemberResources
+from leasegrid.api.quantities import format_bytes
 from leasegrid.rules.claims import Refusal
 from leasegrid.rules.reasons import AdmissionReason
+from leasegrid.rules.store_sizes import store_quota
 from leasegrid_operator.pools.sizes import member_sizes
 from leasegrid_operator.resources import ObjectKey
 from tasklet_runner.fabric.protocol import LeaseRequest
@@ -40,6 +42,8 @@ def request_of(key: ObjectKey, spec: LeaseSpec, pools: KnownPools) -> LeaseReque
         min_count=spec.least,
         elastic=spec.elastic,
         pools=named,
+        resource=needs.resource.value,
+        size=needs.size or 0,
         slots=max(1, -(-(needs.cpu or 0) // 1000)),
         memory=_tasklets_memory(needs),
         cpu_features=needs.cpu_features,
@@ -69,13 +73,33 @@ def refusal_of(uid: str, spec: LeaseSpec, pools: KnownPools) -> Refusal | None:
 
 
 def candidates(spec: LeaseSpec, pools: KnownPools) -> tuple[str, ...]:
-    """The pools that a lease names; or, for requirements, every pool of that resource and size; or the default one."""
+    """The pools that a lease names; or, for requirements, every pool of that resource and size, smaller stores first;
+    or the default one.
+    """
     if spec.pool_refs:
         return tuple(dict.fromkeys(reference.name for reference in spec.pool_refs))
     if spec.requirements is None:
         return (pools.default,) if pools.default else ()
     fitting = [name for name, pool in pools.specs.items() if _offers(pool, spec.requirements)]
-    return tuple(sorted(fitting, key=lambda name: (name != pools.default, name)))
+    return tuple(sorted(fitting, key=lambda name: (name != pools.default, store_quota(pools.specs[name]), name)))
+
+
+def misfit_of(request: LeaseRequest, pools: KnownPools) -> tuple[str, str] | None:
+    """What is wrong, and what to do, with the pools that a program names for a store; None when each will do, or is not
+    seen yet. An object cannot say both.
+    """
+    if request.resource == ResourceKind.CPU:
+        return None
+    needs = LeaseRequirements(resource=ResourceKind(request.resource), size=request.size)
+    wrong = [name for name in request.pools if name in pools.specs and not _offers(pools.specs[name], needs)]
+    if not wrong:
+        return None
+    spec = pools.specs[wrong[0]]
+    has = f"stores of {format_bytes(store_quota(spec))}" if spec.resource is needs.resource else "other members"
+    return (
+        f"a {request.resource} store of {format_bytes(request.size)} is asked for, and the pool {wrong[0]} has {has}",
+        "name a pool that has such stores, or none",
+    )
 
 
 def _tasklets_memory(needs: LeaseRequirements) -> int:
@@ -89,8 +113,7 @@ def _tasklets_memory(needs: LeaseRequirements) -> int:
 
 
 def _offers(pool: InstancePoolSpec, needs: LeaseRequirements) -> bool:
-    size = pool.storage.size if pool.storage else 0
-    return pool.resource is needs.resource and size >= (needs.size or 0)
+    return pool.resource is needs.resource and store_quota(pool) >= (needs.size or 0)
 
 
 def _nowhere(spec: LeaseSpec, pools: KnownPools) -> tuple[str, str]:

@@ -302,6 +302,8 @@ def _wished(request: LeaseRequest, wished: LeaseRequest | None) -> LeaseRequest:
     if wished is None:
         return request
     needs = {"slots": wished.slots, "memory": wished.memory, "cpu_features": wished.cpu_features}
+    # Of a lease that names pools its object cannot say what it is of.
+    needs |= {"resource": wished.resource, "size": wished.size}
     return msgspec.structs.replace(request, **needs)
 
 

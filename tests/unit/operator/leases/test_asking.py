@@ -7,8 +7,9 @@ import pytest
 from leasegrid.api.lease import LeaseSpec
 from leasegrid.api.pool import InstancePoolSpec
 from leasegrid.rules.reasons import AdmissionReason
-from leasegrid_operator.leases.asking import KnownPools, candidates, refusal_of, request_of
+from leasegrid_operator.leases.asking import KnownPools, candidates, misfit_of, refusal_of, request_of
 from leasegrid_operator.resources import ObjectKey
+from tasklet_runner.wire.leases import LeaseRequest
 
 KEY = ObjectKey("team", "mine")
 
@@ -51,6 +52,32 @@ POOLS = KnownPools({"a": pool(), "b": pool(claimDefaults={"ttlSeconds": 30, "max
 )
 def test_which_pools_may_serve_a_lease(spec: dict[str, Any], expected: tuple[str, ...]) -> None:
     assert candidates(lease(**spec), POOLS) == expected
+
+
+def test_of_pools_that_are_large_enough_the_smallest_stores_are_preferred() -> None:
+    large = pool(resource="Memory", storage={"size": "4Gi"}, resources={"cpu": "1", "memory": "8Gi"})
+    unsaid = pool(resource="Memory", resources={"cpu": "1", "memory": "4Gi"})
+    pools = KnownPools({"a-large": large, "small": MEMORY, "b-unsaid": unsaid})
+    spec = lease(requirements={"resource": "Memory", "size": "512Mi"})
+    assert candidates(spec, pools) == ("small", "b-unsaid", "a-large")
+    request = request_of(KEY, spec, pools)
+    assert (request.resource, request.size) == ("Memory", 1 << 29)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        pytest.param({"resource": "Memory", "size": 1 << 30, "pools": ("tmpfs",)}, "", id="a pool that will do"),
+        pytest.param({"resource": "Memory", "size": 1 << 30, "pools": ("z",)}, "", id="a pool that is not seen yet"),
+        pytest.param({"pools": ("tmpfs",)}, "", id="a request that does not say what of"),
+        pytest.param({"resource": "Memory", "size": 1 << 31, "pools": ("tmpfs",)}, "has stores of 1Gi", id="too small"),
+        pytest.param({"resource": "Block", "pools": ("tmpfs",)}, "has other members", id="of another kind"),
+    ],
+)
+def test_a_program_that_names_pools_without_such_stores_is_told_so(fields: dict[str, Any], words: str) -> None:
+    misfit = misfit_of(LeaseRequest(request_id="a", holder_key="k", **fields), POOLS)
+    assert (misfit is not None) == bool(words)
+    assert misfit is None or words in misfit[0]
 
 
 def test_without_one_default_pool_nobody_is_asked() -> None:
