@@ -52,10 +52,19 @@ class Home:
         self.path = Path(self._folder.name)
 
     def run(self, spec: str, *options: str) -> Run:
-        """Run a Job of this spec (YAML, indented by two). Raises CalledProcessError when it does not complete."""
-        file = self.path / "job.yaml"
-        file.write_text(HEAD + spec, encoding="utf-8")
+        """Run a Job of this spec (YAML, indented by two). Raises RuntimeError when it does not complete."""
         started = time.perf_counter()
+        document = self._document(HEAD + spec, options)
+        return Run(time.perf_counter() - started, document["jobs"][0], document["process"])
+
+    def run_file(self, text: str, *options: str) -> list[dict[str, Any]]:
+        """Run what this YAML has; returns the reports in order. Raises RuntimeError when it does not complete."""
+        reports: list[dict[str, Any]] = self._document(text, options)["jobs"]
+        return reports
+
+    def _document(self, text: str, options: tuple[str, ...]) -> dict[str, Any]:
+        file = self.path / "job.yaml"
+        file.write_text(text, encoding="utf-8")
         run = subprocess.run(
             [LEASEGRID, "run", file, "--json", *options],
             check=False,
@@ -63,11 +72,10 @@ class Home:
             env={**os.environ, "XDG_STATE_HOME": str(self.path / "state")},
             timeout=900,
         )
-        wall = time.perf_counter() - started
         if run.returncode:
             raise RuntimeError(f"leasegrid run ended with {run.returncode}: {run.stderr.decode()[-2000:]}")
-        document = json.loads(run.stdout)
-        return Run(wall, document["jobs"][0], document["process"])
+        document: dict[str, Any] = json.loads(run.stdout)
+        return document
 
     def close(self) -> None:
         """Remove the state directory."""
