@@ -9,15 +9,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tasklet_runner.store.batches import INLINE_BYTES
 from tasklet_runner.store.disk import DiskStore
-from tasklet_runner.wire.errors import StoreError
+from tasklet_runner.store.grants import Allowance
+from tasklet_runner.wire.batches import ObjectHead, framed
+from tasklet_runner.wire.errors import ProtocolError, StoreError
+from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES
 from tests.support.stores import commit, output, pieces
 
 _QUOTA = 300_000
 _INDEXES = st.integers(0, 4)
 _ATTEMPTS = st.integers(1, 3)
 _DATA = st.builds(
-    lambda letter, size: letter * size, st.sampled_from([b"a", b"b"]), st.sampled_from([0, 1, 65_536, 65_537, 100_000])
+    lambda letter, size: letter * size,
+    st.sampled_from([b"a", b"b"]),
+    st.sampled_from([0, 1, 5000, 65_536, 65_537, 100_000]),
 )
 _OUTPUTS = st.lists(st.builds(output, _INDEXES, _DATA, st.just("stdout"), _ATTEMPTS), max_size=3)
 _COMMITS = st.lists(st.builds(commit, _INDEXES, _ATTEMPTS), max_size=3)
@@ -29,6 +35,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp(prefix="store-model-"))
         self.loop = asyncio.new_event_loop()
         self.objects: dict[str, bytes] = {}
+        self.places: dict[str, int] = {}
         self.visible: dict[int, int] = {}
         self.store = self._open()
 
@@ -52,6 +59,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
             for key, data in self.objects.items()
             if not key.startswith(f"main/{index}/") or key.startswith(kept)
         }
+        self.places = {key: number for key, number in self.places.items() if key in self.objects}
 
     @rule(outputs=_OUTPUTS, commits=_COMMITS)
     def write(self, outputs: list, commits: list) -> None:  # type: ignore[type-arg]  # hypothesis reads the annotations
@@ -67,6 +75,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
             assert not self._expect(wanted, conflict)
             return
         assert self._expect(wanted, conflict)
+        for key, data in wanted.items():
+            self._place([key] if len(data) > INLINE_OUTPUT_BYTES else [])
         self.objects |= wanted
         before = len(self.visible)
         everything_was_new = new == len(commits)
@@ -87,7 +97,30 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
             assert not expected
         else:
             assert expected
+            self._place([item.key] if len(data) > INLINE_OUTPUT_BYTES else [])
             self.objects[item.key] = data
+
+    @rule(outputs=_OUTPUTS)
+    def receive_batch(self, outputs: list) -> None:  # type: ignore[type-arg]  # as above
+        wanted = {item.key: item.data for item in outputs}
+        twice = len(wanted) < len(outputs)
+        conflict = any(self.objects.get(key, data) != data for key, data in wanted.items())
+        body = b"".join(framed(ObjectHead(item.key, len(item.data))) + item.data for item in outputs)
+        arriving = pieces(body[:5], body[5:70_000], body[70_000:])
+        try:
+            self.loop.run_until_complete(self.store.receive_batch(arriving, Allowance(_QUOTA)))
+        except (StoreError, ProtocolError):
+            assert twice or not self._expect(wanted, conflict)
+            return
+        assert not twice
+        assert self._expect(wanted, conflict)
+        self._place([key for key, data in wanted.items() if len(data) > INLINE_BYTES])
+        self.objects |= wanted
+
+    def _place(self, keys: list[str]) -> None:
+        """Those of these objects that are new stand in one file, which goes with the last of them."""
+        number = max(self.places.values(), default=0) + 1
+        self.places |= {key: number for key in keys if key not in self.objects}
 
     @rule()
     def reopen(self) -> None:
@@ -104,7 +137,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
         self.loop.run_until_complete(check())
         files = [path for path in (self.directory / "files").glob("*/*") if path.is_file()]
-        assert len(files) == sum(len(data) > 65_536 for data in self.objects.values())
+        assert len(files) == len({number for key, number in self.places.items() if key in self.objects})
 
 
 TestStoreAgainstDictionary = StoreAgainstDictionary.TestCase
