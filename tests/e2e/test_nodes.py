@@ -11,6 +11,7 @@ from tests.e2e.rooms import Room, room
 
 LONG, SHORT = 900, 10
 HOST = "kubernetes.io/hostname"
+OPERATOR = (f"--namespace={SYSTEM}",)
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,26 @@ def _whole(nodes: Room) -> Iterator[None]:
     yield
     nodes.kubectl("delete", "lglease", "--all", "--wait=false")
     nodes.kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=180s")
-    deployment = (f"--namespace={SYSTEM}", "rollout", "status", "deployment/leasegrid-operator", "--timeout=180s")
-    nodes.cluster.kubectl(*deployment)
+    spread(nodes.cluster)
     for node in nodes.cluster.workers:
         nodes.until_members(node, ready=2)
+
+
+def spread(cluster: Kind) -> None:
+    """Let the replicas of the operator stand on different nodes again: a drain has put them together."""
+    while True:
+        cluster.kubectl(*OPERATOR, "rollout", "status", "deployment/leasegrid-operator", "--timeout=180s")
+        leader = cluster.leader
+        found = cluster.objects("pods", *OPERATOR, "--selector=app.kubernetes.io/component=operator")
+        running = {one["metadata"]["name"]: one["spec"]["nodeName"] for one in found if not going(one)}
+        if len(set(running.values())) > 1:
+            return
+        cluster.kubectl(*OPERATOR, "delete", "pod", *(name for name in running if name != leader))
+
+
+def going(pod: Object) -> bool:
+    """Whether it has ended, or is told to."""
+    return "deletionTimestamp" in pod["metadata"] or pod["status"]["phase"] in ("Failed", "Succeeded")
 
 
 def held_on(nodes: Room, node: str, name: str, seconds: int) -> dict[str, int]:
