@@ -22,10 +22,9 @@ HOLDER = Ed25519PrivateKey.generate()
 
 
 def wanted(rig: OperatorRig, name: str, resource: str, size: int, **changes: object) -> LeaseRequest:
-    fields: dict[str, object] = {"on_empty": "Queue", "queue_timeout_seconds": 300} | changes
-    return LeaseRequest(
-        request_id=name, holder_key=public_text(HOLDER), namespace=rig.namespace, resource=resource, size=size, **fields
-    )  # type: ignore[arg-type]  # of their types
+    fields: dict[str, object] = {"on_empty": "Queue", "queue_timeout_seconds": 300, "namespace": rig.namespace}
+    fields |= {"holder_key": public_text(HOLDER), "resource": resource, "size": size} | changes
+    return LeaseRequest(request_id=name, **fields)  # type: ignore[arg-type]  # of their types
 
 
 async def put_and_read(view: LeaseView) -> None:
