@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.claiming import ends, real, speed
 from benchmarks.claiming.outcomes import median
+from benchmarks.claiming.quiet import idle_cost
 from benchmarks.claiming.rig import Rig, rig
 from benchmarks.claiming.sizes import SMALLEST, Sizes
 from benchmarks.claiming.words import milliseconds
@@ -82,11 +83,18 @@ def run(rows: list[str], sizes: Sizes) -> None:
         print(f"- {name}: {value}")
     print(f"\n{NOTE}")
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="leasegrid-bench-") as folder, rig(Path(folder)) as made:
+    with (
+        tempfile.TemporaryDirectory(prefix="leasegrid-bench-") as folder,
+        rig(Path(folder), sizes.calm_seconds) as made,
+    ):
         table = Table("Claims on Kubernetes", COLUMNS)
         made.pool(sizes.pool)
         bare = f"p50 {milliseconds(median(made.bare.latencies))}, {made.bare.other['per_second']:.0f} claims/s"
         table.add(Row("bare: create, status, watch (rate: and delete, 16 at once)", "", "", bare))
+        idle = idle_cost(made.sources.read, sizes.idle_seconds)
+        table.add(
+            Row(f"CPU while nothing is asked, pool of {sizes.pool}", idle, "", "part of all figures of CPU below")
+        )
         for row in rows:
             ROWS[row](made, table, sizes)
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())

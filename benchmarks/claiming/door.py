@@ -19,6 +19,9 @@ import msgspec
 import yaml
 
 WATCH_SECONDS = 3600
+CONNECTIONS = 17
+"""The watch, and sixteen for all else: a program of client-go has one in all, as it speaks HTTP/2. Each that is opened
+costs the API server more than a write does."""
 MERGE_PATCH = "application/merge-patch+json"
 
 _encode = msgspec.json.encode
@@ -111,7 +114,7 @@ class Door:
         self.seen: dict[str, Seen] = {}
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._trusted, limit=0)
+        connector = aiohttp.TCPConnector(ssl=self._trusted, limit=CONNECTIONS)
         self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
         listed = msgspec.json.decode(await self._ask("GET", "?limit=1"))
         self._watching = asyncio.create_task(self._watch(listed["metadata"]["resourceVersion"]))

@@ -18,6 +18,7 @@ import msgspec
 
 from benchmarks.claiming.counters import Counts, Sources
 from benchmarks.claiming.outcomes import Outcome
+from benchmarks.claiming.quiet import wait_until_calm
 from tests.integration.control_plane import SERVER, ControlPlane, free_ports, running
 from tests.support.cluster.beside import StandIns, stand_ins_beside
 from tests.support.cluster.operators import OperatorProcess, start_operator
@@ -78,7 +79,9 @@ class Generator:
 
 @dataclass
 class Rig:
-    """A running one. `ports`: of the operator's broker and health; they stay the same when it is started again."""
+    """A running one. `ports`: of the operator's broker and health; they stay the same when it is started again.
+    `calm_seconds`: so long it is waited at most, before a pool of another size is used, until the plane is calm.
+    """
 
     plane: ControlPlane
     directory: Path
@@ -86,6 +89,7 @@ class Rig:
     ports: tuple[int, int]
     operator: OperatorProcess
     generator: Generator
+    calm_seconds: float
     _bare: Outcome | None = None
 
     @property
@@ -120,7 +124,9 @@ class Rig:
         began = time.monotonic()
         make_pool(self.plane, NAMESPACE, size, reuse=reuse, name=name)
         until(lambda: ready_members(self.plane, NAMESPACE, name) == size, f"{size} members are ready", WARM_SECONDS)
-        return time.monotonic() - began
+        seconds = time.monotonic() - began
+        wait_until_calm(self.sources.read, self.calm_seconds)
+        return seconds
 
     def settle(self, size: int, name: str = "cpu") -> None:
         """Wait until all members are ready again."""
@@ -132,7 +138,7 @@ class Rig:
 
 
 @contextmanager
-def rig(directory: Path) -> Iterator[Rig]:
+def rig(directory: Path, calm_seconds: float = 0.0) -> Iterator[Rig]:
     """All of it for the time of a with block; no pool yet."""
     assets = Path(os.environ["KUBEBUILDER_ASSETS"])
     broker, health = free_ports(2)
@@ -145,7 +151,7 @@ def rig(directory: Path) -> Iterator[Rig]:
         generator = Generator(plane, NAMESPACE, f"http://127.0.0.1:{broker}")
         with stand_ins_beside(plane.kubeconfig, directory / "records.jsonl", namespace=NAMESPACE) as stand_ins:
             operator = start_operator(plane.kubeconfig, directory, "operator-a", (broker, health), **SETTINGS)
-            made = Rig(plane, directory, stand_ins, (broker, health), operator, generator)
+            made = Rig(plane, directory, stand_ins, (broker, health), operator, generator, calm_seconds)
             try:
                 yield made
             except BaseException:

@@ -21,6 +21,8 @@ class Sizes:
     queued: int = 8000
     killed: int = 500
     real: int = 50
+    calm_seconds: float = 60.0
+    idle_seconds: float = 10.0
 
 
 SMALLEST = Sizes(
@@ -38,4 +40,6 @@ SMALLEST = Sizes(
     queued=4,
     killed=4,
     real=1,
+    calm_seconds=0.0,
+    idle_seconds=0.5,
 )
