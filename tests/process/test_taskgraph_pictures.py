@@ -8,6 +8,8 @@ import pytest
 from tests.process.graph_files import SHUFFLE, graph, items, task, write
 from tests.support.running import Place, run_leasegrid
 
+pytestmark = pytest.mark.timeout(300)
+
 GRAPH = graph(task("map", input=items("a\t1\n", "b\t2\n"), shuffle=SHUFFLE), task("reduce", reads=("map",)))
 
 
