@@ -11,10 +11,11 @@ import pytest
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.client.work import WorkConnection
 from tasklet_runner.wire.faults import FaultKind
-from tasklet_runner.wire.programs import Fetch, Task
-from tasklet_runner.wire.work import Draining, Ended, NotRun, Results, Run
+from tasklet_runner.wire.programs import Fetch, Mode, Task
+from tasklet_runner.wire.work import Draining, Ended, NotRun, Prepared, Results, Run
 from tests.support import wat
 from tests.support.members import PATIENCE_SECONDS, expect
+from tests.support.python_members import Script, prepare_script
 from tests.support.running import wait_until
 from tests.support.shuffles import fetch_of, prepare_module, run_one, send_fetching, shuffle_store, sluice, worker
 from tests.support.store_members import HeldStore
@@ -261,5 +262,46 @@ def test_a_member_drained_in_mid_fetch_ends_in_order_and_leaves_nothing(tmp_path
             assert isinstance(await expect(connection, Ended), Ended)
             assert await asyncio.to_thread(rig.process.wait, 30) == 0
             assert not list(rig.root.iterdir())
+
+    asyncio.run(story())
+
+
+ANSWERS = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    print(json.dumps({"id": asked["id"], "output": asked["input"].upper()}))
+"""
+
+
+@pytest.mark.usefixtures("compiled_python")
+def test_a_loop_program_gets_a_fetched_input_in_its_line_and_its_replies_are_partitioned(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with shuffle_store(tmp_path) as store, worker(tmp_path, "reader") as (rig, connection):
+            script = Script(ANSWERS, mode=Mode.LOOP, partitions=1)
+            assert isinstance(await prepare_script(connection, script), Prepared)
+            await fill(store, a=b"a\tone\n", b=b"b\ttwo")
+            for attempt in (1, 2):
+                fetch = fetch_of(store, "map/0/1/a", "map/0/1/b")
+                outcome = (await run_one(connection, Task(0, attempt, "0-x", fetch=(fetch,)), attempt)).outcome
+                assert (outcome.fault, outcome.stdout, outcome.parts) == (None, b"", ((0, 12),))
+                assert (rig.scratch / "held" / f"0-{attempt}" / "part-0").read_bytes() == b"A\tONE\nB\tTWO\n"
+            assert nothing_fetched(rig.root)
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("an input too large for one line")
+@pytest.mark.usefixtures("compiled_python")
+def test_a_loop_program_is_not_given_more_than_fits_into_a_line(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with shuffle_store(tmp_path) as store, worker(tmp_path, "reader") as (_, connection):
+            assert isinstance(await prepare_script(connection, Script(ANSWERS, mode=Mode.LOOP)), Prepared)
+            await fill(store, a=LARGE)
+            fetch = fetch_of(store, *["map/0/1/a"] * 3)
+            fault = (await run_one(connection, Task(0, 1, "0-x", fetch=(fetch,)))).outcome.fault
+            assert fault is not None
+            assert fault.kind is FaultKind.CAPACITY_EXCEEDED
+            assert "mode: Fresh" in fault.remedy
 
     asyncio.run(story())

@@ -40,6 +40,7 @@ class Script:
     mounts: tuple[Mount, ...] = ()
     output_files: bool = False
     limits: Limits = field(default_factory=lambda: Limits(fuel=10**11))
+    partitions: int = 0
 
 
 async def encrypted_python() -> bytes:
@@ -73,6 +74,7 @@ async def prepare_script(connection: WorkConnection, script: Script, number: int
         limits=script.limits,
         mounts=script.mounts,
         output_files=script.output_files,
+        partitions=script.partitions,
     )
     await connection.send(Prepare(number, program, code=code))
     return await expect(connection, Prepared | PrepareFailed)  # type: ignore[arg-type,return-value]  # a union works
