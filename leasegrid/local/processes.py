@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from leasegrid.leasing.leases import Held, LeaseRecord
 from leasegrid.leasing.parts import Disposal
@@ -52,8 +54,11 @@ class Processes:
         member.started = True
 
     def gone(self, member: Member) -> None:
-        """It does not run any more."""
+        """It does not run any more, and nothing is left of what it had in memory, though it could not wipe that."""
         self._pids.pop(member.name, None)
+        if member.shape.role is Role.MEMORY:
+            number = int(Path(member.endpoint).name)
+            shutil.rmtree(self.runtime.member_store(number), ignore_errors=True)
 
     def kill(self, member: Member) -> None:
         """SIGKILL a member that does not answer, if its process is still one of this run's."""
@@ -74,10 +79,13 @@ class Processes:
         """A store is not used again: its process ends by itself, and its objects are gone with it."""
         released = [one.member for one in held if one.member.shape.role is not Role.CPU]
         self._volumes.own(record.uid, {member.name for member in released})
-        unbound = [one for one in self._roster.all() if one.lease == record.uid and one.shape.role is not Role.CPU]
-        for member in unbound:
-            self.kill(member)
-        stores = [*released, *unbound]
+        mine = {one.member for one in self._volumes.of_lease(record.uid)}
+        # Those that left the lease by themselves may be ending yet, and the next of their volumes may be coming up.
+        others = [one for one in self._roster.all() if one.name in mine and one not in released]
+        for member in others:
+            if member.lease == record.uid:
+                self.kill(member)
+        stores = [*released, *others]
         await self._gone(stores, STORE_GONE_SECONDS)
         for member in stores:
             if not member.gone.is_set():

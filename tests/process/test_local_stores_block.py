@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from leasegrid.local.books import Resource
@@ -12,7 +13,7 @@ from leasegrid.local.fabric import LocalFabric
 from leasegrid.local.locks import holder
 from leasegrid.local.state import StateDirectory
 from tasklet_runner.fabric.protocol import LeaseView
-from tasklet_runner.wire.errors import LeaseGridError, StateDirectoryError, UnsupportedError
+from tasklet_runner.wire.errors import LeaseGridError, StateDirectoryError, StoreError, UnsupportedError
 from tests.process.local_fabric_rig import local_fabric, until
 from tests.support.local_stores import doomed_run, leased_store, store_pool
 
@@ -80,6 +81,76 @@ def test_a_killed_block_store_gets_a_successor_which_has_the_objects(tmp_path: P
             receipt = await fabric.release(view.uid)
             assert (receipt.volumes, len(receipt.members), receipt.unverified) == (1, 3, ())
             assert volumes_of(tmp_path) == []
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("a block lease that its holder does not renew: it ends, and its volume is deleted")
+def test_a_lease_that_is_not_renewed_ends_with_its_volume(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with local_fabric(tmp_path, workers=1) as fabric, leased_store(fabric, "Block", ttl_seconds=2) as store:
+            await store.client.put("a", BYTES)
+            view = store.view
+            while not view.ended:
+                view = await fabric.watch(view.uid, view.version)
+            assert view.ended == "Expired"
+            receipt = await fabric.release(view.uid)
+            assert (receipt.volumes, receipt.unverified) == (1, ())
+            assert receipt.volume_bytes >= len(BYTES)
+            assert volumes_of(tmp_path) == []
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("the zygote is killed with a leased block store: another member serves the volume")
+def test_a_block_store_survives_the_end_of_its_zygote(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with local_fabric(tmp_path, workers=1) as fabric, leased_store(fabric, "Block") as store:
+            await store.client.put("kept", BYTES)
+            (volume,) = volumes_of(tmp_path)
+            os.kill(psutil.Process(server_pid(volume)).ppid(), signal.SIGKILL)
+            view = await until_served_again(fabric, store.view)
+            async with store.client_of(view) as client:
+                assert await client.get("kept") == BYTES
+            assert (await fabric.release(view.uid)).volumes == 1
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("a block store is told to end: its successor serves the volume")
+def test_a_block_store_that_is_told_to_end_gets_a_successor(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with local_fabric(tmp_path, workers=1) as fabric, leased_store(fabric, "Block") as store:
+            await store.client.put("kept", BYTES)
+            (volume,) = volumes_of(tmp_path)
+            os.kill(server_pid(volume), signal.SIGTERM)
+            view = await until_served_again(fabric, store.view)
+            assert view.members[0].epoch == 2
+            async with store.client_of(view) as client:
+                assert await client.get("kept") == BYTES
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("a volume of a killed run is damaged: who wants it is told, and it is kept")
+def test_a_volume_that_cannot_be_served_is_said_and_kept(tmp_path: Path) -> None:
+    async def story() -> None:
+        run = await asyncio.to_thread(doomed_run, tmp_path, ttl_seconds=600)
+        run.kill()
+        run.wait()
+        (volume,) = volumes_of(tmp_path)
+        os.kill(server_pid(volume), signal.SIGKILL)
+        await until(lambda: server_pid(volume) == 0)
+        for file in (volume / "store").glob("index.db*"):
+            file.write_bytes(b"no database at all, but long enough to be one" * 50)
+        async with local_fabric(tmp_path, workers=1) as fabric:
+            with pytest.raises(StoreError, match="cannot be served"):
+                async with leased_store(fabric, "Block", name="data"):
+                    pass
+        assert volumes_of(tmp_path) == [volume]
+        state = StateDirectory(tmp_path / "state")
+        assert [row.name for row in state.books.live()] == ["data"]
+        state.close()
 
     asyncio.run(story())
 
