@@ -1,4 +1,6 @@
-"""Graphs on one machine: a shuffle beside Dask's, a chain of tiny tasks (a part of `make bench`).
+"""Stores beside a plain copy, and graphs on one machine: a shuffle beside Dask's, a chain of tiny tasks.
+
+A part of `make bench`.
 
 With --smallest a few megabytes are shuffled once: to see that everything works, not how fast.
 """
@@ -7,6 +9,7 @@ import argparse
 
 from benchmarks.conditions import conditions
 from benchmarks.graphs.rows import graphs
+from benchmarks.storing.rows import rows
 
 
 def main() -> None:
@@ -17,6 +20,7 @@ def main() -> None:
     print("## Conditions\n")
     for name, value in conditions():
         print(f"- {name}: {value}")
+    rows(smallest=options.smallest)
     graphs(smallest=options.smallest)
 
 

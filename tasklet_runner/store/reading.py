@@ -93,7 +93,5 @@ class Reader:
     def _from_file(self, row: ObjectRow, start: int, end: int) -> bytes | None:
         if start >= end:
             return b""
-        data = self._files.read(Extent(str(row.file), row.start, row.size, row.checksums or b""), start, end)
-        if data is not None and len(data) == row.size and digest_of(data) != row.digest:
-            return None
-        return data
+        # By the checksums of its blocks alone: whoever gets the object whole compares its SHA-256 once more.
+        return self._files.read(Extent(str(row.file), row.start, row.size, row.checksums or b""), start, end)

@@ -1,0 +1,1 @@
+"""The store beside a plain copy and a bare HTTP server."""
