@@ -11,19 +11,26 @@ from tests.e2e.kind_rig import Kind, Object
 from tests.support.running import REPOSITORY
 
 SECTION = "## On Kubernetes"
+CHATTER = ("events", "events.events.k8s.io", "nodes", "componentstatuses")
+"""Kinds that tell what was: a node lists its images, an event names what it was about."""
 NODES = "tests/e2e/three-nodes.yaml"
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass
 class Journey:
-    """What each command printed, and when it began and ended, in UNIX seconds."""
+    """What each command printed, and when it began and ended, in UNIX seconds; `before`: the names of all objects that
+    were there before anything of ours.
+    """
 
     said: dict[str, str] = field(default_factory=dict)
     times: dict[str, tuple[float, float]] = field(default_factory=dict)
+    before: frozenset[str] = frozenset()
 
     def take(self, cluster: Kind, command: str) -> None:
         """One step. Raises AssertionError with what a command says that fails."""
+        if command.startswith("helm install"):
+            self.before = frozenset(map(name_of, everything(cluster)))
         began = time.time()
         self.said[command] = cluster.shell(with_nodes(command))
         self.times[command] = began, time.time()
@@ -43,6 +50,17 @@ class Journey:
     def _command(self, part: str) -> str:
         (found,) = [command for command in self.times if part in command]
         return found
+
+
+def everything(cluster: Kind) -> list[Object]:
+    """All objects of the cluster, of any kind that it serves, but for the chatter."""
+    kinds = cluster.kubectl("api-resources", "--verbs=list", "--output=name").split()
+    return cluster.objects(",".join(kind for kind in kinds if kind not in CHATTER), "--all-namespaces")
+
+
+def name_of(one: Object) -> str:
+    """Kind, namespace and name of an object, by which it is known to people."""
+    return f"{one['kind']} {one['metadata'].get('namespace', '')}/{one['metadata']['name']}"
 
 
 def commands() -> list[str]:

@@ -1,18 +1,29 @@
 """`helm uninstall`, as docs/install.md has it: first while leases are held, then until nothing is left."""
 
+import asyncio
+import functools
 import json
 
 import pytest
 
-from tests.e2e.doors import StoreLease
-from tests.e2e.kind_rig import SYSTEM, Kind
+from tasklet_runner.client.members import MemberClient
+from tasklet_runner.wire.member import MemberState
+from tests.e2e.doors import StoreLease, forwarded
+from tests.e2e.kind_rig import SYSTEM, Kind, Object
+from tests.e2e.readme import Journey, everything, name_of
 from tests.e2e.rooms import SMALL, Room
 from tests.support.running import REPOSITORY
 
-TTL_SECONDS = 40
+SHORT, LONG = 45, 900
+HELLO = str(REPOSITORY / "examples" / "cluster" / "hello.py")
 BLOCK = {"resource": "Block", "storage": {"size": "8Mi"}}
-CHATTER = ("events", "events.events.k8s.io", "nodes", "componentstatuses")
-"""Kinds that tell what was: a node lists its images, an event names what it was about."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own(request: pytest.FixtureRequest) -> None:
+    """A cluster that is to be left is not emptied."""
+    if request.config.getoption("--cluster"):
+        pytest.skip("this cluster is to be left as it is")
 
 
 @pytest.mark.unhappy("uninstall while leases are held")
@@ -27,41 +38,42 @@ def test_leases_on_own_pools_go_on_until_their_deadlines_without_an_operator_and
     default.pool("block", 1, **BLOCK)
     default.until_members("block", ready=1)
     StoreLease(default, "stored").acquire("block")
-    default.leasegrid("claim", "owned", "--pool", "cpu", "--ttl", str(TTL_SECONDS))
-    default.lease("charted", poolRefs=[{"name": "of-the-chart"}], ttlSeconds=900)
+    default.lease("charted", poolRefs=[{"name": "of-the-chart"}], ttlSeconds=LONG)
     (charted,) = default.until_bound("charted")
+    default.leasegrid("claim", "owned", "--pool", "cpu", "--ttl", str(LONG))
+    default.leasegrid("claim", "brief", "--pool", "cpu", "--ttl", str(SHORT))
 
-    default.leasegrid("renew", "owned")
     cluster.run("helm", "uninstall", "leasegrid", "--namespace", SYSTEM, "--wait")
-    hello = REPOSITORY / "examples" / "cluster" / "hello.py"
-    ran = ("exec", "owned", str(hello))
-    assert default.leasegrid(*ran) == "hello from a leased worker\n"
+    assert default.leasegrid("exec", "owned", HELLO) == "hello from a leased worker\n"
     default.until_gone("pods", charted)
     assert default.condition("lglease", "charted", "Bound")["reason"] == "MembersLost"
-    cluster.wait(
-        lambda: cluster.refusal("leasegrid", *ran),
-        lambda said: "LeaseExpired" in said,
-        "the member has ended the lease by itself",
-    )
+    free = functools.partial(member_state, default, *default.held("brief"))
+    cluster.wait(free, lambda state: state is MemberState.READY, "a member has ended its lease by itself")
 
 
-def test_what_is_deleted_after_the_operator_is_collected_and_nothing_is_left_in_the_cluster(cluster: Kind) -> None:
+def member_state(room: Room, member: str) -> MemberState:
+    """What a member says of itself."""
+
+    async def asked(url: str) -> MemberState:
+        async with MemberClient(url) as client:
+            return (await client.state()).state
+
+    with forwarded(room.cluster, room.namespace, member) as url:
+        return asyncio.run(asked(url))
+
+
+def test_what_is_deleted_after_the_operator_is_collected_and_nothing_is_left_in_the_cluster(
+    cluster: Kind, journey: Journey
+) -> None:
     for kind in ("lglease", "lgpool"):
         cluster.kubectl("delete", kind, "--all", "--all-namespaces")
     kinds = ("instancepools", "leases", "jobs", "taskgraphs")
     cluster.kubectl("delete", "crd", *(f"{kind}.leasegrid.dev" for kind in kinds))
     cluster.kubectl("delete", "namespace", SYSTEM)
-    cluster.wait(lambda: everything_of_ours(cluster), lambda left: not left, "nothing of ours is left")
+    cluster.wait(lambda: ours(everything(cluster)) - journey.before, lambda left: not left, "nothing of ours is left")
 
 
-def everything_of_ours(cluster: Kind) -> list[str]:
-    """What the cluster has, of any kind, in which our name stands anywhere; volumes and claims of any kind, besides."""
-    kinds = cluster.kubectl("api-resources", "--verbs=list", "--output=name").split()
-    asked = ",".join(kind for kind in kinds if kind not in CHATTER)
-    found = cluster.objects(asked, "--all-namespaces")
+def ours(found: list[Object]) -> set[str]:
+    """The names of those in which our name stands anywhere, and of all volumes and their claims."""
     volumes = ("PersistentVolume", "PersistentVolumeClaim")
-    return [
-        f"{one['kind']} {one['metadata'].get('namespace', '')}/{one['metadata']['name']}"
-        for one in found
-        if "leasegrid" in json.dumps(one).lower() or one["kind"] in volumes
-    ]
+    return {name_of(one) for one in found if "leasegrid" in json.dumps(one).lower() or one["kind"] in volumes}
