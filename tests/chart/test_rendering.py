@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from leasegrid_operator.broker.gate import USER_ROLE
-from leasegrid_operator.metrics import OperatorMetrics
+from leasegrid_operator.metrics import MemberFigures, OperatorMetrics
 from leasegrid_operator.settings import provision_spec, read_settings
 from tasklet_runner.member.metrics import store_figures, tasklet_figures
-from tasklet_runner.member.progress import Tally
+from tasklet_runner.member.progress import Tally, Traffic
 from tests.chart.charting import CHART, KUBERNETES, Chart, Rendered
 
 SNAPSHOT = Path(__file__).with_name("default.yaml")
@@ -105,19 +105,36 @@ def test_the_role_that_the_broker_names_to_those_without_rights_is_there(chart: 
     assert chart.render(release="other").has("ClusterRole", USER_ROLE), "by that name, whatever the release is called"
 
 
-def test_every_metric_of_the_dashboard_is_one_that_is_shown(chart: Chart) -> None:
-    rendered = chart.render({"metrics": {"dashboard": {"enabled": True}}})
+def test_every_metric_of_dashboard_alerts_and_guide_is_one_that_is_shown(chart: Chart) -> None:
+    rendered = chart.render({"metrics": {"dashboard": {"enabled": True}, "alerts": {"enabled": True}}})
     panels = json.loads(rendered.one("ConfigMap", "-dashboard")["data"]["leasegrid.json"])["panels"]
     assert panels[0]["title"] == "Members under lease"
+    drawn = [target["expr"] for panel in panels for target in panel["targets"]]
+    watched = [rule["expr"] for rule in alerts(rendered)]
+    told = re.findall(r"`([^`]*leasegrid_[a-z_]+[^`]*)`", (CHART.parents[1] / "docs" / "operate.md").read_text())
     asked = {
         re.sub("_bucket$", "", name)
-        for panel in panels
-        for target in panel["targets"]
-        for name in re.findall(r"leasegrid_\w+", target["expr"])
+        for text in (*drawn, *watched, *told)
+        for name in re.findall(r"leasegrid_\w+", text)
     }
-    members = [*tasklet_figures(Tally()), *store_figures(0, 1)]
-    shown = {family.name for family in [*OperatorMetrics().registry.collect(), *members]}
+    metrics = OperatorMetrics()
+    metrics.look_at(MemberFigures)
+    members = [*tasklet_figures(Tally(), Traffic()), *store_figures(0, 1)]
+    shown = {family.name for family in [*metrics.registry.collect(), *members]}
     assert asked <= shown | {f"{name}_total" for name in shown}
+
+
+def test_every_alert_says_what_it_means_and_is_in_the_guide(chart: Chart) -> None:
+    guide = (CHART.parents[1] / "docs" / "operate.md").read_text(encoding="utf-8")
+    for rule in alerts(chart.render({"metrics": {"alerts": {"enabled": True}}})):
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["annotations"]["summary"]
+        assert f"`{rule['alert']}`" in guide
+
+
+def alerts(rendered: Rendered) -> list[dict[str, Any]]:
+    (group,) = rendered.one("PrometheusRule")["spec"]["groups"]
+    return list(group["rules"])
 
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])

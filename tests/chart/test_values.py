@@ -23,6 +23,7 @@ SPEC, TEMPLATE = "Deployment /spec/template/spec/", "Deployment /spec/template/m
 POLICIES = {"networkPolicies": {"enabled": True, "memberNamespaces": ["work"]}}
 SERVICE_MONITOR = {"metrics": {"serviceMonitor": {"enabled": True}}}
 POD_MONITOR = {"metrics": {"podMonitor": {"enabled": True}}}
+ALERTS = {"metrics": {"alerts": {"enabled": True}}}
 DASHBOARD = {"metrics": {"dashboard": {"enabled": True}}}
 TLS: dict[str, Any] = {"tls": {"enabled": True}}
 BY_SECRET: dict[str, Any] = {"tls": {"enabled": True, "mode": "Secret", "secretName": "one"}}
@@ -104,6 +105,8 @@ EFFECTS = (
     Effect("metrics.podMonitor.enabled", True, "PodMonitor /spec/podMetricsEndpoints/0/port", "member"),
     Effect("metrics.podMonitor.interval", "5s", "PodMonitor /spec/podMetricsEndpoints/0/interval", "5s", POD_MONITOR),
     Effect("metrics.podMonitor.labels", {"p": "x"}, "PodMonitor /metadata/labels/p", "x", POD_MONITOR),
+    Effect("metrics.alerts.enabled", True, "PrometheusRule /spec/groups/0/name", "leasegrid"),
+    Effect("metrics.alerts.labels", {"p": "x"}, "PrometheusRule /metadata/labels/p", "x", ALERTS),
     Effect("metrics.dashboard.enabled", True, "ConfigMap:dashboard /data/leasegrid.json/title", "LeaseGrid"),
     Effect("metrics.dashboard.labels", {"d": "x"}, "ConfigMap:dashboard /metadata/labels/d", "x", DASHBOARD),
 )
