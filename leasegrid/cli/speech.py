@@ -17,7 +17,9 @@ _PHASES = {
 }
 _PLAIN_SECONDS = 5.0
 _TASKS_NAMED = 6
-"""Of a graph with more tasks a line names those that run or have failed, and counts the others."""
+"""Of a graph with more tasks those that run or have failed are named, and the others counted."""
+
+_NAMED = (StageState.RUNNING, StageState.FAILED)
 
 
 def phase(progress: Progress) -> str:
@@ -67,17 +69,17 @@ def stages(given: tuple[StageProgress, ...]) -> list[str]:
     """Each stage with what has become of it; of very many those that matter now, the others counted."""
     if len(given) == 1:
         return [", ".join([f"{position(given[0])} chunks", *exceptions(given[0])])]
+    named, counted = divided(given)
+    return [*counted, *(f"{stage.name} {task(stage)}" for stage in named)]
+
+
+def divided(given: tuple[StageProgress, ...]) -> tuple[list[StageProgress], list[str]]:
+    """The stages to be named, and how many there are of the others, as `9 tasks waiting`."""
     if len(given) <= _TASKS_NAMED:
-        return [f"{stage.name} {task(stage)}" for stage in given]
-    named = [stage for stage in given if stage.state in _NAMED]
+        return list(given), []
     counted = {state: sum(stage.state is state for stage in given) for state in StageState if state not in _NAMED}
-    return [
-        *(f"{words.count(number, 'task')} {state.lower()}" for state, number in counted.items() if number),
-        *(f"{stage.name} {task(stage)}" for stage in named),
-    ]
-
-
-_NAMED = (StageState.RUNNING, StageState.FAILED)
+    said = [f"{words.count(number, 'task')} {state.lower()}" for state, number in counted.items() if number]
+    return [stage for stage in given if stage.state in _NAMED], said
 
 
 def task(stage: StageProgress) -> str:

@@ -4,13 +4,16 @@ import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from leasegrid.cli import speech, words
-from tasklet_runner.coordinator.progress import Progress
+from tasklet_runner.coordinator.progress import Progress, StageState
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.table import Table
 
 SECONDS_BETWEEN_LOOKS = 0.1
+
+
+_WITHOUT_BAR = (StageState.WAITING, StageState.SKIPPED)
 
 
 class View(Protocol):
@@ -115,10 +118,16 @@ def _bars(progress: Progress) -> "Table":
     from rich.text import Text
 
     table = Table.grid(padding=(0, 1))
-    for stage in progress.stages:
+    named, counted = speech.divided(progress.stages)
+    for stage in named:
+        if stage.state in _WITHOUT_BAR and len(progress.stages) > 1:
+            table.add_row(f"  {stage.name}", Text(stage.state.lower(), style="dim"))
+            continue
         known = stage.total > 0
         bar = ProgressBar(total=stage.total if known else None, completed=stage.done, width=32, pulse=stage.total < 0)
         share = f"{100 * stage.done // stage.total:>3} %" if known else ""
         odd = Text(", ".join(speech.exceptions(stage)), style="red" if stage.failed else "yellow")
         table.add_row(f"  {stage.name}", bar, speech.position(stage), share, odd)
+    for line in counted:
+        table.add_row("", Text(line, style="dim"))
     return table
