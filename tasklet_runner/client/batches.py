@@ -22,6 +22,9 @@ Source = bytes | Path
 Admit = Callable[[int], None]
 """Told how many bytes an answer has, its heads included, before they are read; raises when they may not come."""
 
+OBJECTS_AT_ONCE = 64
+"""After so many, others run: ten thousand small files are a second's work, and no deadline may wait for that."""
+
 
 class BatchBody:
     """The body of one batch. `size`: of the whole body in bytes. `failure`: why it could not be read to its end.
@@ -39,7 +42,9 @@ class BatchBody:
         waiting: list[bytes] = []
         gathered = 0
         try:
-            for key, source, size in self._objects:
+            for number, (key, source, size) in enumerate(self._objects, start=1):
+                if number % OBJECTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 if size <= PIECE_BYTES:
                     source = _whole(source)
                 waiting.append(framed(ObjectHead(key, size, await _digest_of(source))))
