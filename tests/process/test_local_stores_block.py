@@ -88,7 +88,7 @@ def test_a_killed_block_store_gets_a_successor_which_has_the_objects(tmp_path: P
 @pytest.mark.unhappy("a block lease that its holder does not renew: it ends, and its volume is deleted")
 def test_a_lease_that_is_not_renewed_ends_with_its_volume(tmp_path: Path) -> None:
     async def story() -> None:
-        async with local_fabric(tmp_path, workers=1) as fabric, leased_store(fabric, "Block", ttl_seconds=2) as store:
+        async with local_fabric(tmp_path, workers=1) as fabric, leased_store(fabric, "Block", ttl_seconds=8) as store:
             await store.client.put("a", BYTES)
             view = store.view
             while not view.ended:
@@ -246,7 +246,7 @@ def test_a_block_lease_of_a_killed_run_is_taken_over_with_its_objects(tmp_path: 
 @pytest.mark.unhappy("SIGKILL of a run with a block lease: its data are kept until its expiry, and reaped after it")
 def test_the_data_of_a_killed_run_are_reaped_by_the_first_command_after_their_expiry(tmp_path: Path) -> None:
     async def story() -> None:
-        run = await asyncio.to_thread(doomed_run, tmp_path, ttl_seconds=4)
+        run = await asyncio.to_thread(doomed_run, tmp_path, ttl_seconds=12)
         (volume,) = volumes_of(tmp_path)
         run.kill()
         run.wait()
