@@ -108,7 +108,7 @@ class Execution:
         self.shuffles.release_unread(self._board.done)
         later = [self._plan.stage(name) for wave in self._plan.waves[position + 1 :] for name in wave]
         self._later = {GroupKey(stage.lease, stage.lease.requirements) for stage in later}
-        self.workforce.ahead = [runner.needs(name) for wave in self._plan.waves[position + 1 :][:1] for name in wave]
+        self.workforce.ahead = [runner.ahead(name) for wave in self._plan.waves[position + 1 :][:1] for name in wave]
         async with asyncio.TaskGroup() as stages:
             for name in names:
                 stages.create_task(runner.run(name))

@@ -51,7 +51,7 @@ class LeaseGroup:
         self._asked = 0
         self._want_some = asyncio.Event()
         self._changed = asyncio.Event()
-        self._give_back: set[str] = set()
+        self._give_back: dict[str, int] = {}
         self._lost: dict[str, str] = {}
         self._connections = Connections(self, surroundings, events, self._report)
         self._lease = LeaseKeeper(surroundings, key.terms.renew_at_percent, self._follow, events.noticed)
@@ -89,6 +89,11 @@ class LeaseGroup:
         members = self.view.members if self.view is not None else ()
         return max((member.slots for member in members), default=0)
 
+    @property
+    def wanted(self) -> int:
+        """Members that were wanted last."""
+        return self._wanted
+
     def want(self, count: int) -> None:
         """Want so many members from now on; idle ones above that are given back."""
         count_changed = count != self._wanted
@@ -99,7 +104,7 @@ class LeaseGroup:
             self._want_some.clear()
         excess = self._surplus(count)
         for handle in excess:
-            self._give_back.add(handle.member.name)
+            self._give_back[handle.member.name] = handle.member.epoch
             self._connections.drop(handle, "given back", died=False)
         if excess or (count_changed and self.view is not None):
             self._changed.set()
@@ -198,8 +203,9 @@ class LeaseGroup:
             self._lost.pop(name, None)
             self._lease.adopt(view)
         if self._give_back or self._wanted != self._asked:
-            give_back, wanted = tuple(sorted(self._give_back)), self._wanted
-            view = await fabric.resize(uid, wanted, give_back)
-            self._give_back.difference_update(give_back)
+            give_back, wanted = dict(self._give_back), self._wanted
+            view = await fabric.resize(uid, wanted, tuple(sorted(give_back)))
+            # One that came back meanwhile, and is given back once more, is another: the fabric has to be told again.
+            self._give_back = {name: epoch for name, epoch in self._give_back.items() if give_back.get(name) != epoch}
             self._asked = wanted
             self._lease.adopt(view)

@@ -18,7 +18,7 @@ from tasklet_runner.coordinator.shuffles import MAX_LOSSES, Shuffles, shuffled_i
 from tasklet_runner.coordinator.stages import Feeder, StageOpener
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.coordinator.workforce import Ahead, Workforce
-from tasklet_runner.plan.types import Plan
+from tasklet_runner.plan.types import Plan, StageInput
 from tasklet_runner.wire.errors import InputError, StoreError
 from tasklet_runner.wire.faults import Fault, FaultKind
 
@@ -112,10 +112,15 @@ class StageRunner:
         except ProducerFailedError as failed:
             self._board.fail(name, failed.fault)
 
-    def needs(self, name: str) -> Ahead:
-        """What members prepare before they can run this stage."""
+    def ahead(self, name: str) -> Ahead:
+        """What is known of a stage before it can run."""
+        plan, stage = self._tools.plan, self._tools.plan.stage(name)
         number, program = self._tools.opener.program(name)
-        return self._tools.plan.stage(name).lease, number, program
+        shuffles = [plan.stage(needed).shuffle for needed in shuffled_inputs(plan, stage)]
+        chunks = shuffles[0].partitions if shuffles and shuffles[0] is not None else -1
+        if isinstance(stage.input, StageInput) and stage.input.gather:
+            chunks = 1
+        return Ahead(stage, number, program, chunks)
 
     async def _produce(self, name: str) -> None:
         """Bring the partitions of a stage into a store that stands, or fail the stage."""

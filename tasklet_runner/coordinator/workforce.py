@@ -1,7 +1,9 @@
 """All members of a run: the groups, what their members say, and who works for which lane."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -15,7 +17,7 @@ from tasklet_runner.coordinator.sharing import CodeSharing
 from tasklet_runner.coordinator.sizing import members_wanted
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.fabric.protocol import Receipt
-from tasklet_runner.plan.types import LeaseTerms, Plan
+from tasklet_runner.plan.types import LeaseTerms, Plan, Stage
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.work import (
@@ -31,8 +33,20 @@ from tasklet_runner.wire.work import (
     ToHolder,
 )
 
-Ahead = tuple[LeaseTerms, int, ReadyProgram]
-"""A program that will be needed, its number, and the terms of the members that will run it."""
+LINGER_SECONDS = 1.0
+"""Members that have nothing to do any more, but that the next wave can use, are kept so long: its start is often near,
+and a member that was given back has to be reset, bound and prepared again.
+"""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A stage of the next wave: what members prepare before it can run, and how many chunks it has (-1: unknown)."""
+
+    stage: Stage
+    number: int
+    program: ReadyProgram
+    chunks: int
 
 
 class Workforce:
@@ -45,6 +59,7 @@ class Workforce:
         self.notices: list[str] = []
         self.receipts: list[Receipt] = []
         self.ahead: list[Ahead] = []
+        self._lingering: dict[GroupKey, float] = {}
         self.on_broken: Callable[[BaseException], None] = lambda _: None
         self.on_members: Callable[[], None] = lambda: None
         self._plan = plan
@@ -93,11 +108,10 @@ class Workforce:
                 if key is not None:
                     needed[key] = needed.get(key, 0) + self._members_for(lane, key)
                     minimum[key] = max(minimum.get(key, 1), run.stage.min_parallelism)
-        for key, count in needed.items():
-            self._group(key, minimum[key]).want(max(count, wanted.get(key, 0)))
+        for key in needed:
+            self._group(key, minimum[key])
         for key, group in self.groups.items():
-            if key not in needed:
-                group.want(wanted.get(key, 0))
+            group.want(self._kept(group, max(needed.get(key, 0), wanted.get(key, 0))))
 
     async def close(self, reason: str) -> None:
         """Release every lease; the receipts stand in `receipts`."""
@@ -180,7 +194,8 @@ class Workforce:
         now = [(run.stage.lease, run.number, run.program) for run in self._runs]
         # What the next wave runs is prepared while this one runs, but never before what this one needs.
         ready = all(number in handle.prepared for terms, number, _ in now if terms == handle.group.key.terms)
-        for terms, number, program in (*now, *(self.ahead if ready else ())):
+        soon = [(one.stage.lease, one.number, one.program) for one in self.ahead] if ready else []
+        for terms, number, program in (*now, *soon):
             if handle.group.key.terms == terms:
                 self._sharing.prepare(handle, number, program)
 
@@ -222,6 +237,20 @@ class Workforce:
         return members_wanted(
             lane.run.stage.parallelism, remaining, lane.requirements.slots, group.member_slots if group else 0
         )
+
+    def _kept(self, group: LeaseGroup, needed: int) -> int:
+        """What is wanted of a group of which the wave that runs needs so many."""
+        coming = sum(
+            members_wanted(one.stage.parallelism, one.chunks, group.key.requirements.slots, group.member_slots)
+            for one in self.ahead
+            if GroupKey(one.stage.lease, one.stage.lease.requirements) == group.key
+        )
+        kept = min(group.wanted, coming)
+        if kept <= needed:
+            self._lingering.pop(group.key, None)
+            return needed
+        now = time.monotonic()
+        return kept if now - self._lingering.setdefault(group.key, now) < LINGER_SECONDS else needed
 
     def _group(self, key: GroupKey, minimum: int) -> LeaseGroup:
         group = self.groups.get(key)

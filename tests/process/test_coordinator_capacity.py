@@ -9,6 +9,7 @@ from tasklet_runner.plan.types import CountInput, Item, ItemsInput, Requirements
 from tasklet_runner.wire.faults import FaultKind
 from tests.support.runs import plan, rig, stage
 from tests.support.scripted_member import Script, ScriptedMember
+from tests.support.scripted_shuffles import soon
 
 
 def test_a_run_waits_for_capacity_and_says_why(tmp_path: Path) -> None:
@@ -17,8 +18,7 @@ def test_a_run_waits_for_capacity_and_says_why(tmp_path: Path) -> None:
             member = one.fabric.free.pop()
 
             async def look(coordinator: Coordinator) -> None:
-                await asyncio.sleep(0.3)
-                assert coordinator.progress().phase is Phase.WAITING_FOR_CAPACITY
+                await soon(lambda: coordinator.progress().phase is Phase.WAITING_FOR_CAPACITY)
                 assert "no member is ready" in coordinator.progress().waiting_because
                 await one.fabric.add(member)
 
@@ -29,13 +29,11 @@ def test_a_run_waits_for_capacity_and_says_why(tmp_path: Path) -> None:
 
 def test_a_long_compilation_is_said_and_a_short_one_is_not(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with rig(tmp_path, Script(seconds_to_compile=1.6)) as one:
+        async with rig(tmp_path, Script(seconds_to_compile=3)) as one:
 
             async def look(coordinator: Coordinator) -> None:
-                await asyncio.sleep(0.3)
                 assert coordinator.progress().waiting_because == ""
-                await asyncio.sleep(1.0)
-                assert "compiles the tasklet's module" in coordinator.progress().waiting_because
+                await soon(lambda: "compiles the tasklet's module" in coordinator.progress().waiting_because)
 
             report = await one.run(plan(), look)
             assert report.complete
@@ -66,7 +64,7 @@ def test_a_run_starts_with_the_first_member_and_grows(tmp_path: Path) -> None:
             late = [one.fabric.free.pop(), one.fabric.free.pop()]
 
             async def add(_: Coordinator) -> None:
-                await asyncio.sleep(0.2)
+                await soon(lambda: one.members[0].ran)
                 for member in late:
                     await one.fabric.add(member)
 
@@ -92,9 +90,8 @@ def test_members_that_the_last_chunks_do_not_need_are_given_back_while_those_run
         async with rig(tmp_path, slow, members=3) as one:
 
             async def look(_: Coordinator) -> None:
-                one.members[0].script = Script(seconds_per_task=0.8)
-                await asyncio.sleep(0.6)
-                assert sorted(one.fabric.given_back) == ["member-1", "member-2"]
+                one.members[0].script = Script(seconds_per_task=5)
+                await soon(lambda: sorted(one.fabric.given_back) == ["member-1", "member-2"])
 
             assert (await one.run(plan(stage(CountInput(count=3))), look)).complete
 

@@ -10,6 +10,7 @@ from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Outcome, Task
 from tests.support.runs import plan, rig, stage
 from tests.support.scripted_member import Script, echo
+from tests.support.scripted_shuffles import soon
 
 FAST = RetryPolicy(initial_backoff_milliseconds=10, max_backoff_milliseconds=20)
 
@@ -99,8 +100,7 @@ def test_chunks_of_a_killed_member_go_elsewhere_and_each_is_committed_once(tmp_p
         async with rig(tmp_path, Script(seconds_per_task=0.01), members=3) as one:
 
             async def kill(_: Coordinator) -> None:
-                while len(one.members[0].ran) < 3:  # noqa: ASYNC110 - a scripted member tells nobody what it runs
-                    await asyncio.sleep(0.01)
+                await soon(lambda: len(one.members[0].ran) >= 3)
                 await one.members[0].stop()
 
             report = await one.run(plan(stage(CountInput(count=300))), kill)
@@ -140,7 +140,7 @@ def test_a_drained_member_gets_nothing_more_and_its_end_costs_no_retry(tmp_path:
         async with rig(tmp_path, Script(seconds_per_task=0.02)) as one:
 
             async def revoke(_: Coordinator) -> None:
-                await asyncio.sleep(0.2)
+                await soon(lambda: one.members[0].ran)
                 await one.members[0].end("Revoked")
 
             report = await one.run(plan(stage(CountInput(count=60))), revoke)
@@ -167,9 +167,9 @@ def test_when_renewal_fails_until_the_margin_the_chunks_are_requeued_under_anoth
     async def scenario() -> None:
         async with rig(tmp_path, Script(seconds_per_task=0.02)) as one:
 
-            async def break_renewal(_: Coordinator) -> None:
+            async def break_renewal(coordinator: Coordinator) -> None:
                 one.fabric.renewals_fail = True
-                await asyncio.sleep(1.2)
+                await soon(lambda: coordinator.progress().notices)
                 one.fabric.renewals_fail = False
                 for lease in one.fabric.leases.values():
                     one.fabric.free += lease.members

@@ -6,12 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.coordinator.progress import StageState
 from tasklet_runner.plan.types import CountInput, Item, ItemsInput, Plan, StageInput
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Outcome, Task
 from tests.support.runs import TASKLET, plan, rig, stage
 from tests.support.scripted_member import Script, echo
+from tests.support.scripted_shuffles import soon
 
 
 def chain(length: int) -> Plan:
@@ -71,6 +73,34 @@ def test_the_program_of_the_next_wave_is_prepared_while_this_one_runs(tmp_path: 
             last = stage(StageInput(stages=("main",), gather=True), name="last", depends_on=("main",), tasklet=other)
             assert (await one.run(plan(stage(CountInput(count=20)), last))).complete
             assert prepared[19] == 2
+
+    asyncio.run(scenario())
+
+
+def test_members_that_the_next_wave_can_use_are_not_given_back_between_two_waves(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, members=3) as one:
+            wide = [stage(CountInput(count=12), name=f"s{number}") for number in range(4)]
+            assert (await one.run(plan(*wide))).complete
+            assert len(one.fabric.leases) == 1
+            assert all(member.epoch == 1 for member in one.members)
+
+    asyncio.run(scenario())
+
+
+def test_members_that_the_next_wave_can_use_are_given_back_all_the_same_while_one_chunk_takes_long(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, members=3) as one:
+
+            async def look(coordinator: Coordinator) -> None:
+                one.members[0].script = Script(seconds_per_task=60)
+                await soon(lambda: sorted(one.fabric.given_back) == ["member-1", "member-2"])
+                coordinator.stop("Seen")
+
+            wide = [stage(CountInput(count=3), name=f"s{number}") for number in range(2)]
+            assert (await one.run(plan(*wide), look)).reason == "Seen"
 
     asyncio.run(scenario())
 
