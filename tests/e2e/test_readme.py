@@ -57,5 +57,5 @@ def image_layers(cluster: Kind) -> list[tuple[int, str]]:
 
 
 def words(made_by: str) -> str:
-    """What made a layer, in short."""
-    return " ".join(made_by.rpartition(" in ")[1:]).strip() or "base"
+    """Where a layer's files stand, or the beginning of what made it."""
+    return made_by.rpartition(" in ")[2].strip()[:60] or "base"
