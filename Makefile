@@ -83,7 +83,7 @@ chart-test: $(VENV)/.developed ## the chart on a real kube-apiserver (binaries i
 	@$(BIN)/python -m pytest -q tests/chart
 
 e2e: $(VENV)/.developed ## what README.md does on Kubernetes, and much more, on a kind cluster made from nothing (docker, kind, kubectl, helm)
-	@$(BIN)/python -m pytest -q tests/e2e
+	@$(BIN)/python -m pytest -q --durations=10 tests/e2e
 
 unhappy: $(VENV)/.developed ## every unhappy path beside the test that shows it
 	@$(BIN)/python -m pytest -q -m unhappy --paths tests

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.kind_rig import SYSTEM, Kind, Object
 from tests.e2e.rooms import Room, room
 
-LONG, SHORT = 900, 10
+LONG, SHORT = 900, 30
 HOST = "kubernetes.io/hostname"
 OPERATOR = (f"--namespace={SYSTEM}",)
 

@@ -18,7 +18,7 @@ CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 def without_image(cluster: Kind, node: str) -> Iterator[None]:
     """For the time of the block a node does not have the image, and nobody gives it to it."""
     images = ("docker", "exec", node, "ctr", "--namespace=k8s.io", "images")
-    cluster.run(*images, "tag", IMAGE, KEPT)
+    cluster.run(*images, "tag", "--force", IMAGE, KEPT)
     cluster.run(*images, "rm", IMAGE)
     try:
         yield

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.kind_rig import SYSTEM, Kind
 from tests.e2e.rooms import Room, room
 
-LONG, SHORT = 900, 20
+TTL_SECONDS = 60
 RENEW_SECONDS = 2.0
 HELM = ("--namespace", SYSTEM, "--reuse-values")
 
@@ -54,7 +54,7 @@ def test_leases_live_and_are_renewed_while_the_operator_is_replaced_in_a_namespa
 ) -> None:
     cluster = warm.cluster
     cluster.kubectl("label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
-    warm.leasegrid("claim", "kept", "--pool", "cpu", "--ttl", str(SHORT))
+    warm.leasegrid("claim", "kept", "--pool", "cpu", "--ttl", str(TTL_SECONDS))
     before, held = operators(cluster), warm.held("kept")
     with renewing(warm, "kept") as renewals:
         cluster.run(
@@ -74,12 +74,12 @@ def test_leases_live_and_are_renewed_while_the_operator_is_replaced_in_a_namespa
 @pytest.mark.unhappy("an upgrade to an image that cannot be pulled")
 def test_an_upgrade_to_an_image_that_nobody_has_leaves_the_old_operator_at_work(warm: Room) -> None:
     cluster = warm.cluster
-    before = cluster.leader
+    before = operators(cluster)
     options = ("--set=image.tag=nowhere", "--wait", "--timeout=10s")
     cluster.refusal("helm", "upgrade", "leasegrid", "charts/leasegrid", *HELM, *options)
     warm.lease("meanwhile", poolRefs=[{"name": "cpu"}])
     assert warm.until_bound("meanwhile")
-    assert cluster.leader == before
+    assert cluster.leader in before
     cluster.run("helm", "rollback", "leasegrid", "--namespace", SYSTEM, "--wait")
     cluster.kubectl("rollout", "status", "deployment/leasegrid-operator", f"--namespace={SYSTEM}", "--timeout=180s")
     warm.delete("lglease", "meanwhile")
