@@ -152,7 +152,7 @@ async def fill(holder: Holder, bound: int, queued: int) -> Outcome:
 
 
 async def clear(holder: Holder) -> Outcome:
-    """Delete every lease in one request; returns when the watch has shown that all are gone."""
+    """Delete every lease; returns when the watch has shown that all are gone."""
     began = time.monotonic()
     left = [one for one in holder.door.seen.values() if not one.gone.is_set()]
     await holder.door.delete_all()
