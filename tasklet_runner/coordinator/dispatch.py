@@ -33,8 +33,12 @@ class Dispatcher:
             self._lanes.append(lane)
 
     def forget(self, run: StageRun) -> None:
-        """The stage is over."""
+        """The stage is over; what members still hold of it is not wanted."""
         self._lanes = [lane for lane in self._lanes if lane.run is not run]
+        for handle in self.handles:
+            for index, attempt in [key for key, held in handle.held.items() if held.lane.run is run]:
+                del handle.held[index, attempt]
+                handle.post(Discard(index, attempt))
 
     def add(self, handle: Handle) -> None:
         """A new member's slots are idle."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from tasklet_runner.coordinator.board import Board
 from tasklet_runner.coordinator.commits import CommitWriter, Done
 from tasklet_runner.coordinator.dispatch import Dispatcher
 from tasklet_runner.coordinator.groups import GroupKey
@@ -17,7 +18,7 @@ from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure,
 from tasklet_runner.coordinator.reporting import ending
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.resuming import find_done
-from tasklet_runner.coordinator.running import Board, StageRunner, Tools
+from tasklet_runner.coordinator.running import StageRunner, Tools
 from tasklet_runner.coordinator.shuffles import Shuffles
 from tasklet_runner.coordinator.stages import StageOpener, settle_written
 from tasklet_runner.coordinator.surroundings import Surroundings
@@ -56,7 +57,7 @@ class Execution:
         self.dispatcher = Dispatcher(self._results)
         self._writer.more_coming = lambda: self.dispatcher.working
         self.workforce = Workforce(plan, surroundings, self.dispatcher, self._results)
-        self.shuffles = Shuffles(plan, surroundings, self.workforce.noticed)
+        self.shuffles = Shuffles(plan, surroundings, self.workforce)
 
     def stop(self) -> None:
         """Dispatch nothing more."""

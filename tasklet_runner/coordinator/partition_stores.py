@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from tasklet_runner.coordinator.capabilities import capabilities_by_member
 from tasklet_runner.coordinator.keeping import LeaseKeeper, first_of
@@ -45,6 +46,16 @@ class StoreOrder:
     job: str
 
 
+class StoreEvents(Protocol):
+    """What is heard of a store."""
+
+    def noticed(self, text: str) -> None:
+        """Something that a person may want to know."""
+
+    def broken(self, error: BaseException) -> None:
+        """A task failed in a way that nobody expected: the run cannot go on."""
+
+
 class PartitionStore:
     """One lease from the moment it is asked for. `ended` is set when it is of no further use: `lost_because` says why
     its objects are gone, `impossible` why it never was.
@@ -53,7 +64,7 @@ class PartitionStore:
     the next epoch, which is the term that grants name.
     """
 
-    def __init__(self, order: StoreOrder, surroundings: Surroundings, noticed: Callable[[str], None]) -> None:
+    def __init__(self, order: StoreOrder, surroundings: Surroundings, events: StoreEvents) -> None:
         self.member: LeasedMember | None = None
         self.reachable = True
         self.ended = asyncio.Event()
@@ -68,8 +79,10 @@ class PartitionStore:
         self._news = asyncio.Event()
         self._read_grant = ""
         self._read_until = 0.0
-        self._lease = LeaseKeeper(surroundings, order.terms.renew_at_percent, self._follow, noticed)
+        self._events = events
+        self._lease = LeaseKeeper(surroundings, order.terms.renew_at_percent, self._follow, events.noticed)
         self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
+        self._supervisor.add_done_callback(self._supervisor_ended)
 
     @property
     def serves(self) -> bool:
@@ -151,6 +164,10 @@ class PartitionStore:
             self.lost_because = str(first_of(error))
             self._lease.let_go(self.lost_because)
         self._end()
+
+    def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._events.broken(error)
 
     def _end(self) -> None:
         self.member = None

@@ -44,10 +44,11 @@ class Generation:
     def add(self, commit: CommitRecord) -> None:
         """A chunk's attempt is committed: its parts can be read."""
         self._ids[commit.index] = commit.chunk_id
-        prefix = self.prefix(commit.index, commit.attempt)
+        # One for all its parts: a thousand mappers with as many partitions are a million of them.
+        place = commit.index, self.prefix(commit.index, commit.attempt)
         self._sorted = False
         for name in commit.objects:
-            self._parts[int(name.removeprefix(PART))].append((commit.index, prefix))
+            self._parts[int(name.removeprefix(PART))].append(place)
 
     def prefix(self, index: int, attempt: int) -> str:
         """Below which the parts of an attempt stand in the store."""

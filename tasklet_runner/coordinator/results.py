@@ -69,7 +69,7 @@ class ResultTaker:
                 continue
             outcome = result.outcome
             wall += outcome.wall_microseconds
-            if lane.run.abandoned:
+            if lane.run.over:
                 _discard(handle, result)
                 continue
             _check_parts(handle, lane, outcome)

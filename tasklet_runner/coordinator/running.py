@@ -3,15 +3,15 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
+from tasklet_runner.coordinator.board import Board
 from tasklet_runner.coordinator.caching import StageCache
 from tasklet_runner.coordinator.commits import CommitWriter
 from tasklet_runner.coordinator.lanes import StageRun
 from tasklet_runner.coordinator.partitions import Generation
-from tasklet_runner.coordinator.progress import StageProgress, StageState
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.resuming import done_record
 from tasklet_runner.coordinator.shuffles import MAX_LOSSES, Shuffles, shuffled_inputs
@@ -37,47 +37,6 @@ class Tools:
     results: ResultTaker
     workforce: Workforce
     shuffles: Shuffles
-
-
-@dataclass
-class Board:
-    """Which stages run, how each stands, and which are done. `before`: what is known of stages that do not run, since
-    an earlier run did them or one that they need has failed.
-    """
-
-    active: list[StageRun] = field(default_factory=list)
-    latest: dict[str, StageRun] = field(default_factory=dict)
-    before: dict[str, StageProgress] = field(default_factory=dict)
-    caches: dict[str, StageCache] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)
-    began: dict[str, float] = field(default_factory=dict)
-    ended: dict[str, float] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
-
-    def skip(self, name: str) -> None:
-        """A stage that this one needs has failed; its chunks, at least one, are skipped."""
-        self.before[name] = StageProgress(name=name, state=StageState.SKIPPED, total=1, skipped=1)
-        self.done.add(name)
-
-    def fail(self, name: str, fault: Fault) -> None:
-        """What this stage reads cannot be had any more."""
-        if name in self.latest:
-            self.latest[name].end_with(fault)
-        else:
-            self.skip(name)
-
-    def failed(self, name: str) -> bool:
-        """True when what needs this stage cannot run."""
-        if name in self.latest:
-            return self.latest[name].failed_too_much
-        return self.before[name].state is not StageState.SUCCEEDED
-
-    def progress(self, name: str) -> StageProgress:
-        """The counts of a stage."""
-        if name not in self.latest:
-            return self.before.get(name, StageProgress(name=name))
-        began, ended = self.began.get(name, -1.0), self.ended.get(name, -1.0)
-        return msgspec.structs.replace(self.latest[name].progress(), began=began, ended=ended)
 
 
 class ProducerFailedError(Exception):
@@ -156,6 +115,7 @@ class StageRunner:
         """The partitions of a stage, produced again where they are lost or were given back."""
         async with self._turn(name):
             while (generation := self._tools.shuffles.standing(name)) is None:
+                self._say_lost(self._tools.shuffles.last(name))
                 if not self._lost_too_often(name):
                     await self._produce(name)
                 if self._board.latest[name].failed_too_much:
@@ -234,8 +194,6 @@ class StageRunner:
             await _any_ended(run.reads)
             if not await self._still_reads(run):
                 return
-            for generation in run.reads:
-                self._say_lost(generation)
             try:
                 reads = await self._inputs([generation.stage for generation in run.reads])
             except ProducerFailedError as failed:
@@ -261,9 +219,9 @@ class StageRunner:
         record = msgspec.json.encode(run.progress())
         await self._tools.surroundings.store.put_value(done_record(run.stage.name), record)
 
-    def _say_lost(self, generation: Generation) -> None:
+    def _say_lost(self, generation: Generation | None) -> None:
         """Count the loss of a store, once, and tell people what it means."""
-        if not generation.store.lost_because or generation.told:
+        if generation is None or not generation.store.lost_because or generation.told:
             return
         generation.told = True
         name = generation.stage

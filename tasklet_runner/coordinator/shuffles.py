@@ -1,9 +1,9 @@
 """The shuffled stages of a run: their productions, who reads them, and when their leases go back."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
-from tasklet_runner.coordinator.partition_stores import PartitionStore, StoreOrder
+from tasklet_runner.coordinator.partition_stores import PartitionStore, StoreEvents, StoreOrder
 from tasklet_runner.coordinator.partitions import Generation
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.fabric.protocol import Receipt
@@ -28,14 +28,14 @@ def shuffled_inputs(plan: Plan, stage: Stage) -> tuple[str, ...]:
 
 
 class Shuffles:
-    """The latest production of each shuffled stage. `noticed` hears what a person may want to know."""
+    """The latest production of each shuffled stage."""
 
-    def __init__(self, plan: Plan, surroundings: Surroundings, noticed: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, surroundings: Surroundings, events: StoreEvents) -> None:
         self.receipts: list[Receipt] = []
         self.impossible = False
         self._plan = plan
         self._surroundings = surroundings
-        self._noticed = noticed
+        self._events = events
         self._open: dict[str, Generation] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -62,7 +62,7 @@ class Shuffles:
             raise ValueError(f"{stage.name} is not shuffled")
         self._release(stage.name, "Lost")
         order = StoreOrder(stage.name, shuffle, stage.lease, self._plan.namespace, self._plan.name)
-        store = PartitionStore(order, self._surroundings, self._noticed)
+        store = PartitionStore(order, self._surroundings, self._events)
         generation = self._open[stage.name] = Generation(stage.name, shuffle.partitions, store)
         return generation
 
@@ -71,6 +71,10 @@ class Shuffles:
         generation = self._open.get(name)
         stands = generation is not None and generation.whole and not generation.store.ended.is_set()
         return generation if stands else None
+
+    def last(self, name: str) -> Generation | None:
+        """The latest production whose lease was not given back, be it lost or not."""
+        return self._open.get(name)
 
     def release_unread(self, done: Collection[str]) -> None:
         """Give back, without waiting, the leases whose partitions nobody will read any more."""

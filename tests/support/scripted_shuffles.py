@@ -95,11 +95,11 @@ class Shelves:
     def _reduce(self, task: Task) -> Outcome:
         if fault := self.before_fetch(task):
             return Outcome(fault=fault)
-        self.reduces += 1
         try:
             data = b"".join(self.shelf(fetch.endpoint)[key] for fetch in task.fetch for key in _allowed(fetch))
         except KeyError as missing:
             return Outcome(fault=Fault(kind=FaultKind.DISCONNECTED, message=f"the store does not have {missing}"))
+        self.reduces += 1
         return Outcome(stdout=data, wall_microseconds=100)
 
     def _put(self, grant: Grant) -> Stored:
