@@ -97,7 +97,9 @@ class Intake:
         except InputError as error:
             raise FaultError(_own_fault(error.__cause__ or error)) from error
         except LeaseGridError as error:
-            raise FaultError(_store_fault(fetch.endpoint, error)) from error
+            raise FaultError(_store_fault(fetch.endpoint, error.cause, error.remedy)) from error
+        except ValueError as error:
+            raise FaultError(_store_fault(fetch.endpoint, f"no URL can be made of it: {error}")) from error
 
     def _admit(self, size: int) -> None:
         self._counted += size
@@ -122,12 +124,12 @@ class _NoRoomError(Exception):
         self.wanted = wanted
 
 
-def _store_fault(endpoint: str, error: LeaseGridError) -> Fault:
+def _store_fault(endpoint: str, cause: str, remedy: str = "") -> Fault:
     """Disconnected, whatever the store said: the task did nothing wrong, and its objects may be elsewhere by now."""
     return Fault(
         kind=FaultKind.DISCONNECTED,
-        message=f"the input could not be fetched from the store at {endpoint}: {error.cause}",
-        remedy=error.remedy or "the store may have ended: see whether its lease still stands",
+        message=f"the input could not be fetched from the store at {endpoint}: {cause}",
+        remedy=remedy or "the store may have ended: see whether its lease still stands",
     )
 
 

@@ -15,10 +15,10 @@ Preopens = tuple[tuple[bytes, bytes, bool], ...]
 class Places:
     """Directories of one slot.
 
-    `scratch` is the runner's alone (on tmpfs where possible; it is emptied); `held` takes outputs that are too large
-    for a frame, as `<index>-<attempt>/{stdout,out/…}`, and partitioned ones, as `<index>-<attempt>/part-<n>`, and is on
-    the same file system; `source` is the Python file;
-    `mounts` are (guest path, directory); `blobs` has input archives by SHA-256; `durable` is shown as /durable.
+    `scratch` is the runner's alone (on tmpfs where possible; it is emptied); `held`, on the same file system, takes
+    outputs that are too large for a frame, as `<index>-<attempt>/{stdout,out/…}`, and partitioned ones, as
+    `<index>-<attempt>/part-<n>`; `source` is the Python file; `mounts` are (guest path, directory); `blobs` has input
+    archives by SHA-256; `durable` is shown as /durable.
     """
 
     scratch: Path

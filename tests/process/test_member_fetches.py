@@ -112,6 +112,8 @@ def test_whatever_a_store_refuses_is_a_transient_fault_that_names_it_and_the_mem
                 ("", fetch_of(store, "map/0/1/a", key_prefix="other")),
                 ("", Fetch(store.rig.endpoint, "no.grant.atall", ("map/0/1/a",))),
                 ("", fetch_of(store, "map/0/1/a", endpoint=nobody)),
+                ("", fetch_of(store, "map/0/1/a", endpoint="http://[of nobody")),
+                ("", fetch_of(store, "map/0/1/a", endpoint="gopher://of.old")),
             )
             for frame, (word, fetch) in enumerate(refused):
                 both = (fetch_of(store, "map/0/1/a"), fetch)
