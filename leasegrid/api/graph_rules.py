@@ -182,6 +182,24 @@ def _check_shuffle(task: View, views: list[View]) -> None:
 
 
 def _check_cycles(graph: _Graph) -> None:
+    circling: set[str] = set()
     for cycle in find_cycles(graph.edges):
+        circling.update(cycle)
         way = " -> ".join(cycle)
         graph.tasks[cycle[0]].fault(f"is a cycle, {way}: take one of these dependencies out", "dependsOn")
+    for name, cause in _out_of_reach(graph.edges, circling):
+        message = f"is never reached, as it waits for {cause!r}, which is in a cycle or behind one"
+        graph.tasks[name].fault(message, "dependsOn")
+
+
+def _out_of_reach(edges: Edges, circling: set[str]) -> Iterator[tuple[str, str]]:
+    """The tasks behind a cycle, each with what it waits for in vain."""
+    lost = set(circling)
+    queue = deque(name for name in edges if name in circling)
+    while queue:
+        cause = queue.popleft()
+        for name, before in edges.items():
+            if cause in before and name not in lost:
+                lost.add(name)
+                queue.append(name)
+                yield name, cause

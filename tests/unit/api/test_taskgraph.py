@@ -209,9 +209,17 @@ def test_all_mistakes_of_a_graph_are_told_at_once() -> None:
     ]
 
 
+def test_a_task_behind_a_cycle_is_told_to_be_out_of_reach() -> None:
+    found = faults(graph(task("a", "b"), task("b", "a"), task("c", "b"), task("d", "c")))
+
+    assert [(path, message.split(":")[0]) for path, message in found] == [
+        ("tasks[0].dependsOn", "is a cycle, a -> b -> a"),
+        ("tasks[2].dependsOn", "is never reached, as it waits for 'b', which is in a cycle or behind one"),
+        ("tasks[3].dependsOn", "is never reached, as it waits for 'c', which is in a cycle or behind one"),
+    ]
+
+
 def test_each_cycle_is_told_once_and_by_its_shortest_way() -> None:
     edges = {"a": ("b",), "b": ("c", "a"), "c": ("a",), "d": ("e",), "e": ("d",), "f": ("a",)}
 
     assert list(find_cycles(edges)) == [("a", "b", "a"), ("c", "a", "b", "c"), ("d", "e", "d")]
-
-
