@@ -127,16 +127,6 @@ def test_what_this_version_cannot_do_is_said_by_field_before_anything_runs(tmp_p
     assert "job hello: spec.output.copyTo" in ended.error
 
 
-def test_a_memory_pool_is_refused_on_one_machine(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    pool = cli_jobs.POOL.replace("spec:", "spec:\n  resource: Memory\n  storage: {size: 1Gi}")
-
-    ended = refused(place, "run", cli_jobs.write(place, pool))
-
-    assert ended.code == 3
-    assert "pool small" in ended.error
-
-
 def test_two_files_with_one_name_are_a_fault(tmp_path: Path) -> None:
     place = Place(tmp_path)
     first = cli_jobs.write(place, cli_jobs.job("hello"), name="one.yaml")
