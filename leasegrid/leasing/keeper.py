@@ -37,6 +37,9 @@ RESIDUE_SECONDS = 0.5
 """A member heard of its deadline a moment after it was set, and keeps it so much longer: no renewal, which adds
 seconds."""
 
+HEARD_SECONDS = 0.02
+"""A member that keeps its deadline has said so by then, and need not be asked: thousands may expire in one second."""
+
 RELEASED, FINISHED = "Released", "Finished"
 """What a member says of a lease whose part in it was given back, and what is said of the lease when all were."""
 
@@ -130,6 +133,7 @@ class Keeper:
 
     async def _expire_unless_renewed(self, record: LeaseRecord) -> None:
         """The member decides: the holder may have renewed where this engine did not hear of it."""
+        await asyncio.sleep(HEARD_SECONDS)
         left = await self._parts.binder.seconds_left(record)
         while 0 < left < RESIDUE_SECONDS and not record.ended:
             await asyncio.sleep(left)
