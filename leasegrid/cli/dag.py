@@ -26,11 +26,11 @@ class Edge:
 
 @dataclass(frozen=True)
 class Cell:
-    """A place in a column: a stage, or where an edge to that stage passes by (`passing` is then its source)."""
+    """A place in a column: a stage, or (`passing`) where the edges of that stage to later waves pass by, together."""
 
     wave: int
     name: str
-    passing: str = ""
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,33 @@ def drawing(plan: Plan) -> Drawing:
     ways: list[tuple[Edge, tuple[Cell, ...]]] = []
     for edge in edges(plan):
         between = range(level[edge.source] + 1, level[edge.target])
-        passed = [Cell(number, edge.target, edge.source) for number in between]
+        passed = [Cell(number, edge.source, passing=True) for number in between]
         for cell in passed:
-            columns[cell.wave].append(cell)
+            if cell not in columns[cell.wave]:
+                columns[cell.wave].append(cell)
         ends = Cell(level[edge.source], edge.source), Cell(level[edge.target], edge.target)
         ways.append((edge, (ends[0], *passed, ends[1])))
     return Drawing(_ordered(columns, [way for _, way in ways]), tuple(ways))
 
 
 def edges(plan: Plan) -> Iterator[Edge]:
-    """The edges in the order of the stages."""
+    """The edges in the order of the stages. Waiting alone is no edge where others imply it."""
+    before = _all_before(plan)
     for stage in plan.stages:
         read = stage.input.stages if isinstance(stage.input, StageInput) else ()
         for source in dict.fromkeys((*stage.depends_on, *read)):
+            if source not in read and any(source in before[other] for other in stage.depends_on):
+                continue
             label = _label(plan, source, stage.input) if source in read else ""
             yield Edge(source, stage.name, source in read, label)
+
+
+def _all_before(plan: Plan) -> dict[str, frozenset[str]]:
+    """For each stage all that is done before it begins, by whatever way."""
+    found: dict[str, frozenset[str]] = {}
+    for stage in (plan.stage(name) for wave in plan.waves for name in wave):
+        found[stage.name] = frozenset(stage.depends_on).union(*(found[other] for other in stage.depends_on))
+    return found
 
 
 def _label(plan: Plan, source: str, given: object) -> str:

@@ -71,7 +71,29 @@ def test_an_edge_over_a_wave_has_a_place_of_its_own_there() -> None:
     (way,) = [way for edge, way in found.ways if (edge.source, edge.target) == ("note", "late")]
 
     assert [len(column) for column in found.columns] == [2, 2, 2, 1]
-    assert way == (Cell(1, "note"), Cell(2, "late", "note"), Cell(3, "late"))
+    assert way == (Cell(1, "note"), Cell(2, "note", passing=True), Cell(3, "late"))
+
+
+def test_waiting_that_others_imply_is_not_drawn() -> None:
+    chain = plan_of(
+        ("a", "input: {count: 1}"),
+        ("b", "dependsOn: [a], input: {count: 1}"),
+        ("c", "dependsOn: [a, b], input: {count: 1}"),
+        ("d", "dependsOn: [a, b, c], input: {from: a}"),
+    )
+
+    assert [(edge.source, edge.target) for edge in dag.edges(chain)] == [("a", "b"), ("b", "c"), ("a", "d"), ("c", "d")]
+
+
+def test_edges_of_one_task_over_the_same_wave_run_together() -> None:
+    fan = plan_of(
+        ("a", "input: {count: 1}"),
+        ("b", "dependsOn: [a], input: {from: a}"),
+        ("c", "dependsOn: [a, b], input: {from: [a, b]}"),
+        ("d", "dependsOn: [a, c], input: {from: [a, c]}"),
+    )
+
+    assert [len(column) for column in dag.drawing(fan).columns] == [1, 2, 2, 1]
 
 
 def test_columns_are_ordered_so_that_edges_do_not_cross() -> None:
