@@ -44,7 +44,7 @@ def _job(ending: Ending) -> dict[str, Any]:
         "reason": report.reason,
         "message": report.message,
         "chunks": _counts(endings.total(report.progress.stages)),
-        "stages": [{"name": stage.name, **_counts(stage)} for stage in report.progress.stages],
+        "stages": [{"name": stage.name, **_times(stage), **_counts(stage)} for stage in report.progress.stages],
         **_tasks(ending),
         "failures": [_failure(failure) for failure in report.failures],
         "results": _results(ending),
@@ -61,6 +61,12 @@ def _tasks(ending: Ending) -> dict[str, Any]:
         return {}
     stages = ending.report.progress.stages
     return {"tasks": [{"name": one.name, "state": one.state.value, "chunks": _counts(one)} for one in stages]}
+
+
+def _times(stage: StageProgress) -> dict[str, float | None]:
+    """Seconds since the run's start; None for what has not happened."""
+    instants = {"beganSeconds": stage.began, "endedSeconds": stage.ended}
+    return {name: round(seconds, 4) if seconds >= 0 else None for name, seconds in instants.items()}
 
 
 def _counts(stage: StageProgress) -> dict[str, int]:

@@ -80,7 +80,7 @@ def test_a_failed_chunk_says_fault_message_remedy_backtrace_and_stderr() -> None
 
 def graph_ending() -> Ending:
     stages = (
-        StageProgress(name="map", state=StageState.SUCCEEDED, total=3, succeeded=3, retried=1),
+        StageProgress(name="map", state=StageState.SUCCEEDED, total=3, succeeded=3, retried=1, began=0.25),
         StageProgress(name="reduce", state=StageState.FAILED, total=2, succeeded=1, failed=1),
         StageProgress(name="final", state=StageState.SKIPPED, total=1, skipped=1),
     )
@@ -122,6 +122,7 @@ def test_the_document_has_the_tasks_of_a_graph_as_its_status_has_them() -> None:
     assert graph["tasks"][0]["chunks"] == {
         "total": 3, "succeeded": 3, "failed": 0, "retried": 1, "cached": 0, "skipped": 0
     }  # fmt: skip
+    assert (graph["stages"][0]["beganSeconds"], graph["stages"][2]["endedSeconds"]) == (0.25, None)
     assert (graph["receipt"]["volumes"], graph["receipt"]["volumeBytes"]) == (1, 2048)
     assert graph["outputs"][1] == {"task": "right", "index": 0, "stdout": "b\n"}
 
