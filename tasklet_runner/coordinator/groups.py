@@ -156,7 +156,9 @@ class LeaseGroup:
 
     def _lease_ended(self, why: str) -> None:
         self._connections.drop_all(why)
-        self._lease.let_go(why)
+        view = self._lease.let_go()
+        if view is not None:
+            self._events.noticed(f"the lease {view.name} has ended: {why}")
         self._give_back.clear()
         self._lost.clear()
 

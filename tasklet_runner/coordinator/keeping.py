@@ -91,12 +91,12 @@ class LeaseKeeper:
         """Ask the fabric how the lease is, soon: somebody could not reach a member of it."""
         self._look.set()
 
-    def let_go(self, why: str) -> None:
-        """The lease is of no further use; `release_all` still asks for its receipt."""
+    def let_go(self) -> LeaseView | None:
+        """The lease, if there is one, is of no further use; `release_all` still asks for its receipt."""
         view, self.view = self.view, None
         if view is not None:
             self._past.append(view)
-            self._noticed(f"the lease {view.name} has ended: {why}")
+        return view
 
     async def await_pending(self) -> None:
         """A lease that is only just being acquired is waited for, to be released."""

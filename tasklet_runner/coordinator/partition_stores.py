@@ -157,12 +157,12 @@ class PartitionStore:
                 tasks.create_task(self._deliver())
         except* LeaseEndedError as ended:
             self.lost_because = str(first_of(ended))
-            self._lease.let_go(self.lost_because)
+            self._lease.let_go()
         except* UnsupportedError as error:
             self.impossible = first_of(error)
         except* LeaseGridError as error:
             self.lost_because = str(first_of(error))
-            self._lease.let_go(self.lost_because)
+            self._lease.let_go()
         self._end()
 
     def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
@@ -212,17 +212,22 @@ class PartitionStore:
             try:
                 await self._surroundings.show(member, self._capability)
                 silent, self.reachable = None, True
-            except UnreachableError as error:
+            except (UnreachableError, RefusedError) as error:
                 if silent is None or not _same(silent[0], member):
                     silent = member, time.monotonic()
-                if time.monotonic() - silent[1] > UNREACHABLE_SECONDS:
-                    raise LeaseEndedError(f"its member {member.name} cannot be reached: {error}") from error
-                self.reachable = not _same(member, self.member)
+                self._judge(member, error, time.monotonic() - silent[1])
                 self._news.set()
                 await asyncio.sleep(_PAUSE_SECONDS)
-            except RefusedError as error:
-                if _same(member, self.member):
-                    raise LeaseEndedError(f"its member {member.name} is no longer leased: {error}") from error
+
+    def _judge(self, member: LeasedMember, error: LeaseGridError, seconds: float) -> None:
+        """A member has not taken its renewal for so long. Raises LeaseEndedError when it is given up."""
+        if not _same(member, self.member):
+            return
+        # At a volume it may be the successor that refuses, before the fabric has told of it.
+        refused = isinstance(error, RefusedError) and self._order.shuffle.medium is Medium.MEMORY
+        if refused or seconds > UNREACHABLE_SECONDS:
+            raise LeaseEndedError(f"its member {member.name} cannot be used any more: {error}") from error
+        self.reachable = False
 
     async def _await_successors(self) -> None:
         while True:

@@ -72,7 +72,8 @@ class ResultTaker:
             if lane.run.over:
                 _discard(handle, result)
                 continue
-            _check_parts(handle, lane, outcome)
+            if outcome.parts:
+                _check_parts(handle, lane, outcome)
             if outcome.fault is not None:
                 self._fault(handle, lane, chunk, outcome)
             elif outcome.held_bytes:

@@ -291,7 +291,7 @@ def test_a_store_that_never_answers_again_is_lost(tmp_path: Path, monkeypatch: p
             shelves.before_fetch = before_fetch
             report = await one.run(shuffle_plan(many(4)))
             assert report.complete, report.message
-            assert any("its member store-1 cannot be reached" in text for text in report.progress.notices)
+            assert any("its member store-1 cannot be used any more" in text for text in report.progress.notices)
 
     asyncio.run(scenario())
 
