@@ -14,7 +14,7 @@ from yarl import URL
 from tasklet_runner.client.batches import Admit, BatchBody, BatchSink, Source, request_of
 from tasklet_runner.client.keys import unreachable
 from tasklet_runner.client.refusals import error_of, reply_of
-from tasklet_runner.client.transfers import PIECE_BYTES, pieces_of_file
+from tasklet_runner.client.transfers import PIECE_BYTES, pieces_of_file, refusal_in
 from tasklet_runner.client.transport import base_url, connector_to
 from tasklet_runner.wire.batches import MAX_BATCH_OBJECTS, BatchReply
 from tasklet_runner.wire.errors import InputError, UnreachableError
@@ -130,7 +130,7 @@ class StoreConnections:
         url = URL(base_url(endpoint, "store") + path, encoded=True)
         async with self._sessions[endpoint].request(method, url, data=body, headers=headers) as response:
             if response.status != 200:
-                raise error_of(reply_of(response.status, await response.read()))
+                raise error_of(reply_of(response.status, await refusal_in(response)))
             yield response
 
 

@@ -12,6 +12,7 @@ from tasklet_runner.client.granted import connect
 from tasklet_runner.client.keys import unreachable
 from tasklet_runner.client.refusals import error_of, reply_of
 from tasklet_runner.client.store_sessions import StoreSession
+from tasklet_runner.client.transfers import refusal_in
 from tasklet_runner.client.transport import base_url
 from tasklet_runner.wire.errors import StoreError, UnreachableError
 from tasklet_runner.wire.member import ErrorReply
@@ -72,7 +73,7 @@ class HolderCalls:
         if response.status in (200, 206):
             return response
         async with response:
-            body = await response.read()
+            body = await refusal_in(response)
         if ask.method == "HEAD":
             return _unworded(response.status, ask.path)
         return reply_of(response.status, body)

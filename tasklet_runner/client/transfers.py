@@ -70,6 +70,15 @@ async def save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
     return size + gathered, digest.hexdigest()
 
 
+async def refusal_in(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer that says no."""
+    body = await response.read()
+    if response.connection is not None and response.connection.transport is not None:
+        # It came before the request's body was sent. Nobody wants the rest, so nothing waits until that is sent.
+        response.connection.transport.abort()
+    return body
+
+
 def _add(file: BinaryIO, update: Callable[[bytes], None], pieces: list[bytes]) -> None:
     for piece in pieces:
         file.write(piece)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 from collections.abc import AsyncIterator
@@ -137,6 +138,22 @@ def test_a_full_store_refuses_the_batch_whole_and_says_how_full_it_is_and_what_t
             await held.store.put_batch(parts[:2])
 
     asyncio.run(story())
+
+
+@pytest.mark.unhappy("a large batch for a full store")
+def test_a_refusal_that_comes_before_the_batch_is_sent_leaves_no_connection_behind(tmp_path: Path) -> None:
+    async def put(held: HeldStore) -> None:
+        async with StoreConnections() as stores:
+            with pytest.raises(StoreError, match="is full"):
+                await stores.put_batch(held.rig.endpoint, put_grant(held), [("map/0/1/a", b"x" * 32 * MEBIBYTE)])
+
+    async def story() -> None:
+        async with held_store(tmp_path, quota=MEBIBYTE) as held:
+            # Its loop ends right after the refusal, and with it whoever waits for a connection to be closed.
+            await asyncio.to_thread(lambda: asyncio.run(put(held)))
+
+    asyncio.run(story())
+    gc.collect()
 
 
 @pytest.mark.unhappy("a worker that dies in the middle of a batch")
