@@ -32,10 +32,14 @@ def real(rig: Rig, table: Table, sizes: Sizes) -> None:
         outcome = generator.run("burst", count=count)
         told = f"all usable in {milliseconds(max(outcome.latencies, default=0.0))}{failed(outcome)}"
         table.add(Row(f"{what}: burst of {count} objects", told, "0.8-1.4 s", "", "400 ms"))
-        until(ready, "all are ready again", WARM_SECONDS)
-        outcome = generator.run("gang", count=count, times=3)
-        told = f"p50 {milliseconds(median(outcome.latencies))}{failed(outcome)}"
-        table.add(Row(f"{what}: {count} in one lease", told, "", "", "100 ms"))
+        outcomes = []
+        for _ in range(3):
+            # They fork their slots anew after each lease, and one that asks for all of them would wait for that.
+            until(ready, "all are ready again", WARM_SECONDS)
+            outcomes.append(generator.run("gang", count=count, times=1))
+        told = f"p50 {milliseconds(median([one for outcome in outcomes for one in outcome.latencies]))}"
+        failures = "".join(failed(outcome) for outcome in outcomes)
+        table.add(Row(f"{what}: {count} in one lease", told + failures, "", "", "100 ms"))
         generator.close()
         plane.kubectl("delete", "lgpool", "--namespace", REAL, "cpu")
         plane.kubectl("wait", "--namespace", REAL, "--for=delete", "pods", "--all", "--timeout=60s")
