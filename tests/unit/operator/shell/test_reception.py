@@ -116,3 +116,36 @@ def test_without_namespaces_the_role_of_the_whole_cluster_is_missed() -> None:
     desk = reception(Noting())
     desk.answered(LEASES.path(), 403)
     assert desk.refused[LEASES.path()].endswith("(bind its ClusterRole)")
+
+
+def test_off_a_stream_all_is_taken_but_the_end_of_what_was_listed() -> None:
+    observer = Noting()
+    desk = reception(observer)
+    desk.received(POOLS, event(None, "listed"))
+
+    assert [desk.taken(POOLS, event(kind, "new")) for kind in ("ADDED", "MODIFIED", "DELETED")] == [True] * 3
+    assert desk.taken(POOLS, event("MODIFIED", "listed"))
+    assert not desk.taken(POOLS, event("DELETED", "listed"))
+    assert ("pool", "default", "listed", True) not in observer.told
+    # Whoever listed it hands its end over as well; one of that uid that comes again is new.
+    desk.received(POOLS, event("DELETED", "listed"))
+    assert observer.told[-1] == ("pool", "default", "listed", True)
+    assert desk.taken(POOLS, event("DELETED", "listed"))
+
+
+def test_a_watch_waits_until_its_list_was_handed_over() -> None:
+    async def run() -> None:
+        observer = Noting()
+        desk = reception(observer)
+        desk.asked(LEASES.path(""), {})
+        assert desk.asked(LEASES.path(""), {"watch": "true"}) is LEASES
+        waiting = asyncio.create_task(desk.settled(LEASES.path("")))
+        await asyncio.sleep(0)
+        desk.received(LEASES, event(None, "late"))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await asyncio.wait_for(waiting, 30)
+        await asyncio.wait_for(desk.settled(POOLS.path("")), 30)  # nothing was listed there
+        assert desk.asked("/version", {}) is None
+
+    asyncio.run(run())
