@@ -51,7 +51,7 @@ class Member:
     state, monotonic seconds. `retiring`: told to end, but still there; `gone` is set when it is not;
     `report`: what it said last when it was asked; `farewell`: why its last lease ended there, by a word of its own that
     nobody has proven: good enough once it is gone. `gone_at`: a member of a dead node leaves the count of its pool
-    then.
+    then. `stranger`: it knows another key than this fabric's, and obeys none of its orders.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Member:
     farewell: str = ""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     gone_at: float | None = None
+    stranger: bool = False
     _client: MemberClient | None = field(init=False, default=None)
 
     def reach(self) -> MemberClient:
@@ -96,7 +97,8 @@ class Member:
     @property
     def free(self) -> bool:
         """True when a bind has a chance."""
-        return self.state is MemberState.READY and bool(self.endpoint) and not self.lease and not self.retiring
+        taken = self.lease or self.retiring or self.stranger
+        return self.state is MemberState.READY and bool(self.endpoint) and not taken
 
     @property
     def grant(self) -> MemberGrant:

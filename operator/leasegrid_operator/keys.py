@@ -64,5 +64,5 @@ def _key_in(secret: Object, key: ObjectKey) -> Ed25519PrivateKey:
         raise SettingsError(
             f"the Secret {key} holds no Ed25519 key in {ENTRY!r}",
             remedy=f"put it back, or delete it (kubectl --namespace {key.namespace} delete secret {key.name}), "
-            "restart the operator and delete the pods of members: those know the old key alone",
+            "and restart the operator: a new one is made, and members that know the old one are replaced",
         ) from error

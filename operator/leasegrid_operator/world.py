@@ -1,12 +1,14 @@
 """What the watches have shown, on every replica: a new leader begins from here, without asking the API server."""
 
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from leasegrid_operator.leases.reading import LeaseFacts, read_lease
 from leasegrid_operator.observing import Body
-from leasegrid_operator.pools.reading import read_pod
+from leasegrid_operator.pools.naming import FABRIC_KEY_FLAG
+from leasegrid_operator.pools.reading import fabric_key_of, read_pod
 
 _POD_METADATA = frozenset(
     {"name", "namespace", "uid", "labels", "annotations", "ownerReferences", "creationTimestamp", "deletionTimestamp"}
@@ -99,6 +101,8 @@ def slim(body: Body) -> Body:
     metadata = {name: value for name, value in body["metadata"].items() if name in _POD_METADATA}
     spec: Mapping[str, Any] = body.get("spec") or {}
     kept = {name: spec[name] for name in ("nodeName", "volumeName", "volumes", "resources") if name in spec}
+    if key := fabric_key_of(spec):
+        kept["containers"] = [{"args": [FABRIC_KEY_FLAG, sys.intern(key)]}]
     return {"metadata": metadata, "spec": kept, "status": body.get("status") or {}}
 
 

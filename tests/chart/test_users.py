@@ -49,6 +49,7 @@ def town(installed: ControlPlane, tmp_path: Path) -> Iterator[Town]:
         yield Town(rig, tmp_path)
 
 
+@pytest.mark.timeout(360)  # twenty commands, each a process
 def test_each_role_is_enough_for_what_it_is_for(town: Town, tmp_path: Path) -> None:
     user, looker, keeper = map(town.citizen, ("leasegrid-lease-user", "leasegrid-view", "leasegrid-pool-admin"))
     module = tmp_path / "echo.wasm"

@@ -32,6 +32,9 @@ class SeenPod:
         member, last = self.member, self.view
         leaving = member.retiring and not member.lease
         state = MemberState.CLAIMED if member.lease else member.state
+        if member.stranger and state in (MemberState.READY, MemberState.RESETTING):
+            # It takes no lease from this fabric, and obeys no order to retire: as good as fenced.
+            state = MemberState.FENCED
         stuck = self.facts.trouble is not None and state is MemberState.WARMING
         if (
             last is not None

@@ -47,7 +47,7 @@ class PoolKeeper:
         self._writer = Writer(cluster)
         self._classes = StorageClasses(cluster, self._writer, parts.changed)
         self.pools = PoolBook(parts.pools, settings)
-        self.members = MemberBook(parts, settings.port)
+        self.members = MemberBook(parts, settings.port, settings.fabric_key)
         self.members.on_lost = self._lost
         self.reaper = Reaper(parts, self._writer, namespace)
         self.teller = Teller(cluster, parts, self._writer)

@@ -27,11 +27,12 @@ OVERDUE_SECONDS = 30.0
 
 
 class MemberBook:
-    """The pods of one namespace. Nothing here waits or writes. `port`: where members listen."""
+    """The pods of one namespace. Nothing here waits or writes. `port`: where members listen; `key`: the fabric's."""
 
-    def __init__(self, parts: Parts, port: int) -> None:
+    def __init__(self, parts: Parts, port: int, key: str = "") -> None:
         self._parts = parts
         self._port = port
+        self._key = key
         self._strays: dict[str, PodFacts] = {}
         self._pods: dict[str, tuple[KeptPool, SeenPod]] = {}
         self._lost_nodes: set[str] = set()
@@ -121,6 +122,7 @@ class MemberBook:
         if facts.owner_kind == LEASE_KIND and not (kept.provisioned and number):
             # It is its lease's for ever, and its place there is decided: whatever it says, no claim gets it.
             member.lease, member.retiring = facts.owner_uid, True
+        member.stranger = facts.fabric_key not in ("", self._key)
         seen = SeenPod(facts, member, warmed=facts.ready is not None)
         kept.pods[facts.name] = seen
         kept.number = max(kept.number, number)

@@ -12,6 +12,9 @@ POOL_LABEL = f"{PREFIX}/pool"
 RESOURCE_LABEL = f"{PREFIX}/resource"
 LEASE_UID_LABEL = f"{PREFIX}/lease-uid"
 TEMPLATE_ANNOTATION = f"{PREFIX}/template"
+FABRIC_KEY_FLAG = "--fabric-key"
+"""The flag of a member with the operator's public key: it obeys no other."""
+
 TLS_ANNOTATION = f"{PREFIX}/tls"
 """Of members that serve HTTPS by a key of their own: said by each pod, as those of an earlier setting live on."""
 

@@ -11,6 +11,7 @@ from leasegrid.api.enums import ResourceKind
 from leasegrid.api.pool import InstancePoolSpec
 from leasegrid.api.quantities import format_bytes, format_millicores
 from leasegrid_operator.pools.naming import (
+    FABRIC_KEY_FLAG,
     LEASE_UID_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -181,7 +182,7 @@ class MemberTemplate:
             # Not at the pod's address alone: a port-forward comes by loopback.
             "--listen": f"{ANY_ADDRESS}:{settings.port}",
             "--name": "$(POD_NAME)",
-            "--fabric-key": settings.fabric_key,
+            FABRIC_KEY_FLAG: settings.fabric_key,
             "--scratch": SCRATCH,
             "--slots": str(sizes.slots),
             "--memory": str(sizes.memory),

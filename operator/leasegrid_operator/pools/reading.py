@@ -8,6 +8,7 @@ from typing import Any
 
 from leasegrid.api.quantities import parse_bytes
 from leasegrid_operator.pools.naming import (
+    FABRIC_KEY_FLAG,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     POOL_LABEL,
@@ -26,7 +27,8 @@ ENDED_PHASES = frozenset({"Succeeded", "Failed"})
 class PodFacts:
     """Instants in UNIX seconds. `pool`: what its label says, an index and no more; `owner_kind` and `owner_uid`: of
     its controller, empty for none; `ready`: since when its probe passes,
-    None when it does not; `deleting`: when it ought to be gone, None when nobody deletes it.
+    None when it does not; `deleting`: when it ought to be gone, None when nobody deletes it; `fabric_key`: whose orders
+    its member obeys.
     """
 
     name: str
@@ -44,6 +46,7 @@ class PodFacts:
     deleting: float | None
     trouble: Trouble | None
     tls: bool = False
+    fabric_key: str = ""
 
     def endpoint(self, port: int) -> str:
         """Where its member is reached; by TLS nothing is known yet of whose key it has to be."""
@@ -84,7 +87,17 @@ def read_pod(body: Body) -> PodFacts | None:
         deleting=instant(metadata["deletionTimestamp"]) if metadata.get("deletionTimestamp") else None,
         trouble=trouble_of(status),
         tls=TLS_ANNOTATION in annotations,
+        fabric_key=sys.intern(fabric_key_of(body.get("spec") or {})),
     )
+
+
+def fabric_key_of(spec: Mapping[str, Any]) -> str:
+    """The key that a pod gives its member; empty where none stands."""
+    for container in spec.get("containers") or ():
+        words = container.get("args") or ()
+        if FABRIC_KEY_FLAG in words[:-1]:
+            return str(words[words.index(FABRIC_KEY_FLAG) + 1])
+    return ""
 
 
 def controller_of(body: Body) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from leasegrid.rules.reasons import WarmupFailure
-from leasegrid_operator.pools.reading import node_is_lost, read_claim, read_pod
+from leasegrid_operator.pools.reading import fabric_key_of, node_is_lost, read_claim, read_pod
 from leasegrid_operator.pools.troubles import LONGEST_WORDS, Trouble, trouble_of
 from tests.unit.operator.pools.examples import BLOCK, OWNER, ended, seen_pod, template, waiting
 
@@ -153,3 +153,9 @@ def test_a_pod_says_how_its_member_is_reached(annotations: dict[str, str], endpo
 
     assert facts is not None
     assert facts.endpoint(8080) == endpoint
+
+
+def test_the_key_that_a_member_obeys_stands_in_its_pods_arguments() -> None:
+    arguments = ["--name", "a", "--fabric-key", "-key", "--slots", "1"]
+    assert fabric_key_of({"containers": [{"args": arguments}]}) == "-key"
+    assert fabric_key_of({"containers": [{"args": ["--fabric-key"]}, {}]}) == ""
