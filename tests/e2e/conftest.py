@@ -70,6 +70,11 @@ def missing() -> str:
     return "" if answered else "this tier needs Docker, and its daemon does not answer"
 
 
+def kept_cluster(config: pytest.Config) -> str:
+    """The cluster to work on and to leave; empty: one is made. Where other tiers run too, the option is not known."""
+    return str(config.getoption("--cluster", default=None) or "")
+
+
 @pytest.fixture(scope="session")
 def figures(request: pytest.FixtureRequest) -> Figures:
     """What is printed at the end."""
@@ -84,7 +89,7 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.exit(why, returncode=1)
     if why:
         pytest.skip(why)
-    kept = request.config.getoption("--cluster")
+    kept = kept_cluster(request.config)
     cluster = Kind(kept or f"e2e-{uuid.uuid4().hex[:6]}", tmp_path_factory.mktemp("user"))
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if kept:
@@ -101,7 +106,7 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def journey(kind: Kind, request: pytest.FixtureRequest) -> Journey:
     """README.md's commands, done one after the other; none of them on a cluster that was there before."""
     done = Journey()
-    for command in [] if request.config.getoption("--cluster") else commands():
+    for command in [] if kept_cluster(request.config) else commands():
         done.take(kind, command)
     return done
 

@@ -8,6 +8,7 @@ import pytest
 
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.wire.member import MemberState
+from tests.e2e.conftest import kept_cluster
 from tests.e2e.doors import StoreLease, forwarded
 from tests.e2e.kind_rig import SYSTEM, Kind, Object
 from tests.e2e.readme import Journey, everything, name_of
@@ -22,7 +23,7 @@ BLOCK = {"resource": "Block", "storage": {"size": "8Mi"}}
 @pytest.fixture(scope="module", autouse=True)
 def _own(request: pytest.FixtureRequest) -> None:
     """A cluster that is to be left is not emptied."""
-    if request.config.getoption("--cluster"):
+    if kept_cluster(request.config):
         pytest.skip("this cluster is to be left as it is")
 
 
