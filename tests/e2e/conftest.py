@@ -91,7 +91,7 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.skip(why)
     kept = kept_cluster(request.config)
     cluster = Kind(kept or f"e2e-{uuid.uuid4().hex[:6]}", tmp_path_factory.mktemp("user"))
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end", returncode=143))
     if kept:
         cluster.run("kind", "export", "kubeconfig")
     yield cluster
