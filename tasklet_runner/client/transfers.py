@@ -71,11 +71,13 @@ async def save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
 
 
 async def refusal_in(response: aiohttp.ClientResponse) -> bytes:
-    """The body of an answer that says no."""
+    """The body of an answer that says no. To be called as soon as the answer is there."""
+    # Looked at now: when the answer has been read, the connection is no longer the response's to tell.
+    transport = response.connection.transport if response.connection is not None else None
     body = await response.read()
-    if response.connection is not None and response.connection.transport is not None:
-        # It came before the request's body was sent. Nobody wants the rest, so nothing waits until that is sent.
-        response.connection.transport.abort()
+    if transport is not None and transport.get_write_buffer_size():
+        # The answer came before the request's body was sent. Nobody wants the rest, so nothing waits until it is sent.
+        transport.abort()
     return body
 
 
