@@ -145,8 +145,14 @@ class PoolRig:
 
     async def until_pods(self, count: int, seconds: float = WAIT_SECONDS) -> list[str]:
         """Wait for so many pods that nobody has asked to end; returns their names."""
-        await until(lambda: _has(self.pods(), count), f"there are {count} pods", seconds)
-        return await self.pods()
+        seen: list[str] = []
+
+        async def holds() -> bool:
+            seen[:] = await self.pods()
+            return len(seen) == count
+
+        await until(holds, f"there are {count} pods", seconds)
+        return seen
 
     async def events(self, reason: str) -> list[Object]:
         """Events with that reason."""
@@ -185,13 +191,14 @@ class PoolRig:
 @dataclass(frozen=True)
 class RigOptions:
     """`runtime`: what runs pods (None: processes); `namespace`: one that is there, or empty for a new one; `image` and
-    `key` of the operator.
+    `key` of the operator; `node_cpu`: what the node has.
     """
 
     runtime: Runtime | None = None
     namespace: str = ""
     image: str = "real:1"
     key: Ed25519PrivateKey | None = None
+    node_cpu: str = "64"
 
 
 @asynccontextmanager
@@ -205,7 +212,7 @@ async def pool_rig(plane: ControlPlane, options: RigOptions = RigOptions()) -> A
 async def ground(plane: ControlPlane, options: RigOptions = RigOptions()) -> AsyncIterator[tuple[RigOptions, Kubelet]]:
     """A namespace and its kubelet, without an operator."""
     namespace = options.namespace or await _namespace(plane)
-    settings = KubeletSettings((f"node-{namespace}",), namespace=namespace)
+    settings = KubeletSettings((f"node-{namespace}",), options.node_cpu, namespace)
     async with Kubelet(plane.kubeconfig, options.runtime, settings) as kubelet:
         yield replace(options, namespace=namespace, key=options.key or Ed25519PrivateKey.generate()), kubelet
 
@@ -276,10 +283,6 @@ async def until(condition: Callable[[], object], what: str, seconds: float = WAI
 async def shows(asked: Awaitable[Any], wanted: Callable[[Any], object]) -> bool:
     """Whether what is asked for is as it is wanted: for `until`."""
     return bool(wanted(await asked))
-
-
-async def _has(listed: Awaitable[list[str]], count: int) -> bool:
-    return len(await listed) == count
 
 
 async def _truth(condition: Callable[[], object]) -> object:

@@ -46,8 +46,8 @@ def test_a_crash_is_said_with_its_exit_code_and_is_not_repeated_at_once(controll
 
 def test_a_pool_that_fits_no_node_says_so_and_starts_when_its_requests_are_lowered(controlled: ControlPlane) -> None:
     async def story() -> None:
-        async with pool_rig(controlled) as rig:
-            await rig.pool(targetSize=2, resources={"cpu": "200", "memory": "512Mi"}, requests={"cpu": "100"})
+        async with pool_rig(controlled, RigOptions(node_cpu="4")) as rig:
+            await rig.pool(targetSize=2, resources={"cpu": "8", "memory": "512Mi"}, requests={"cpu": "6"})
             message = await rig.until_said("Degraded", "True", "Unschedulable")
             assert "lower spec.requests" in message
 
@@ -156,16 +156,19 @@ def test_pods_that_only_carry_our_label_are_left_alone(controlled: ControlPlane)
 def test_members_of_a_dead_node_leave_the_count_after_their_last_deadline(controlled: ControlPlane) -> None:
     async def story() -> None:
         async with pool_rig(controlled) as rig:
-            await rig.pool(targetSize=1, maxSize=2)
-            await rig.until_ready(1)
+            await rig.pool(targetSize=2, maxSize=2)
+            await rig.until_ready(2)
+            # Nobody starts while the clock runs: the node is to go long before the deadline.
             await rig.claim(ttl_seconds=8)
-            await rig.until_ready(1)
+            await until(lambda: shows(rig.status(), lambda status: status["members"]["claimed"] == 1), "it is counted")
             await rig.kubelet.stop_node(f"node-{rig.namespace}", "stopped")
             # The idle one goes first, and is replaced; what the other may be doing is known until its deadline.
             await rig.until_pods(3)
             assert (await rig.status())["members"]["claimed"] == 1
-            await until(lambda: shows(rig.status(), lambda status: status["replicas"] == 1), "the claimed one goes too")
+            await until(lambda: shows(rig.status(), lambda status: status["members"]["claimed"] == 0), "it goes too")
+            await rig.until_pods(4)
+            await until(lambda: shows(rig.status(), lambda status: status["replicas"] == 2), "only the new ones count")
             await rig.kubelet.start_node(f"node-{rig.namespace}")
-            await rig.until_ready(1)
+            await rig.until_ready(2)
 
     asyncio.run(story())
