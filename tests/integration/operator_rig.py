@@ -255,8 +255,13 @@ def replica_answer(replica: OperatorProcess, path: str) -> str:
 
 def metric(replica: OperatorProcess, name: str) -> float:
     """The sum of a metric over all labels that are given in `name` as Prometheus writes them; 0 while there is none."""
-    lines = [line for line in replica_answer(replica, "/metrics").splitlines() if line.startswith(name)]
-    return sum(float(line.rpartition(" ")[2]) for line in lines)
+    return metrics(replica, name)[0]
+
+
+def metrics(replica: OperatorProcess, *names: str) -> list[float]:
+    """Several of them at one instant; see `metric`."""
+    lines = replica_answer(replica, "/metrics").splitlines()
+    return [sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)) for name in names]
 
 
 async def beside(work: Callable[[], Seen]) -> Seen:
