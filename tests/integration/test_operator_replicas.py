@@ -112,14 +112,16 @@ def test_the_follower_of_a_killed_leader_takes_over_without_disturbing_anyone(ri
     rig.start("b")
     rig.pool(3)
     rig.lease("held", count=2)
-    rig.lease("short", ttlSeconds=4)
+    rig.lease("short", ttlSeconds=10)
     epochs = rig.until_bound("held", "short")
     rig.lease("queued", queueTimeoutSeconds=300)
     rig.wait(lambda: rig.status("leases", "queued"), lambda one: one.get("queuePosition") == 1, "it queues")
 
-    rig.replicas["a"].kill()
     # Its deadline comes while nobody leads: the member frees itself.
+    os.kill(rig.replicas["b"].pid, signal.SIGSTOP)
+    rig.replicas["a"].kill()
     rig.wait(rig.records, lambda all_: any(one.reason == "LeaseExpired" for one in all_), "the short one expires")
+    os.kill(rig.replicas["b"].pid, signal.SIGCONT)
     rig.until_leads("b")
     rig.until_said("short", "Released", "Expired")
     after = rig.until_bound("held", "queued")
