@@ -150,8 +150,8 @@ def _has(member: OneMember, module: str) -> bool:
 def test_a_long_run_renews_its_lease_at_the_operator_and_at_the_member(
     user: Desk, member: OneMember, tmp_path: Path
 ) -> None:
-    held(user, member, seconds=6)
-    module = written(tmp_path / "sleep.wasm", wat.sleep(8_000))
+    held(user, member, seconds=12)
+    module = written(tmp_path / "sleep.wasm", wat.sleep(13_000))
     with user.start("exec", "work", "--wall-seconds", "30", module) as running:
         wait_until(lambda: "renewTime" in user.get("leases", "work")["spec"], PATIENCE_SECONDS, "the renewal")
         member.renew(user, "work")

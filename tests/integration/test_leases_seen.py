@@ -131,7 +131,7 @@ async def released_at(house: OperatorRig, replica: str, view: LeaseView) -> Rece
 @pytest.mark.unhappy("a node is gone: Released as Unverified, completed when the pod is seen to be gone")
 def test_a_lease_whose_node_is_gone_ends_unverified_and_is_completed_later(house: OperatorRig) -> None:
     pool = court(house, 2)
-    lease = pool.bound("lease", ttlSeconds=3)
+    lease = pool.bound("lease", ttlSeconds=6)
     (member,) = house.status("leases", lease)["members"]
     assert house.stand_ins is not None
     house.stand_ins.say("stop-node", member["node"], "killed")
@@ -153,7 +153,7 @@ def test_the_next_leader_knows_what_was_released_and_seen_meanwhile(controlled: 
             rig.start(name)
             rig.until_leads("a")
         pool = court(rig, 8)
-        lost = pool.bound("lost", ttlSeconds=2)
+        lost = pool.bound("lost", ttlSeconds=6)
         (member,) = rig.status("leases", lost)["members"]
         assert rig.stand_ins is not None
         rig.stand_ins.say("stop-node", member["node"], "killed")

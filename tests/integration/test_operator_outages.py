@@ -22,7 +22,7 @@ from tests.integration.operator_rig import OperatorRig, operator_rig
 from tests.support.cluster.records import holders
 
 AWAY_SECONDS = 30.0
-TTL_SECONDS = 12
+TTL_SECONDS = 20
 
 
 class Holder:
