@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 PATIENCE_SECONDS = 60
+ACCEPTING_TURNS = 20
+"""A connection that was accepted as the door closed is seen some turns of the event loop later."""
 
 
 class Door:
@@ -34,10 +36,12 @@ class Door:
         self._audible.set()
         if self._server:
             self._server.close()
-        while self._writers:
+        turns = 0
+        while self._writers or turns < ACCEPTING_TURNS:
             for writer in self._writers:
                 writer.transport.abort()
             await asyncio.sleep(0)
+            turns += 1
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
