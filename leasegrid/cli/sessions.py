@@ -46,6 +46,8 @@ class Session:
         except asyncio.CancelledError:
             if not self._stops.received:
                 raise
+        finally:
+            self._stops.close()
         if self._stops.received:
             self._teller.tell(self._stops.farewell())
         code = self._stops.status or exits.worst(

@@ -19,6 +19,7 @@ class Stops:
 
     def __init__(self, on_first: Callable[[str], None], on_second: Callable[[], None]) -> None:
         self.received = 0
+        self._over = False
         self._received_at = 0.0
         self._on_first = on_first
         self._on_second = on_second
@@ -30,6 +31,14 @@ class Stops:
             loop.add_signal_handler(number, self._take, number)
         raise_what_was_lost()
 
+    def close(self) -> None:
+        """All is over but what is said of it: signals change nothing any more, and the exit status stands.
+
+        Blocked, as a closing event loop gives them their defaults back: they would end the process on its last steps.
+        """
+        self._over = True
+        signal.pthread_sigmask(signal.SIG_BLOCK, heard())
+
     @property
     def status(self) -> int:
         """The exit status of a run that was stopped; 0 when it was not."""
@@ -40,6 +49,8 @@ class Stops:
         return f"everything is released, {words.duration(time.monotonic() - self._received_at)} after the signal"
 
     def _take(self, number: int) -> None:
+        if self._over:
+            return
         if self.received and number == signal.SIGHUP:
             return  # kernel and shell both tell of one terminal that was closed
         if self.received:

@@ -125,3 +125,17 @@ def test_after_sigkill_nothing_is_left_by_ttl_and_a_second(phase: str, tmp_path:
 
     # A second for the members as promised, and some for the listing on a busy machine.
     assert time.monotonic() - killed < TTL_SECONDS + 1 + 5
+
+
+@pytest.mark.unhappy("SIGTERM and Ctrl-C while a run that is over says so and exits: its status stands")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_after_the_end_changes_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    with leasegrid(place, "run", cli_jobs.write(place, cli_jobs.job("hello")), "--json") as running:
+        running.wait_for_text('"receipt"')
+        running.send(number)
+        ended = running.wait(30)
+
+    assert ended.code == 0, str(ended)
+    assert "releasing everything" not in ended.error, str(ended)
+    assert nothing_is_left(place, []), str(ended)
