@@ -79,6 +79,8 @@ class Session:
             state.close()
 
     async def _run_on(self, fabric: LocalFabric, state: StateDirectory) -> None:
+        for plan in self._prepared.plans:
+            fabric.check(plan)
         leases = HeldLeases(fabric, self._teller.tell)
         try:
             await leases.acquire([lease_request(lease, self._holder) for lease in self._prepared.leases])

@@ -15,7 +15,9 @@ from leasegrid.local.launching import launch
 from leasegrid.local.requests import serving_pools
 from leasegrid.local.runtime import RuntimeDirectory
 from leasegrid.local.state import StateDirectory, new_uid
+from leasegrid.local.store_pools import check_shuffles
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
+from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError
 from tasklet_runner.wire.member import Role
 
@@ -90,6 +92,10 @@ class LocalFabric:
             await launched.zygote.close(END_SECONDS)
             launched.runtime.remove()
             raise
+
+    def check(self, plan: Plan) -> None:
+        """Raises UnsupportedError for a plan whose stages would wait for ever for each other's memory."""
+        check_shuffles(plan, self._running.local.pools.space())
 
     async def acquire(self, request: LeaseRequest) -> LeaseView:
         """Bind members; see `Fabric.acquire`. A request without pools is served by the default pool, or by members of

@@ -16,7 +16,9 @@ from leasegrid.api.quantities import GIBI, MEBI, format_bytes
 from leasegrid.leasing.pools import Pool
 from leasegrid.leasing.roster import Shape
 from leasegrid.local.pool_specs import LOCAL_REFILL, WARMUP_SECONDS, capped
+from leasegrid.rules.shuffle_room import never_fitting
 from leasegrid.rules.store_sizes import store_quota
+from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import UnsupportedError
 from tasklet_runner.wire.member import Role
 
@@ -97,6 +99,18 @@ def fitting_stores(pools: Iterable[Pool], role: Role, size: int) -> list[Pool]:
     """The pools of the file whose stores are large enough, smallest first."""
     found = [pool for pool in pools if pool.shape.role is role and pool.shape.quota >= size and "." not in pool.name]
     return sorted(found, key=lambda pool: pool.shape.quota)
+
+
+def check_shuffles(plan: Plan, space: StoreSpace) -> None:
+    """Raises UnsupportedError for a plan of which a stage would wait for ever for memory that other stages hold."""
+    names = never_fitting(plan, space.memory)
+    if len(names) > 1:  # one alone is refused, or served, like every other lease
+        total = sum(shuffle.size for name in names if (shuffle := plan.stage(name).shuffle) is not None)
+        raise UnsupportedError(
+            f"{plan.name} needs the partitions of {', '.join(names)} at the same time, {format_bytes(total)} in Memory;"
+            f" this machine has {space.describe()}",
+            remedy="lower their shuffle.size, use medium: Block for some, or run it on a larger machine",
+        )
 
 
 def store_shape(role: Role, quota: int) -> Shape:

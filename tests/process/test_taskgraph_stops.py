@@ -4,6 +4,7 @@ import json
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.process.graph_files import SHUFFLE, graph, items, task, write
@@ -39,3 +40,18 @@ def test_after_ctrl_c_in_a_later_wave_the_next_run_goes_on(tmp_path: Path) -> No
     assert (tmp_path / "out" / "final" / "0" / "stdout").read_text() == "awake\n" * 3
     assert leftovers(place.root, place.runtime, place.scratch).nothing
     assert json.loads(run_leasegrid(place, "leases", "--json").out)["leases"] == []
+
+
+@pytest.mark.unhappy("partitions that need more memory together than there is: refused at once, with what there is")
+def test_stages_that_would_wait_for_each_others_memory_are_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    room = psutil.virtual_memory().total // 2
+    shuffle = {"partitions": 2, "size": f"{room * 3 // 4 // 1024**2}Mi"}
+    producers = [task(name, input=items("a\t1\n"), shuffle=shuffle) for name in ("one", "two")]
+    file = write(place, graph(*producers, task("first", reads=("one",)), task("second", reads=("two",))))
+
+    ended = run_leasegrid(place, "run", file)
+
+    assert ended.code == 3, str(ended)
+    assert "needs the partitions of one, two at the same time" in ended.error, str(ended)
+    assert leftovers(place.root, place.runtime, place.scratch).nothing, str(ended)
