@@ -12,6 +12,7 @@ from typing import TextIO
 
 from aiohttp import web
 
+from tasklet_runner.client.granted import StoreConnections
 from tasklet_runner.member.calls import CallAnswer, Calls
 from tasklet_runner.member.connection import HolderConnection
 from tasklet_runner.member.core import MemberCore, Notifier
@@ -19,7 +20,7 @@ from tasklet_runner.member.decisions import Bound, End, Refused, Released, Stale
 from tasklet_runner.member.entrance import Entrance
 from tasklet_runner.member.hints import notifier_for
 from tasklet_runner.member.process import listen
-from tasklet_runner.member.progress import Tally
+from tasklet_runner.member.progress import Tally, Traffic
 from tasklet_runner.member.sealing import SealingKey
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.member.states import Claim, Identity, MemberStates
@@ -51,6 +52,8 @@ class EmptyWorkshop(Workshop):
         self.slots = ()
         self.programs = {}
         self.lifetime = Tally()
+        self.traffic = Traffic()
+        self.stores = StoreConnections()
         self.sealing_key = SealingKey()
         self.connections: set[Visit] = set()
         self._reset_seconds = reset_seconds
