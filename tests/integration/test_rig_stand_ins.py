@@ -131,12 +131,14 @@ def test_a_lease_ends_at_its_deadline_and_the_record_says_how_late(
 
     async def lease() -> None:
         async with MemberClient(member.endpoint) as client:
-            await client.bind(bind(await client.state(), "lease-e", seconds=0.2))
-            assert holders(stand_ins.records())[member.name] == "lease-e"
+            await client.bind(bind(await client.state(), "lease-e", seconds=2))
             await reaches(client, MemberState.READY)
 
     asyncio.run(lease())
-    (ended,) = [one for one in stand_ins.records() if one.member == member.name and one.event == "ended"]
+    mine = [one for one in stand_ins.records() if one.member == member.name]
+    assert [one.event for one in mine] == ["started", "ready", "bound", "ended", "ready"]
+    assert holders(mine[:3]) == {member.name: "lease-e"}
+    ended = mine[3]
     assert (ended.lease, ended.reason) == ("lease-e", "LeaseExpired")
     assert ended.late >= 0
 
