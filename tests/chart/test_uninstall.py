@@ -33,7 +33,7 @@ def test_leases_on_the_releases_pools_end_at_once_and_the_others_at_their_deadli
             "who held members of the release's pool is told",
         )
         rig.until_gone("instancepools", "released")
-        rig.lease("on-own", poolRefs=[{"name": "own"}], ttlSeconds=20)
+        rig.lease("on-own", poolRefs=[{"name": "own"}], ttlSeconds=12)
         rig.until_bound("on-own")
         assert rig.replicas["a"].stop() == 0
 
@@ -50,7 +50,7 @@ def test_the_next_release_goes_on_with_pools_and_leases_that_stayed(
     with operator_rig(installed, tmp_path) as rig:
         rig.start("a")
         rig.pool(1)
-        rig.lease("short", ttlSeconds=2)
+        rig.lease("short", ttlSeconds=6)
         rig.until_bound("short")
         rig.replicas["a"].stop()
         rig.until_free()
