@@ -17,7 +17,7 @@ def test_members_of_an_older_key_are_replaced_and_their_successors_are_leased(
         rig.start()
         rig.pool(2, maxSize=3)
         rig.until_members(ready=2)
-        rig.lease("before", ttlSeconds=30)
+        rig.lease("before", ttlSeconds=20)
         rig.until_bound("before")
         rig.until_members(claimed=1, ready=2)
         old = {pod["metadata"]["name"] for pod in rig.all("pods")}
