@@ -21,7 +21,7 @@ class Table:
     """Prints its heading at once and each row when it is added."""
 
     def __init__(self, title: str, columns: tuple[str, ...] = COLUMNS) -> None:
-        print(f"\n### {title}\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+        print(f"\n### {title}\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
 
     def add(self, row: Row) -> None:
         """Print the row."""
