@@ -12,9 +12,9 @@ from leasegrid_operator.resources import LEASES, ObjectKey, Resource
 
 logger = logging.getLogger(__name__)
 
-IN_FLIGHT = 4
-"""Writes at a time: an API server on two cores serves no more per second with more of them. With few the first of many
-leases is told while the last still waits; with many all of them wait for as long as the last."""
+IN_FLIGHT = 16
+"""Writes at a time: an API server serves no more per second with more of them, and each waits longer. Each also needs a
+connection, and to open one costs the server as much as a write does."""
 
 QUEUE_SECONDS = 1.0
 """A lease that is served within this never has its place in the queue written."""
