@@ -142,24 +142,6 @@ async def _append(response: aiohttp.ClientResponse, sink: BatchSink, file: FileI
     sink.finish()
 
 
-async def put_object(endpoint: str, grant: str, key: str, path: Path) -> ObjectInfo:
-    """`StoreConnections.put_object` over a connection of its own."""
-    async with StoreConnections() as stores:
-        return await stores.put_object(endpoint, grant, key, path)
-
-
-async def put_batch(endpoint: str, grant: str, objects: Sequence[tuple[str, Source]]) -> tuple[ObjectInfo, ...]:
-    """`StoreConnections.put_batch` over a connection of its own."""
-    async with StoreConnections() as stores:
-        return await stores.put_batch(endpoint, grant, objects)
-
-
-async def get_batch_to_file(endpoint: str, grant: str, keys: Sequence[str], path: Path) -> int:
-    """`StoreConnections.get_batch_to_file` over a connection of its own."""
-    async with StoreConnections() as stores:
-        return await stores.get_batch_to_file(endpoint, grant, keys, path)
-
-
 @contextmanager
 def _opened(path: Path, mode: str = "rb") -> Iterator[FileIO]:
     try:

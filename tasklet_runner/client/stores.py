@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
 from tasklet_runner.client.batches import BatchBody, BatchSink, Source, other_bytes, request_of
-from tasklet_runner.client.granted import StoreConnections, get_batch_to_file, put_batch, put_object
+from tasklet_runner.client.granted import StoreConnections
 from tasklet_runner.client.queues import StoreQueue
 from tasklet_runner.client.store_calls import Ask, HolderCalls
 from tasklet_runner.client.store_sessions import StoreSession
@@ -34,7 +34,7 @@ from tasklet_runner.wire.store import (
     object_path,
 )
 
-__all__ = ["StoreClient", "StoreConnections", "get_batch_to_file", "put_batch", "put_object"]
+__all__ = ["StoreClient", "StoreConnections"]
 
 
 class StoreClient:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from leasegrid.local.locks import holder
-from tasklet_runner.client.granted import put_batch
+from tasklet_runner.client.granted import StoreConnections
 from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.coordinator.progress import StageState
 from tasklet_runner.fabric.protocol import LeasedMember
@@ -155,7 +155,8 @@ def test_what_a_fenced_mapper_writes_late_is_never_read_and_then_refused(tmp_pat
 
     async def write(grant: Grant) -> None:
         objects = [(f"{grant.key_prefix}/part-{number}", b"late\tand wrong\n") for number in range(4)]
-        await put_batch(grant.endpoint, grant.grant, objects)
+        async with StoreConnections() as stores:
+            await stores.put_batch(grant.endpoint, grant.grant, objects)
 
     def sends(_: LeasedMember, message: ToMember) -> None:
         if isinstance(message, Grant) and not grants:

@@ -14,7 +14,7 @@ import pytest
 
 from tasklet_runner.client.keys import members_context
 from tasklet_runner.client.members import MemberClient
-from tasklet_runner.client.stores import StoreClient, put_object
+from tasklet_runner.client.stores import StoreClient, StoreConnections
 from tasklet_runner.client.work import WorkConnection
 from tasklet_runner.member.tls import OwnKey
 from tasklet_runner.wire.errors import ProtocolError, UnreachableError, WrongKeyError
@@ -144,7 +144,8 @@ async def _store(rig: TlsRig, state: StateReport, endpoint: str) -> object:
 async def _grant(rig: TlsRig, state: StateReport, endpoint: str) -> object:
     file = rig.root / "secret"
     file.write_bytes(b"secret")
-    return await put_object(endpoint, "grant", "key", file)
+    async with StoreConnections() as stores:
+        return await stores.put_object(endpoint, "grant", "key", file)
 
 
 async def _order(rig: TlsRig, state: StateReport, endpoint: str) -> object:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tasklet_runner.client.stores import StoreClient, put_object
+from tasklet_runner.client.stores import StoreClient, StoreConnections
 from tasklet_runner.wire.errors import RefusedError, StoreFencedError, UnreachableError
 from tasklet_runner.wire.member import ErrorReply, MemberState
 from tasklet_runner.wire.signed import public_text, sign
@@ -255,7 +255,9 @@ def test_a_member_of_the_holders_job_puts_under_a_grant_signed_with_the_holders_
             )
 
             async def attempt(changed: PutGrant, key: Ed25519PrivateKey = held.rig.holder) -> None:
-                await put_object(held.rig.endpoint, sign(changed, key), "main/0/1/stdout", tmp_path / "output")
+                signed = sign(changed, key)
+                async with StoreConnections() as stores:
+                    await stores.put_object(held.rig.endpoint, signed, "main/0/1/stdout", tmp_path / "output")
 
             for changes, reason in (
                 ({"store": "lease-2"}, "NotGranted"),

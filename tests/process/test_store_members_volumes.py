@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasklet_runner.client.stores import StoreClient, put_object
+from tasklet_runner.client.stores import StoreClient, StoreConnections
 from tasklet_runner.wire.errors import RefusedError, StoreFencedError
 from tasklet_runner.wire.member import MemberState
 from tasklet_runner.wire.signed import sign
@@ -60,8 +60,9 @@ def test_a_successor_on_the_same_volume_has_the_objects_and_fences_the_older_epo
     async def fenced(rig: MemberRig) -> None:
         until = rig.issued_at + 60
         grant = PutGrant(store="lease-1", term=1, key_prefix="a", max_bytes=9, expires_at=until)
-        with pytest.raises(StoreFencedError, match="of term 1, the store is at term 2"):
-            await put_object(rig.endpoint, sign(grant, rig.holder), "a/late", tmp_path / "late")
+        async with StoreConnections() as stores:
+            with pytest.raises(StoreFencedError, match="of term 1, the store is at term 2"):
+                await stores.put_object(rig.endpoint, sign(grant, rig.holder), "a/late", tmp_path / "late")
 
     asyncio.run(story())
 

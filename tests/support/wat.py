@@ -62,17 +62,21 @@ def write_line(text: str, fd: int = 1) -> bytes:
     )
 
 
-def echo() -> bytes:
-    """Copies stdin to stdout."""
-    return _command(
-        _start("""
+_COPY = """
   (block $end (loop $again
     (i32.store (i32.const 0) (i32.const 65536))
     (i32.store (i32.const 4) (i32.const 65536))
     (if (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 12)) (then unreachable))
     (br_if $end (i32.eqz (i32.load (i32.const 12))))
     (call $write (i32.const 1) (i32.const 65536) (i32.load (i32.const 12)))
-    (br $again)))"""),
+    (br $again)))"""
+"""Copies stdin to stdout."""
+
+
+def echo() -> bytes:
+    """Copies stdin to stdout."""
+    return _command(
+        _start(_COPY),
         "fd_write fd_read",
     )
 
@@ -84,13 +88,7 @@ def slow_echo(milliseconds: int) -> bytes:
   (i32.store (i32.add (i32.const 65536) (i32.const 16)) (i32.const 1))
   (i64.store (i32.add (i32.const 65536) (i32.const 24)) (i64.const {milliseconds * 1_000_000}))
   (if (call $poll_oneoff (i32.const 65536) (i32.const 65600) (i32.const 1) (i32.const 12)) (then unreachable))
-  (block $end (loop $again
-    (i32.store (i32.const 0) (i32.const 65536))
-    (i32.store (i32.const 4) (i32.const 65536))
-    (if (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 12)) (then unreachable))
-    (br_if $end (i32.eqz (i32.load (i32.const 12))))
-    (call $write (i32.const 1) (i32.const 65536) (i32.load (i32.const 12)))
-    (br $again)))"""),
+{_COPY}"""),
         "fd_write fd_read poll_oneoff",
     )
 
