@@ -7,7 +7,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from tasklet_runner.client.stores import StoreConnections, get_batch_to_file, put_batch
+from tasklet_runner.client.stores import StoreConnections
 from tasklet_runner.store.server import StoreServer
 from tasklet_runner.wire.batches import ObjectHead, framed
 from tasklet_runner.wire.errors import (
@@ -21,6 +21,7 @@ from tasklet_runner.wire.errors import (
 from tasklet_runner.wire.member import ErrorReply
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import GetGrant, PutGrant
+from tests.support.granted_calls import get_batch_to_file, put_batch
 from tests.support.served_stores import KEY, NOW, served
 from tests.support.stores import MEBIBYTE, files_below
 

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tasklet_runner.client.stores import put_object
 from tasklet_runner.store.server import serve
 from tasklet_runner.wire.errors import (
     InputError,
@@ -23,6 +22,7 @@ from tasklet_runner.wire.errors import (
 from tasklet_runner.wire.member import ErrorReply
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import PutGrant, Retire
+from tests.support.granted_calls import put_object
 from tests.support.served_stores import KEY, NOW, served
 from tests.support.stores import MEBIBYTE, opened
 
