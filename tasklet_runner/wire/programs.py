@@ -93,12 +93,23 @@ class Fetch(msgspec.Struct, frozen=True, array_like=True):
     keys: tuple[str, ...]
 
 
+class Durable(msgspec.Struct, frozen=True, array_like=True):
+    """Where checkpoints of a chunk are kept: under `key` in the store at `endpoint`; `grant` is a signed
+    CheckpointGrant.
+    """
+
+    endpoint: str
+    grant: str
+    key: str
+
+
 class Task(msgspec.Struct, frozen=True, array_like=True):
     """One attempt at one chunk.
 
     `input` is its stdin; with `input_blob` (SHA-256 of a tar archive that was sent before) stdin is the archive's
     member `stdin` and its members `in/…` stand in /in. `path` is the file's path below the root, or empty. With `fetch`
-    stdin is the bytes of all those objects in their order; such a task travels alone in its frame.
+    stdin is the bytes of all those objects in their order; such a task travels alone in its frame. With `durable`
+    /durable holds what the newest checkpoint of the chunk had, and is kept there; such a task travels alone, too.
     """
 
     index: int
@@ -108,6 +119,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     path: str = ""
     input_blob: str = ""
     fetch: tuple[Fetch, ...] = ()
+    durable: Durable | None = None
 
 
 class OutputFile(msgspec.Struct, frozen=True, array_like=True):

@@ -116,3 +116,17 @@ class GetGrant(msgspec.Struct, frozen=True, kw_only=True):
     term: int
     key_prefix: str = msgspec.field(name="prefix")
     expires_at: float = msgspec.field(name="exp")
+
+
+class CheckpointGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """The coordinator's leave for a member to read, write and delete the checkpoints under one key of a store.
+
+    `epoch` rises with each attempt at the chunk: whoever writes with a lower one than the newest checkpoint's is fenced.
+    """
+
+    store: str
+    term: int
+    key: str
+    epoch: int
+    max_bytes: int = msgspec.field(name="bytes")
+    expires_at: float = msgspec.field(name="exp")

@@ -161,6 +161,19 @@ class Stored(_Message, frozen=True):
     fault: Fault | None = None
 
 
+class Checkpointed(_Message, frozen=True):
+    """A checkpoint of a running attempt is durable in the store; or, with a fault, it could not be kept (the attempt
+    runs on, and the next one is tried).
+    """
+
+    index: int
+    attempt: int
+    generation: int
+    byte_count: int
+    milliseconds: int
+    fault: Fault | None = None
+
+
 class Discard(_Message, frozen=True):
     """The held output of this attempt is not wanted."""
 
@@ -181,7 +194,20 @@ class Ended(_Message, frozen=True):
 
 
 ToMember = Open | Renew | CodeKey | Blob | Forget | Prepare | Run | Grant | Discard
-ToHolder = Hello | Opened | Refused | Blob | Prepared | PrepareFailed | Results | NotRun | Stored | Draining | Ended
+ToHolder = (
+    Hello
+    | Opened
+    | Refused
+    | Blob
+    | Prepared
+    | PrepareFailed
+    | Results
+    | NotRun
+    | Stored
+    | Checkpointed
+    | Draining
+    | Ended
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _to_member: msgspec.msgpack.Decoder[ToMember] = msgspec.msgpack.Decoder(ToMember)
