@@ -121,7 +121,8 @@ class GetGrant(msgspec.Struct, frozen=True, kw_only=True):
 class CheckpointGrant(msgspec.Struct, frozen=True, kw_only=True):
     """The coordinator's leave for a member to read, write and delete the checkpoints under one key of a store.
 
-    `epoch` rises with each attempt at the chunk: whoever writes with a lower one than the newest checkpoint's is fenced.
+    `epoch` rises with each attempt at the chunk: whoever writes with a lower one than that of the newest checkpoint is
+    fenced.
     """
 
     store: str
