@@ -227,6 +227,11 @@ RULES: Mapping[type[Model], tuple[Rule, ...]] = {
             "outputFiles cannot be Always with python.mode Loop, which has no /out: use Fresh",
             "outputFiles",
         ),
+        Rule(
+            "!has(self.python) || self.python.mode != 'Loop' || !self.durable",
+            "durable cannot be true with python.mode Loop, whose interpreter outlives its chunks: use Fresh",
+            "durable",
+        ),
     ),
     ModuleSource: (
         Rule(

@@ -22,6 +22,10 @@ def check_tasklet(tasklet: View) -> None:
     _check_mounts(tasklet)
     if is_loop(tasklet) and tasklet.text("outputFiles") == "Always":
         tasklet.fault("cannot be Always with python.mode Loop, which has no /out", "outputFiles")
+    if is_loop(tasklet) and tasklet.flag("durable"):
+        tasklet.fault(
+            "cannot be true with python.mode Loop, whose interpreter outlives its chunks: use Fresh", "durable"
+        )
 
 
 def is_loop(tasklet: View) -> bool:

@@ -44,8 +44,6 @@ def _tasklet(path: str, tasklet: Tasklet) -> Iterator[str]:
         yield from _module(f"{path}.module", tasklet.module)
     if tasklet.python is not None:
         yield from _python(f"{path}.python", tasklet.python)
-    if tasklet.durable:
-        yield f"{path}.durable: members offer no /durable yet; leave it out"
 
 
 def _module(path: str, module: ModuleSource) -> Iterator[str]:

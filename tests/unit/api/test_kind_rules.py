@@ -75,6 +75,7 @@ def job(tasklet: object = MODULE, **fields: object) -> dict[str, object]:
         pytest.param(
             job({**LOOP, "outputFiles": "Always"}), "tasklet.outputFiles", "no /out", id="files from Loop mode"
         ),
+        pytest.param(job({**LOOP, "durable": True}), "tasklet.durable", "use Fresh", id="/durable in Loop mode"),
         pytest.param(job(LOOP, input={"files": {"globs": ["*"]}}), "input.files", "no /in", id="files into Loop mode"),
         pytest.param(
             job(aggregate={"tasklet": LOOP}),

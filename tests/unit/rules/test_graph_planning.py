@@ -154,17 +154,22 @@ def test_partitions_are_no_files_of_the_reader(by: str, arguments: list[str], wr
     assert (a.tasklet.output_files, b.tasklet.input_files) == (writes, False)
 
 
+def test_a_task_that_is_durable_is_so_in_the_plan() -> None:
+    a, b = planned(task("a", tasklet={**MODULE, "durable": True}), task("b", "a")).stages
+
+    assert (a.tasklet.durable, b.tasklet.durable) == (True, False)
+
+
 def test_all_that_cannot_be_done_yet_is_said_at_once() -> None:
     with pytest.raises(UnsupportedError) as raised:
         planned(
-            task("a", shuffle={**SHUFFLE, "mode": "Stream"}, tasklet={**MODULE, "durable": True}),
+            task("a", shuffle={**SHUFFLE, "mode": "Stream"}),
             task("b", "a", tasklet={"module": {"upload": "u"}}),
             output={"copyTo": {"uri": "s3://b"}},
             cache={"name": "k"},
         )
 
     assert [part.split(":")[0] for part in raised.value.cause.split("; ") if part.startswith("spec.")] == [
-        "spec.tasks[0].tasklet.durable",
         "spec.tasks[0].shuffle.mode",
         "spec.tasks[1].tasklet.module.upload",
         "spec.output.copyTo",

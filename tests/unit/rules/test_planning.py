@@ -201,17 +201,21 @@ def test_what_workers_must_have_comes_from_the_lease() -> None:
     assert stage.lease.requirements == Requirements(2, 3 * GIBI)
 
 
+def test_a_tasklet_that_is_durable_is_so_in_the_plan() -> None:
+    assert planned({"durable": True}).stage("main").tasklet.durable
+    assert not planned().stage("main").tasklet.durable
+
+
 def test_all_that_cannot_be_done_yet_is_said_at_once() -> None:
     with pytest.raises(UnsupportedError) as raised:
         planned(
-            {"module": {"oci": {"reference": "r"}}, "durable": True},
+            {"module": {"oci": {"reference": "r"}}},
             aggregate={"tasklet": {"python": {"source": {"configMap": {"name": "c", "key": "k"}}, "wheels": ["w"]}}},
             output={"copyTo": {"uri": "s3://b"}},
         )
 
     assert [part.split(":")[0] for part in raised.value.cause.split("; ") if part.startswith("spec.")] == [
         "spec.tasklet.module.oci",
-        "spec.tasklet.durable",
         "spec.aggregate.tasklet.python.source.configMap",
         "spec.aggregate.tasklet.python.wheels",
         "spec.output.copyTo",
