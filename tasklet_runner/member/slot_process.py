@@ -54,6 +54,7 @@ class SlotWiring:
     held: Path
     blobs: Path
     fetched: Path
+    durable: Path
 
 
 def become_slot(wiring: SlotWiring, parent: int) -> NoReturn:
@@ -150,6 +151,7 @@ class SlotProcess:
         self._file_limit = 0
         self._engine: wasmtime.Engine | None = None
         wiring.scratch.mkdir(exist_ok=True)
+        wiring.durable.mkdir(mode=0o700, exist_ok=True)
         threading.Thread(target=self._pulse, daemon=True).start()
 
     def serve(self) -> None:
@@ -207,6 +209,7 @@ class SlotProcess:
                 source=Path(wanted.source),
                 blobs=self._wiring.blobs,
                 mounts=tuple((guest, Path(directory)) for guest, directory in wanted.mounts),
+                durable=self._wiring.durable,
             )
             # Made here, not inherited, and only for a program: an engine maps much, and an idle slot should be small.
             self._engine = self._engine or new_engine()

@@ -37,6 +37,11 @@ def fetched_path(directory: Path, slot: int, sequence: int) -> Path:
     return directory / f"{slot}-{sequence}"
 
 
+def durable_path(scratch: Path, slot: int) -> Path:
+    """What that slot's tasks see as /durable, one after the other: the parent fills and empties it between them."""
+    return scratch / "durable" / str(slot)
+
+
 class SlotProgram(msgspec.Struct, frozen=True):
     """What a slot needs beside native code: the program, the Python file, (guest path, directory) of mounts."""
 

@@ -25,6 +25,7 @@ from tasklet_runner.member.slot_wire import (
     SlotAnswer,
     SlotProgram,
     Verb,
+    durable_path,
 )
 from tasklet_runner.member.verdicts import MAX_FAILED_LOADS, cannot_load, death_of, taints
 from tasklet_runner.wire.errors import LeaseGridError
@@ -193,6 +194,7 @@ class Slot:
                 home.scratch / "held",
                 home.scratch / "blobs",
                 home.scratch / "fetched",
+                durable_path(home.scratch, self.number),
             )
             become_slot(wiring, parent)
         its_stream.close()

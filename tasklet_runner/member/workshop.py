@@ -24,7 +24,7 @@ from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.member import Counters
 from tasklet_runner.wire.statements import Bind
 
-PLACES = ("blobs", "fetched", "held", "mounts")
+PLACES = ("blobs", "durable", "fetched", "held", "mounts")
 
 
 class Visit(Protocol):

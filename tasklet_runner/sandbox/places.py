@@ -18,7 +18,8 @@ class Places:
     `scratch` is the runner's alone (on tmpfs where possible; it is emptied); `held`, on the same file system, takes
     outputs that are too large for a frame, as `<index>-<attempt>/{stdout,out/…}`, and partitioned ones, as
     `<index>-<attempt>/part-<n>`; `source` is the Python file; `mounts` are (guest path, directory); `blobs` has input
-    archives by SHA-256; `durable` is shown as /durable.
+    archives by SHA-256; `durable` is shown as /durable to programs that ask for it: whoever gives a runner its tasks
+    fills it before each and empties it after.
     """
 
     scratch: Path
