@@ -229,7 +229,7 @@ RULES: Mapping[type[Model], tuple[Rule, ...]] = {
         ),
         Rule(
             "!has(self.python) || self.python.mode != 'Loop' || !self.durable",
-            "durable cannot be true with python.mode Loop, whose interpreter outlives its chunks: use Fresh",
+            "durable cannot be true with python.mode Loop, which serves many chunks: use Fresh",
             "durable",
         ),
     ),
