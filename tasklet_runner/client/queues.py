@@ -36,16 +36,16 @@ class StoreQueue:
         """
         return (await self._ask("push", Push(tuple(messages)), Pushed)).added
 
-    async def receive(self, limit: int = 1, visibility_seconds: float = 30.0) -> Received:
-        """Messages that nobody else sees for so long, the oldest first; none when there are none now."""
-        return await self._ask("receive", Receive(limit, visibility_seconds), Received)
+    async def receive(self, limit: int = 1, visibility_seconds: float = 30.0, *, wait_seconds: float = 0.0) -> Received:
+        """Messages that nobody else sees for so long, the oldest first; none when none came in `wait_seconds`."""
+        return await self._ask("receive", Receive(limit, visibility_seconds, wait_seconds), Received)
 
     async def ack(self, receipts: Sequence[str], commit: CommitRecord | None = None) -> tuple[Standing, ...]:
         """Say that messages have had their effect; with a record, that this attempt is the one that is visible."""
         return (await self._ask("ack", Ack(tuple(receipts), commit), Acknowledged)).standings
 
     async def close(self) -> None:
-        """Let no new message come."""
+        """Let no new message come, and the ids of those that are acknowledged be forgotten."""
         await self._ask("close", None, Pushed)
 
     async def _ask(self, verb: str, asked: msgspec.Struct | None, kind: type[Reply]) -> Reply:

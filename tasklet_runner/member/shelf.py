@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tasklet_runner.member.bell import Bell
 from tasklet_runner.member.facility import Warden
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.member.wiping import wipe
@@ -29,9 +30,10 @@ Value = TypeVar("Value")
 
 
 class Shelf:
-    """The `Facility` of a store member."""
+    """The `Facility` of a store member. `bell`: rung for those who wait at queues."""
 
     def __init__(self, settings: MemberSettings) -> None:
+        self.bell = Bell()
         self._role = settings.role
         self._directory = settings.store
         self._name = StoreName(
@@ -123,11 +125,13 @@ class Shelf:
             await asyncio.wait(self._transfers)
 
     async def warn(self, why: str) -> None:
-        """Nobody is connected for long; who asks next is refused."""
+        """Nobody is connected for long; who asks next is refused, and who waits at a queue is told at once."""
+        self.bell.ring_all()
 
     def stop(self) -> None:
         """End all sessions and cut off what is under way."""
         self._sessions.clear()
+        self.bell.ring_all()
         for task in self._transfers:
             # Once: a second cancellation would break off the clearing up after the first.
             if not task.cancelling():

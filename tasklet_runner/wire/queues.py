@@ -3,13 +3,19 @@
 Under `/v1/queues/<name>/`, the name percent-encoded as an object's key, all by POST with JSON:
 `push` Push -> Pushed. A message whose id is there, or was, is no error and is not there twice.
 `receive` Receive -> Received. What is received is hidden from others for `visibilitySeconds`; then it is delivered
-again, with another receipt and one attempt more. So a consumer that dies costs time and no message.
+again, with another receipt and one attempt more. So a consumer that dies costs time and no message. With `waitSeconds`
+the answer waits so long for a first message, or for the end of a closed queue.
 `ack` Ack -> Acknowledged. A receipt is good until its message was delivered again, its time over or not.
-`close` -> Pushed with 0. No new message comes; who receives learns it.
+`close` -> Pushed with 0. No new message comes; who receives learns it. The ids of what is acknowledged are forgotten
+now: a push that comes again is refused then.
 
-Under a session; or `push` and `close` under a PutGrant, `receive` and `ack` under a GetGrant, that cover the name.
+Several queues at once, under `/v1/queue-batches/`: `push` PushMany -> Pushed, `receive` ReceiveMany -> ReceivedMany,
+`ack` AckMany -> Acknowledged.
+
+Under a session; or `push` and `close` under a PutGrant, `receive` and `ack` under a GetGrant, that cover all names.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
@@ -20,13 +26,21 @@ from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.store import checked_key
 
 QUEUES_PATH = "/v1/queues/"
+QUEUE_BATCHES_PATH = "/v1/queue-batches/"
+
 MAX_MESSAGES = 1000
-"""Of one request."""
+"""Of one request; of one for several queues, in each of them."""
+
+MAX_QUEUES = 10_000
+"""Of one request for several."""
 
 MAX_MESSAGE_BYTES = 256 * 1024
 """Of one body: a message names objects, it does not carry them."""
 
 MAX_VISIBILITY_SECONDS = 12 * 3600.0
+
+MAX_WAIT_SECONDS = 30.0
+"""So long an answer to `receive` may wait."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -99,6 +113,7 @@ class Receive(msgspec.Struct, frozen=True, rename="camel"):
 
     limit: int = 1
     visibility_seconds: float = 30.0
+    wait_seconds: float = 0.0
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -107,6 +122,36 @@ class Received(msgspec.Struct, frozen=True):
     messages: tuple[Delivery, ...]
     closed: bool
     left: int
+
+
+class PushMany(msgspec.Struct, frozen=True):
+    """Messages by their queue, all of them or none. With `close` all these queues are closed afterwards."""
+
+    queues: Mapping[str, tuple[Message, ...]]
+    close: bool = False
+
+
+class ReceiveMany(msgspec.Struct, frozen=True, rename="camel"):
+    """At most `limit` messages of these queues, the oldest of each first."""
+
+    queues: tuple[str, ...]
+    limit: int = 1
+    visibility_seconds: float = 30.0
+    wait_seconds: float = 0.0
+
+
+class ReceivedMany(msgspec.Struct, frozen=True):
+    """What is there now, by queue. `closed`: all of them are; `left`: messages of all that are not acknowledged."""
+
+    queues: Mapping[str, tuple[Delivery, ...]]
+    closed: bool
+    left: int
+
+
+class AckMany(msgspec.Struct, frozen=True):
+    """Receipts by queue: these messages have had their effect."""
+
+    queues: Mapping[str, tuple[str, ...]]
 
 
 class Ack(msgspec.Struct, frozen=True):
