@@ -23,6 +23,9 @@ from tasklet_runner.wire.store import BATCH_GET_PATH, BATCH_PATH, GRANT_HEADER, 
 KEEP_ALIVE_SECONDS = 15.0
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
 
+Body = bytes | AsyncIterator[bytes]
+"""Of a request: as it is, or in pieces."""
+
 
 def _everything(size: int) -> None:
     """Nothing bounds what comes."""
@@ -69,12 +72,12 @@ class StoreConnections:
 
     async def put_object(self, endpoint: str, grant: str, key: str, path: Path) -> ObjectInfo:
         """Put the file's bytes under `key`, in flat memory. `endpoint`: `unix:///path` or `http://host:port`."""
-        with _translated(endpoint, f"take {key!r}"), _opened(path) as file:
+        with translated(endpoint, f"take {key!r}"), _opened(path) as file:
             size = file.seek(0, 2)
             file.seek(0)
             headers = {GRANT_HEADER: grant, "Content-Length": str(size)}
             body = pieces_of_file(file)
-            async with self._answer(endpoint, "PUT", object_path(key), headers, body) as response:
+            async with self.answer(endpoint, "PUT", object_path(key), headers, body) as response:
                 return msgspec.json.decode(await response.read(), type=ObjectInfo)
 
     async def put_batch(
@@ -86,8 +89,8 @@ class StoreConnections:
         """
         body = BatchBody(objects)
         headers = {GRANT_HEADER: grant, "Content-Length": str(body.size)}
-        with _translated(endpoint, f"take {len(objects):,} objects", body):
-            async with self._answer(endpoint, "POST", BATCH_PATH, headers, body.pieces()) as response:
+        with translated(endpoint, f"take {len(objects):,} objects", body):
+            async with self.answer(endpoint, "POST", BATCH_PATH, headers, body.pieces()) as response:
                 return msgspec.json.decode(await response.read(), type=BatchReply).objects
 
     async def get_batch_to_file(self, endpoint: str, grant: str, keys: Sequence[str], path: Path) -> int:
@@ -115,16 +118,17 @@ class StoreConnections:
         """
         for at in range(0, len(keys), MAX_BATCH_OBJECTS):
             some = keys[at : at + MAX_BATCH_OBJECTS]
-            asked = self._answer(endpoint, "POST", BATCH_GET_PATH, {GRANT_HEADER: grant}, request_of(some))
-            with _translated(endpoint, f"give {len(keys):,} objects"):
+            asked = self.answer(endpoint, "POST", BATCH_GET_PATH, {GRANT_HEADER: grant}, request_of(some))
+            with translated(endpoint, f"give {len(keys):,} objects"):
                 async with asked as response:
                     admit(response.content_length or 0)
                     await _append(response, BatchSink(endpoint, some), file)
 
     @asynccontextmanager
-    async def _answer(
-        self, endpoint: str, method: str, path: str, headers: Mapping[str, str], body: bytes | AsyncIterator[bytes]
+    async def answer(
+        self, endpoint: str, method: str, path: str, headers: Mapping[str, str], body: Body = b""
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A successful answer; to be asked for within `translated`."""
         if endpoint not in self._sessions:
             self._sessions[endpoint] = connect(endpoint)
         url = URL(base_url(endpoint, "store") + path, encoded=True)
@@ -161,7 +165,8 @@ def _write(file: FileIO, data: memoryview) -> None:
 
 
 @contextmanager
-def _translated(endpoint: str, what: str, body: BatchBody | None = None) -> Iterator[None]:
+def translated(endpoint: str, what: str, body: BatchBody | None = None) -> Iterator[None]:
+    """Whatever keeps a store from doing `what` becomes UnreachableError; or what went wrong with the body itself."""
     try:
         yield
     except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:

@@ -2,8 +2,20 @@
 
 import msgspec
 
-from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError, StoreError, StoreFencedError
+from tasklet_runner.wire.errors import (
+    CheckpointDamagedError,
+    CheckpointVersionError,
+    LeaseGridError,
+    ProtocolError,
+    RefusedError,
+    StoreError,
+    StoreFencedError,
+)
 from tasklet_runner.wire.member import ErrorReply
+
+_AS_THEMSELVES = {
+    kind.code: kind for kind in (StoreFencedError, CheckpointDamagedError, CheckpointVersionError, StoreError)
+}
 
 
 def reply_of(status: int, body: bytes) -> ErrorReply:
@@ -17,9 +29,7 @@ def reply_of(status: int, body: bytes) -> ErrorReply:
 
 
 def error_of(reply: ErrorReply) -> LeaseGridError:
-    """StoreFencedError and StoreError as themselves, all others as RefusedError with their reason."""
-    if reply.code == StoreFencedError.code:
-        return StoreFencedError(reply.cause, remedy=reply.remedy)
-    if reply.code == StoreError.code:
-        return StoreError(reply.cause, remedy=reply.remedy)
+    """What a store's disk and its checkpoints say as themselves, all others as RefusedError with their reason."""
+    if (kind := _AS_THEMSELVES.get(reply.code)) is not None:
+        return kind(reply.cause, remedy=reply.remedy)
     return RefusedError(reply.code, reply.cause, remedy=reply.remedy)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tasklet_runner.wire.errors import RefusedError, StoreFencedError
-from tasklet_runner.wire.statements import GetGrant, PutGrant
+from tasklet_runner.wire.statements import CheckpointGrant, GetGrant, PutGrant
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def require_below(prefix: str, key: str) -> None:
         )
 
 
-def check_grant(grant: PutGrant | GetGrant, *, store_uid: str, term: int, now: float) -> None:
+def check_grant(grant: PutGrant | GetGrant | CheckpointGrant, *, store_uid: str, term: int, now: float) -> None:
     """Return if the grant is one for this store, now. `now` is UNIX seconds of the store's own clock.
 
     Raises:
@@ -64,6 +64,10 @@ def check_grant(grant: PutGrant | GetGrant, *, store_uid: str, term: int, now: f
     if now >= grant.expires_at:
         raise RefusedError(
             "LeaseExpired",
-            f"the grant for {grant.key_prefix!r} expired {now - grant.expires_at:.0f} seconds ago",
+            f"the grant for {_covered(grant)!r} expired {now - grant.expires_at:.0f} seconds ago",
             remedy="ask the coordinator for a new grant",
         )
+
+
+def _covered(grant: PutGrant | GetGrant | CheckpointGrant) -> str:
+    return grant.key if isinstance(grant, CheckpointGrant) else grant.key_prefix

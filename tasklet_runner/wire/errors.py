@@ -140,6 +140,18 @@ class ObjectConflictError(StoreError):
     code = "Conflict"
 
 
+class CheckpointDamagedError(StoreError):
+    """Checkpoints were kept, and none of them is whole: to begin anew is for a person to decide."""
+
+    code = "CheckpointDamaged"
+
+
+class CheckpointVersionError(StoreError):
+    """A checkpoint of a format, or a state, that this release or program does not read."""
+
+    code = "CheckpointVersion"
+
+
 class ResultsError(LeaseGridError):
     """The results directory cannot be written, or two chunks claim one path."""
 
@@ -174,3 +186,9 @@ class InvalidObjectError(LeaseGridError):
     """An object that contradicts its schema, its rules, or what already stands under its name."""
 
     code = "Invalid"
+
+
+class JobChangedError(InvalidObjectError):
+    """A run that cannot go on from what an earlier run of its job did: the job or a file that it names was changed."""
+
+    code = "JobChanged"
