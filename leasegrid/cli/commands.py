@@ -35,12 +35,15 @@ def _checked_picture(_context: click.Context, _parameter: click.Parameter, value
     "--workers", type=click.IntRange(1, 4096), metavar="N", help="Members of the default pool (one per core)."
 )
 @click.option("--keep-going", is_flag=True, help="Run the jobs that follow one that failed.")
+@click.option("--restart", is_flag=True, help="Delete what unfinished runs of the jobs have left, and begin anew.")
 @verbose_option
 def run(files: tuple[str, ...], **chosen: Unpack[RunOptions]) -> int:
     """Run the jobs and task graphs of FILE (YAML; - is stdin) on leased workers of this machine.
 
     InstancePools of the file are made first, then its Leases (held until its jobs end; without jobs, until
     Ctrl-C), then its jobs and graphs run in order. Progress goes to stderr, the summary or the JSON document to stdout.
+
+    A job whose last run has not finished, however it ended, goes on where that was; not when it was changed since.
     """
     from leasegrid.cli.requests import RunRequest
     from leasegrid.cli.running import run_files

@@ -39,7 +39,9 @@ class Output:
 
 @dataclass(frozen=True)
 class Ending:
-    """One run of a command. `started`: seconds after the command's; `trouble`: why outputs were not handed over."""
+    """One run of a command. `started`: seconds after the command's; `trouble`: why outputs were not handed over;
+    `resumes`: how often the job was gone on with by now.
+    """
 
     namespace: str
     name: str
@@ -50,6 +52,7 @@ class Ending:
     outputs: tuple[Output, ...] = ()
     trouble: str = ""
     kind: Kind = Kind.JOB
+    resumes: int = 0
 
     @property
     def seconds(self) -> float:
@@ -68,6 +71,7 @@ def total(stages: tuple[StageProgress, ...], name: str = "all") -> StageProgress
         cached=sum(stage.cached for stage in stages),
         skipped=sum(stage.skipped for stage in stages),
         running=sum(stage.running for stage in stages),
+        resumed=sum(stage.resumed for stage in stages),
     )
 
 

@@ -12,7 +12,16 @@ from leasegrid.cli.endings import INTERRUPTED, Ending, Kept, total
 from leasegrid.cli.exits import may_go_on
 from leasegrid.cli.exporting import export_outputs, inline_outputs
 from leasegrid.cli.requests import RunRequest
-from leasegrid.cli.stores import REPORT, Caches, JobStoreHold, drop_store, keep_store, open_job_store
+from leasegrid.cli.stores import (
+    REPORT,
+    Caches,
+    JobStoreHold,
+    discard,
+    drop_store,
+    holds_work,
+    keep_store,
+    open_job_store,
+)
 from leasegrid.cli.telling import Teller
 from leasegrid.cli.vaults import open_vault, tidy_vault
 from leasegrid.cli.views import SECONDS_BETWEEN_LOOKS, open_view
@@ -57,6 +66,8 @@ class JobRun:
     async def run(self, started: float) -> Ending:
         """Run the job to its end. Raises LeaseGridError when its store cannot be opened."""
         surface, plan = self._surface, self._plan
+        if surface.request.restart and (left := discard(surface.state, plan)):
+            surface.teller.tell(f"{plan.name}: begins anew; what an earlier run had left is deleted ({left})")
         scratch = surface.fabric.runtime.path / f"coordinator-{self._number}"
         scratch.mkdir(exist_ok=True)
         hold = await open_job_store(
@@ -64,7 +75,7 @@ class JobRun:
         )
         try:
             report = await self._execute(hold, scratch)
-            ending = Ending(plan.namespace, plan.name, report, started, kind=plan.kind)
+            ending = Ending(plan.namespace, plan.name, report, started, kind=plan.kind, resumes=hold.resumes)
             return await self._hand_over(ending, hold)
         except BaseException:
             await keep_store(surface.state, hold, None)
@@ -127,7 +138,7 @@ class JobRun:
             return replace(ending, trouble=str(error))
 
     async def _kept(self, hold: JobStoreHold, report: RunReport, until: float | None) -> Kept | None:
-        anything = any([await hold.store.commits(stage.name, 0, 1) for stage in self._plan.stages])
+        anything = holds_work(hold.directory)
         await hold.store.put_value(REPORT, msgspec.json.encode(report))
         if anything and (until is None or self._plan.output.retain_seconds):
             return await keep_store(self._surface.state, hold, until)

@@ -25,6 +25,7 @@ class RunOptions(TypedDict):
     as_json: bool
     workers: int | None
     keep_going: bool
+    restart: bool
 
 
 def verbose_option(command: _Command) -> _Command:

@@ -1,58 +1,84 @@
-"""What a run was made from, as one digest: a later run goes on from its chunks only when nothing of it has changed."""
+"""What a run was begun from, gathered: a later run goes on from its chunks only when nothing of it has changed."""
 
 import glob
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
+from leasegrid.rules.continuing import FileState, Origin
 from tasklet_runner.plan.types import FilesInput, LinesInput, Plan, Source
 
+READ_BYTES = 64 * 1024 * 1024
+READ_FILES = 2000
+"""Of mounts so much is read and compared by content; what comes after that counts as unchanged while size and time of
+change are the same, as for `make`."""
 
-def origin(plan: Plan) -> bytes:
-    """A digest of the plan and of the state of every local file and directory that it names.
 
-    A file counts as unchanged while size, time of change and inode are the same, as for `make`.
+def origin_of(plan: Plan) -> Origin:
+    """The plan with the state of every local file that it names, also of those below directories. Blocking.
+
+    Modules are read, and mounts within bounds; inputs are not, as the ids of the chunks hold their content.
     """
-    digest = hashlib.sha256(msgspec.json.encode(plan))
-    for source in _sources(plan):
-        digest.update(source.uri.encode() + b"\0")
-        for path in _files(source):
-            digest.update(_state(path))
-    for pattern in _globs(plan):
-        for name in sorted(glob.iglob(pattern, recursive=True)):
-            digest.update(_state(Path(name)))
-    return digest.hexdigest().encode()
+    inputs = {str(path): _state(path, read=False, is_input=True) for path in _inputs(plan)}
+    mounts: dict[str, FileState | None] = {}
+    left_bytes, left_files = READ_BYTES, READ_FILES
+    for path in sorted(set(_mounts(plan))):
+        read = left_files > 0 and (size := _size(path)) <= left_bytes
+        if read:
+            left_bytes, left_files = left_bytes - size, left_files - 1
+        mounts[str(path)] = _state(path, read=read)
+    modules = {str(path): _state(path, read=True) for path in _modules(plan)}
+    found = {**inputs, **mounts, **modules}
+    return Origin(plan, {path: state for path, state in found.items() if state is not None})
 
 
-def _sources(plan: Plan) -> Iterator[Source]:
+def _modules(plan: Plan) -> Iterator[Path]:
     for stage in plan.stages:
-        yield stage.tasklet.source
-        yield from (mount.source for mount in stage.tasklet.mounts)
+        yield from _files(stage.tasklet.source)
+
+
+def _mounts(plan: Plan) -> Iterator[Path]:
+    for stage in plan.stages:
+        for mount in stage.tasklet.mounts:
+            yield from _files(mount.source)
+
+
+def _inputs(plan: Plan) -> Iterator[Path]:
+    for stage in plan.stages:
         if isinstance(stage.input, LinesInput):
-            yield stage.input.source
-
-
-def _globs(plan: Plan) -> Iterator[str]:
-    for stage in plan.stages:
+            yield from _files(stage.input.source)
         if isinstance(stage.input, FilesInput):
-            yield from (pattern for pattern in stage.input.globs if pattern.startswith("/"))
+            for pattern in stage.input.globs:
+                if pattern.startswith("/"):
+                    yield from (Path(name) for name in glob.iglob(pattern, recursive=True))
 
 
 def _files(source: Source) -> Iterator[Path]:
     path = Path(source.uri.removeprefix("file://"))
     if source.inline is not None or not path.is_absolute():
         return
-    yield path
-    if path.is_dir():
-        yield from sorted(path.rglob("*"))
+    yield from path.rglob("*") if path.is_dir() else (path,)
 
 
-def _state(path: Path) -> bytes:
+def _size(path: Path) -> int:
     try:
-        found = path.lstat()
+        return path.stat().st_size
     except OSError:
-        # What is missing is said by the coordinator, which names it.
-        return f"{path} is not there\0".encode()
-    return f"{path} {found.st_size} {found.st_mtime_ns} {found.st_ino}\0".encode()
+        return 0
+
+
+def _state(path: Path, *, read: bool, is_input: bool = False) -> FileState | None:
+    """None for what is no file, or not there: the coordinator names what it misses."""
+    try:
+        found = path.stat()
+        if not path.is_file():
+            return None
+        digest = _digest(path) if read else ""
+    except OSError:
+        return None
+    return FileState(found.st_size, found.st_mtime_ns, digest, is_input)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,3 +14,4 @@ class RunRequest:
     as_json: bool = False
     workers: int | None = None
     keep_going: bool = False
+    restart: bool = False

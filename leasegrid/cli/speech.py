@@ -65,6 +65,17 @@ def workers(progress: Progress) -> list[str]:
     return said
 
 
+def resumed(progress: Progress) -> str:
+    """`resumed: 412 of 1,024 chunks were done (generation 3)`; empty when nothing was."""
+    done = sum(stage.resumed for stage in progress.stages)
+    if not done:
+        return ""
+    # What has not begun is not known yet.
+    known = all(stage.total >= 0 for stage in progress.stages)
+    of = f" of {words.count(sum(stage.total for stage in progress.stages))}" if known else ""
+    return f"resumed: {words.count(done)}{of} chunks were done (generation {progress.generation})"
+
+
 def stages(given: tuple[StageProgress, ...]) -> list[str]:
     """Each stage with what has become of it; of very many those that matter now, the others counted."""
     if len(given) == 1:
@@ -94,6 +105,8 @@ def task(stage: StageProgress) -> str:
 def plain_line(name: str, progress: Progress) -> str:
     """One line for a log: job, phase, chunks of each stage, workers, and why it waits."""
     parts = [f"{name}: {phase(progress)}", *stages(progress.stages), *workers(progress)]
+    if before := resumed(progress):
+        parts.append(before)
     if progress.waiting_because:
         parts.append(f"waiting: {progress.waiting_because}")
     return " · ".join(parts)

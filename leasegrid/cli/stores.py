@@ -1,5 +1,6 @@
 """The stores of a run on this machine: the job's own, in the state directory under a Block lease, and its caches."""
 
+import asyncio
 import contextlib
 import shutil
 import time
@@ -9,20 +10,26 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from leasegrid.cli import words
 from leasegrid.cli.endings import Kept
-from leasegrid.cli.origins import origin
+from leasegrid.cli.origins import origin_of
 from leasegrid.local.books import LeaseRow, Resource
 from leasegrid.local.runtime import RuntimeDirectory
 from leasegrid.local.state import StateDirectory, new_uid
 from leasegrid.local.volumes import Volume
+from leasegrid.rules.continuing import Origin, changes, in_words
 from tasklet_runner.plan.types import CacheSettings, Plan
 from tasklet_runner.store.cache import ResultCache
 from tasklet_runner.store.disk import DiskStore
+from tasklet_runner.store.inspection import committed_chunks
 from tasklet_runner.store.server import StoreServer, serve
-from tasklet_runner.wire.errors import StateDirectoryError, StoreError
+from tasklet_runner.wire.errors import JobChangedError, StateDirectoryError, StoreError
 
 FINISHED = "finished"
-"""The coordinator's record that a job has ended: its name starts anew."""
+"""The coordinator's record that a job has ended."""
+
+DELIVERED = "delivered"
+"""This command's record that it said so and handed over what there was: the job's name starts anew."""
 
 PLAN = "plan"
 """The coordinator's record of what runs."""
@@ -31,17 +38,22 @@ REPORT = "report"
 """This command's record of how a run ended, for those who ask later."""
 
 _ORIGIN = "origin"
+_RESUMES = "resumes"
 
 
 @dataclass(frozen=True)
 class JobStoreHold:
-    """A job's store while this command serves it. `volume` None: nothing is kept, it ends with the run."""
+    """A job's store while this command serves it. `volume` None: nothing is kept, it ends with the run.
+
+    `resumes`: how often a run has gone on from an earlier one's chunks, this one included.
+    """
 
     store: DiskStore
     server: StoreServer
     directory: Path
     volume: Volume | None
     row: LeaseRow | None
+    resumes: int = 0
 
     async def close(self) -> None:
         """Stop serving; everything is durable. A second call does nothing."""
@@ -52,62 +64,120 @@ class JobStoreHold:
 async def open_job_store(
     state: StateDirectory, runtime: RuntimeDirectory, plan: Plan, coordinator_key: Ed25519PublicKey, number: int
 ) -> JobStoreHold:
-    """Open the store of a job, begin anew where its last run has finished or was another plan, and serve it to members.
+    """Open the store of a job, begin anew where its last run was brought to its end, and serve it to members.
 
-    `number`: the job's place in this run. Raises StateDirectoryError (another run has it), StoreError.
+    `number`: the job's place in this run. Raises JobChangedError, StateDirectoryError (another run has it), StoreError.
     """
     if plan.output.store == "None":
-        directory, volume, row = runtime.path / f"job-{number}", None, None
+        directory = runtime.path / f"job-{number}"
+        store, volume, row, resumes = _opened(directory, new_uid(), 1, plan), None, None, 0
     else:
         volume = state.hold_job(plan.namespace, plan.name)
-        directory, row = volume.store, _enter(state, volume, plan)
-    store: DiskStore | None = None
+        try:
+            directory, row = volume.store, _row(state, volume, plan)
+            store, resumes = await _begin_or_go_on(volume, row.uid, plan)
+            row = state.enter(volume, row)
+        except BaseException:
+            volume.release()
+            raise
     try:
-        store = await _open(directory, plan, volume, row)
         server = await serve(store, runtime.store_socket(number), coordinator_key)
     except BaseException:
-        if store is not None:
-            await store.close()
+        await store.close()
         if volume is not None:
             volume.release()
         raise
-    return JobStoreHold(store, server, directory, volume, row)
+    return JobStoreHold(store, server, directory, volume, row, resumes)
 
 
-def _enter(state: StateDirectory, volume: Volume, plan: Plan) -> LeaseRow:
+def _row(state: StateDirectory, volume: Volume, plan: Plan) -> LeaseRow:
     row = state.row_of(volume) or LeaseRow(
         uid=new_uid(), resource=Resource.BLOCK, name=plan.name, namespace=plan.namespace, acquired=time.time()
     )
-    return state.enter(volume, msgspec.structs.replace(row, purpose=f"outputs of job {plan.name}", expires=None))
+    return msgspec.structs.replace(row, purpose=f"outputs of job {plan.name}", expires=None)
 
 
-async def _open(directory: Path, plan: Plan, volume: Volume | None, row: LeaseRow | None) -> DiskStore:
-    uid = row.uid if row is not None else new_uid()
-    term = volume.term if volume is not None else 1
-    wanted = origin(plan)
-    store = DiskStore.open(directory, uid=uid, quota_bytes=plan.output.size, term=term)
-    begun = await store.get_value(_ORIGIN)
-    if begun == wanted and await store.get_value(FINISHED) is None:
-        return store
-    if begun is not None:
+def _opened(directory: Path, uid: str, term: int, plan: Plan) -> DiskStore:
+    return DiskStore.open(directory, uid=uid, quota_bytes=plan.output.size, term=term)
+
+
+async def _begin_or_go_on(volume: Volume, uid: str, plan: Plan) -> tuple[DiskStore, int]:
+    """The store, and how often its run was resumed."""
+    now = await asyncio.to_thread(origin_of, plan)
+    store = _opened(volume.store, uid, volume.term, plan)
+    try:
+        begun = await store.get_value(_ORIGIN)
+        found = () if begun is None else _changes(begun, now)
+        unfinished = begun is not None and await store.get_value(DELIVERED) is None
+        if unfinished and found and holds_work(volume.store):
+            raise _changed(plan, committed_chunks(volume.store), found)
+        if unfinished and not found:
+            resumes = int(await store.get_value(_RESUMES) or b"0") + 1
+            await store.put_value(_RESUMES, str(resumes).encode())
+            return store, resumes
+        if begun is not None:
+            await store.close()
+            volume.clear()
+            store = _opened(volume.store, uid, volume.term, plan)
+        await store.put_value(_ORIGIN, msgspec.msgpack.encode(now))
+    except BaseException:
         await store.close()
-        shutil.rmtree(directory)
-        store = DiskStore.open(directory, uid=uid, quota_bytes=plan.output.size, term=term)
-    await store.put_value(_ORIGIN, wanted)
-    return store
+        raise
+    return store, 0
+
+
+def _changes(begun: bytes, now: Origin) -> tuple[str, ...]:
+    try:
+        return changes(msgspec.msgpack.decode(begun, type=Origin), now)
+    except msgspec.MsgspecError:
+        return ("another release of leasegrid began it",)
+
+
+def _changed(plan: Plan, chunks: int, found: tuple[str, ...]) -> JobChangedError:
+    return JobChangedError(
+        f"{plan.name} has an unfinished run, {words.count(chunks, 'chunk')} done, that was begun from something else: "
+        f"{in_words(found)}",
+        remedy="undo that to go on with it, or begin anew, which deletes it: --restart "
+        f"(leasegrid results {plan.name} DIR takes what is done)",
+    )
+
+
+def holds_work(directory: Path) -> bool:
+    """True for a job's store with outcomes of chunks, or checkpoints of one that is not done."""
+    checkpoints = directory / "checkpoints"
+    return committed_chunks(directory) > 0 or (checkpoints.is_dir() and any(checkpoints.iterdir()))
+
+
+def discard(state: StateDirectory, plan: Plan) -> str:
+    """Delete what an earlier run of the job has left; returns in words what that was, empty where there was nothing.
+
+    Raises StateDirectoryError: another run has it.
+    """
+    path = state.job_path(plan.namespace, plan.name)
+    if not path.exists():
+        return ""
+    volume = state.hold_job(plan.namespace, plan.name)
+    chunks = committed_chunks(volume.store)
+    receipt = state.delete(volume, "Restarted")
+    return f"{words.count(chunks, 'chunk')}, {words.size(receipt.volume_bytes)}"
 
 
 async def keep_store(state: StateDirectory, hold: JobStoreHold, until: float | None) -> Kept | None:
-    """Close the store and keep its outputs until that UNIX second (None: until the job runs again and finishes).
+    """Close the store and keep its outputs until that UNIX second; None: its job goes on when it is run again.
 
     Returns what is kept; None when there is nothing to keep, and then nothing stays.
     """
     used = await hold.store.used_bytes()
-    await hold.close()
     if hold.volume is None or hold.row is None:
+        await hold.close()
         shutil.rmtree(hold.directory, ignore_errors=True)
         return None
     state.enter(hold.volume, msgspec.structs.replace(hold.row, expires=until))
+    if until is not None:
+        # After its deadline, and not before: a run that dies in between hands over once more, and leaves nothing kept
+        # for ever.
+        await hold.store.put_value(DELIVERED, b"1")
+    await hold.close()
     hold.volume.release()
     return Kept(str(hold.volume.path), used, until or 0.0)
 

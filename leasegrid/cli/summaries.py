@@ -30,6 +30,7 @@ def lines(ending: Ending, now: float) -> list[Line]:
     return [
         _heading(ending),
         *_stages(ending),
+        *_resumed(ending),
         *_failures(ending),
         *_whereabouts(ending, now),
         *receipt_lines(ending.report.receipts),
@@ -68,6 +69,11 @@ def _counts(stage: StageProgress, label: str) -> Line:
         return Line(f"  {label}: not begun")
     done = f"{words.count(stage.succeeded)} of {words.count(max(stage.total, 0))} succeeded"
     return Line(f"  {label}: {', '.join([done, *speech.exceptions(stage)])}")
+
+
+def _resumed(ending: Ending) -> Iterator[Line]:
+    if before := speech.resumed(ending.report.progress):
+        yield Line(f"  {before}")
 
 
 def _failures(ending: Ending) -> Iterator[Line]:

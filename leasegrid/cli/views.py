@@ -107,6 +107,8 @@ def drawn(name: str, progress: Progress) -> "Group":
     )
     footer = Text("  " + " · ".join(speech.workers(progress)), style="dim")
     rows: list[RenderableType] = [header, _bars(progress), footer]
+    if before := speech.resumed(progress):
+        rows.append(Text(f"  {before}", style="dim"))
     if progress.waiting_because:
         rows.append(Text(f"  waiting: {progress.waiting_because}", style="yellow"))
     return Group(*rows)

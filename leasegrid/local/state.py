@@ -92,8 +92,11 @@ class StateDirectory:
 
     def hold_job(self, namespace: str, name: str) -> Volume:
         """The job's volume for this run alone, its term raised."""
-        path = self.root / "jobs" / component(namespace, "namespace") / component(name, "job")
-        return hold_volume(path, f"the job {namespace}/{name}")
+        return hold_volume(self.job_path(namespace, name), f"the job {namespace}/{name}")
+
+    def job_path(self, namespace: str, name: str) -> Path:
+        """Where the job's volume is; it may not be there yet."""
+        return self.root / "jobs" / component(namespace, "namespace") / component(name, "job")
 
     def hold_cache(self, name: str) -> Volume:
         """The cache's volume for this run alone."""

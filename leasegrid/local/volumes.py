@@ -13,7 +13,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,9 @@ EVICT_SECONDS = 7.0
 """A member that is told to end lets requests that are under way finish, for five seconds."""
 
 _TERM = "term"
+_CLEARED = "cleared-"
+"""Before the name of bytes that are being deleted."""
+
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 
@@ -46,14 +49,22 @@ class Volume:
 
     def clear(self) -> None:
         """Delete the bytes; the term and the lock stay."""
-        shutil.rmtree(self.store, ignore_errors=True)
+        self._set_aside()
+        _remove_cleared(self.path)
 
     def delete(self) -> int:
         """Delete the volume and let go of it; returns how many bytes were freed."""
         freed = byte_count(self.path)
+        self._set_aside()
         shutil.rmtree(self.path, ignore_errors=True)
         self.lock.release()
         return freed
+
+    def _set_aside(self) -> None:
+        """At one instant all of the bytes are gone: half of a store could be taken for one that lost its end."""
+        with suppress(OSError):
+            self.store.rename(self.path / f"{_CLEARED}{secrets.token_hex(4)}")
+            _sync_directory(self.path)
 
     def release(self) -> None:
         """Let the next one in."""
@@ -75,6 +86,7 @@ def hold_volume(path: Path, what: str) -> Volume:
                 remedy="wait until that run ends, or end it (Ctrl-C or SIGTERM); one run at a time",
             ) from error
         try:
+            _remove_cleared(path)
             return Volume(path, _raise_term(path), lock)
         except BaseException:
             lock.release()
@@ -164,6 +176,11 @@ def component(name: str, what: str) -> str:
             remedy="use letters, digits, '-' and '.', at most 253, a letter or digit first",
         )
     return name
+
+
+def _remove_cleared(path: Path) -> None:
+    for bytes_of_another in path.glob(f"{_CLEARED}*"):
+        shutil.rmtree(bytes_of_another, ignore_errors=True)
 
 
 def _raise_term(path: Path) -> int:

@@ -82,6 +82,7 @@ class Coordinator:
             rate=self._rate.per_second(),
             waiting_because=self._waiting_because,
             notices=tuple(self._workforce.notices),
+            generation=self._surroundings.term,
         )
 
     def timeline(self) -> tuple[TimelinePoint, ...]:

@@ -100,7 +100,8 @@ class Execution:
         return Tools(self._plan, self._surroundings, opener, self._writer, self._results, self.workforce, self.shuffles)
 
     async def _find_done(self) -> None:
-        """What an earlier run of this job did to the end, and nobody needs again."""
+        """What an earlier run of this job did to the end, and nobody needs again. What it left half done is removed."""
+        await self._surroundings.store.drop_uncommitted()
         self._board.before = await find_done(self._plan, self._surroundings.store)
         self._board.done.update(self._board.before)
 

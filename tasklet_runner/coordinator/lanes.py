@@ -231,4 +231,5 @@ class StageRun:
             cached=self.cached,
             skipped=self.skipped,
             running=self.busy,
+            resumed=self.resumed,
         )

@@ -49,7 +49,8 @@ class TimelinePoint(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of one stage's chunks. `total` is -1 while the input is still being listed.
+    """Counts of one stage's chunks. `total` is -1 while the input is still being listed; `resumed` were done by an
+    earlier run, and count as succeeded or failed too.
 
     `began` and `ended`: seconds since the run's start, -1 while that has not happened.
     """
@@ -63,6 +64,7 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     cached: int = 0
     skipped: int = 0
     running: int = 0
+    resumed: int = 0
     began: float = -1.0
     ended: float = -1.0
 
@@ -76,6 +78,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """One snapshot.
 
     `rate` in chunks per second over the last seconds; `elapsed` in seconds. `cached` chunks count as succeeded too.
+    `generation`: the coordinator's term.
     """
 
     phase: Phase
@@ -87,6 +90,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 0.0
     waiting_because: str = ""
     notices: tuple[str, ...] = ()
+    generation: int = 1
 
 
 class ChunkFailure(msgspec.Struct, frozen=True, kw_only=True):

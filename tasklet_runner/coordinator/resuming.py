@@ -55,7 +55,8 @@ async def _shown(stage: Stage, seen: Mapping[str, StageProgress], store: JobStor
     if stage.shuffle is None:
         return seen[stage.name]
     record = await store.get_value(done_record(stage.name))
-    return msgspec.json.decode(record, type=StageProgress) if record else StageProgress(name=stage.name)
+    shown = msgspec.json.decode(record, type=StageProgress) if record else StageProgress(name=stage.name)
+    return msgspec.structs.replace(shown, resumed=shown.done)
 
 
 async def _committed(stage: Stage, store: JobStore) -> StageProgress:
@@ -64,4 +65,5 @@ async def _committed(stage: Stage, store: JobStore) -> StageProgress:
         succeeded += commit.fault is None
         failed += commit.fault is not None
     state = StageState.FAILED if failed > stage.max_failed_chunks else StageState.SUCCEEDED
-    return StageProgress(name=stage.name, state=state, total=succeeded + failed, succeeded=succeeded, failed=failed)
+    done = succeeded + failed
+    return StageProgress(name=stage.name, state=state, total=done, succeeded=succeeded, failed=failed, resumed=done)

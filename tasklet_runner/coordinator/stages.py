@@ -11,6 +11,7 @@ from tasklet_runner.coordinator.inputs import Packing
 from tasklet_runner.coordinator.lanes import StageRun
 from tasklet_runner.coordinator.partitions import Generation, PartitionSource
 from tasklet_runner.coordinator.programs import ReadyProgram, read_stage
+from tasklet_runner.coordinator.progress import ChunkFailure
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.upstream import open_upstream
 from tasklet_runner.plan.types import Plan, Stage, StageInput
@@ -106,6 +107,8 @@ class Feeder:
             self._run.generated += len(batch)
             await self._enqueue(fresh, cache)
             await self._wait_for_room()
+        if self._done and not self._run.over:
+            raise _other_input(self._run, min(self._done), "is not in its input any more")
         self._run.fed = True
         self._run.settle()
 
@@ -118,14 +121,20 @@ class Feeder:
                 self._run.succeeded += 1
             else:
                 self._run.failed += 1
+                self._run.note_failure(
+                    ChunkFailure(
+                        stage=self._run.stage.name,
+                        index=commit.index,
+                        chunk_id=commit.chunk_id,
+                        attempts=commit.attempt,
+                        fault=commit.fault,
+                    )
+                )
 
     def _is_done(self, chunk: Chunk) -> bool:
         done = self._done.pop(chunk.index, None)
         if done is not None and done != chunk.chunk_id and chunk.fault is None:
-            raise InputError(
-                f"the input of chunk {chunk.index} of {self._run.stage.name} is not the one that an earlier run did",
-                remedy="remove what that run left (leasegrid results JOB DIR --release) and run the job anew",
-            )
+            raise _other_input(self._run, chunk.index, f"has another input now{f' ({chunk.path})' * bool(chunk.path)}")
         return done is not None
 
     async def _enqueue(self, chunks: list[Chunk], cache: StageCache | None) -> None:
@@ -157,6 +166,13 @@ class Feeder:
                     await self._run.room.wait()
             except TimeoutError:
                 continue
+
+
+def _other_input(run: StageRun, index: int, what: str) -> InputError:
+    return InputError(
+        f"chunk {index} of {run.stage.name}, which an earlier run has done, {what}",
+        remedy="put the input back as it was to go on with that run, or begin anew, which deletes it: --restart",
+    )
 
 
 def settle_written(batch: list[Done]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from tasklet_runner.store.arrivals import Arrivals
-from tasklet_runner.store.batches import BatchUpload, infos, other_bytes_came, require_same
+from tasklet_runner.store.batches import BatchUpload, infos, other_bytes_came, there_with_other_bytes
 from tasklet_runner.store.failures import StoreName
 from tasklet_runner.store.files import FileArea, sync_directory
 from tasklet_runner.store.grants import Allowance
@@ -147,7 +147,7 @@ class DiskStore:
         """
         with self._name.translated(), self._quota.reservation() as reserved:
             known = self._index.stat(key)
-            upload = Upload(self._files, self._run, keeps=known is None)
+            upload = Upload(self._files, self._run, known and known[1])
             try:
                 row = await self._collect(upload, key, pieces, max_bytes, reserved)
                 if digest and row.digest.hex() != digest.lower():
@@ -155,8 +155,8 @@ class DiskStore:
                 if known is None:
                     reserved.release()
                     await self._apply([row], ())
-                else:
-                    require_same(key, known[1], row.digest.hex())
+                elif not upload.is_known:
+                    raise there_with_other_bytes(key)
             except BaseException:
                 await upload.abandon()
                 raise
@@ -190,7 +190,7 @@ class DiskStore:
             return await self._reader.read(key, offset, length)
 
     async def describe(self, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        """Size and SHA-256 of those of the objects that are there."""
+        """Size and digest of those of the objects that are there."""
         with self._name.translated():
             return await self._reader.describe(keys)
 
@@ -207,6 +207,11 @@ class DiskStore:
         if known is None:
             raise KeyError(key)
         return ObjectInfo(key, known[0], known[1].hex())
+
+    async def drop_uncommitted(self) -> None:
+        """Delete the objects of attempts that are not visible; see `JobStore.drop_uncommitted`."""
+        with self._name.translated():
+            await self._remove(self._index.drop_uncommitted())
 
     async def commits(self, stage: str, first: int = 0, limit: int = 1000) -> list[CommitRecord]:
         """Commit records of a stage with index >= first, in index order, at most `limit`."""

@@ -14,14 +14,18 @@ import msgspec
 
 from tasklet_runner.store.protocol import CommitRecord
 from tasklet_runner.store.transactions import transaction
-from tasklet_runner.wire.errors import ObjectConflictError
+from tasklet_runner.wire.errors import ObjectConflictError, StoreError
 
 DATABASE = "index.db"
 
 OWNER = "leasegrid.owner"
 """The record that names the lease whose objects these are."""
 
-_SCHEMA = """
+FORMAT = 2
+"""Of the index, the files beside it and their checksums. A store of another format is refused."""
+
+_SCHEMA = f"""
+PRAGMA user_version={FORMAT};
 CREATE TABLE IF NOT EXISTS objects(
   key TEXT PRIMARY KEY, size INTEGER NOT NULL, digest BLOB NOT NULL, file TEXT, checksums BLOB, data BLOB,
   start INTEGER NOT NULL DEFAULT 0);
@@ -42,6 +46,8 @@ _AT_ONCE = 500
 """So many keys in one query: SQLite bounds the number of variables."""
 
 _OTHER_ATTEMPTS = "key > :chunk AND key < :chunk_end AND NOT (key > :kept AND key < :kept_end)"
+
+_COMMITTED = "(SELECT stage || '/' || number || '/' || attempt FROM commits)"
 
 _LAST_CODE_POINT = 0x10FFFF
 _BEFORE_SURROGATES, _AFTER_SURROGATES = 0xD7FF, 0xE000
@@ -97,6 +103,11 @@ def successor(prefix: str) -> str | None:
     return None
 
 
+def _attempt_of(key: str) -> str:
+    """`<stage>/<index>/<attempt>` of an object's key."""
+    return "/".join(key.split("/", 3)[:3])
+
+
 def connect(directory: Path) -> sqlite3.Connection:
     """A connection in autocommit mode that writes without waiting for the disk and never checkpoints by itself."""
     connection = sqlite3.connect(directory / DATABASE, isolation_level=None, check_same_thread=False)
@@ -107,16 +118,28 @@ def connect(directory: Path) -> sqlite3.Connection:
 
 
 class Index:
-    """Blocking; raises sqlite3.Error. `used` is the exact sum of the sizes of all objects."""
+    """Blocking; raises sqlite3.Error. `used` is the exact sum of the sizes of all objects.
+
+    Raises StoreError for an index of another format, which is left as it is.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._connection = connect(directory)
+        self._require_format(directory)
         self._connection.executescript(_SCHEMA)
-        if not any(column[1] == "start" for column in self._connection.execute("PRAGMA table_info(objects)")):
-            # A store of a release that knew no segments: each of its files is one object.
-            self._connection.execute("ALTER TABLE objects ADD COLUMN start INTEGER NOT NULL DEFAULT 0")
+        self._connection.create_function("attempt_of", 1, _attempt_of, deterministic=True)
         self.used = self._counter("used")
         self.term = self._counter("term")
+
+    def _require_format(self, directory: Path) -> None:
+        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and found != FORMAT:
+            self._connection.close()
+            raise StoreError(
+                f"the store in {directory} is of format {found}, this version reads and writes format {FORMAT}",
+                remedy="use the version that wrote it, or delete it and run anew",
+            )
 
     def close(self) -> None:
         """Fold the log into the database and let go."""
@@ -295,6 +318,16 @@ class Index:
                     freed += size
                     files |= {file} if file else set()
         return freed, [file for file in files if not self._is_named(file)]
+
+    def drop_uncommitted(self) -> list[str]:
+        """Delete the objects of attempts that no commit names; returns the files that no row names any more."""
+        doomed = f"attempt_of(key) NOT IN {_COMMITTED}"
+        with transaction(self._connection):
+            dropped = self._connection.execute(f"SELECT size, file FROM objects WHERE {doomed}").fetchall()  # noqa: S608  # a constant
+            self._connection.execute(f"DELETE FROM objects WHERE {doomed}")  # noqa: S608  # a constant
+            used = self._count(-sum(size for size, _ in dropped))
+        self.used = used
+        return [file for file in {file for _, file in dropped if file} if not self._is_named(file)]
 
     def _is_named(self, file: str) -> bool:
         # A segment goes with the last of its objects.

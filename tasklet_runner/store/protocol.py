@@ -56,6 +56,12 @@ class JobStore(Protocol):
         """What there is under a key. Raises KeyError when there is none."""
         ...
 
+    async def drop_uncommitted(self) -> None:
+        """Delete the objects of attempts that no commit record names: those of a coordinator that died before it wrote
+        one. Attempts are counted anew, and what another run of an attempt puts may be other bytes.
+        """
+        ...
+
     async def commits(self, stage: str, first: int = 0, limit: int = 1000) -> list[CommitRecord]:
         """Commit records of a stage with index >= first, in index order, at most `limit`."""
         ...
