@@ -4,7 +4,6 @@ A member's process forks its slots, so nothing here runs in a thread: what is ha
 """
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 
 from tasklet_runner.client.transfers import PIECE_BYTES
 from tasklet_runner.wire.batches import BatchDecoder, ObjectHead, framed, framed_bytes
+from tasklet_runner.wire.digests import Checksum, Hasher, checksum, hasher_like
 from tasklet_runner.wire.errors import InputError, LeaseGridError, StoreError
 from tasklet_runner.wire.store import ObjectInfo
 
@@ -62,7 +62,7 @@ class BatchBody:
 
 
 class BatchSink:
-    """Takes the objects of an answer that were asked for, in their order, and checks each one's SHA-256."""
+    """Takes the objects of an answer that were asked for, in their order, and checks each one's digest."""
 
     def __init__(self, endpoint: str, keys: Iterable[str]) -> None:
         self._endpoint = endpoint
@@ -70,7 +70,7 @@ class BatchSink:
         self._decoder = BatchDecoder()
         self._head: ObjectHead | None = None
         self._left = 0
-        self._digest = hashlib.sha256()
+        self._hasher: Hasher = Checksum()
 
     def feed(self, data: bytes) -> Iterable[ObjectInfo | memoryview]:
         """The objects' bytes in pieces, and after the last piece of each what it is.
@@ -81,7 +81,7 @@ class BatchSink:
             if isinstance(part, ObjectHead):
                 self._begin(part)
             else:
-                self._digest.update(part)
+                self._hasher.update(part)
                 self._left -= len(part)
                 yield part
             if self._head is not None and not self._left:
@@ -95,11 +95,11 @@ class BatchSink:
     def _begin(self, head: ObjectHead) -> None:
         if head.key != next(self._expected, None):
             raise StoreError(f"{self._endpoint} sent {head.key!r}, which was not asked for", remedy="get them again")
-        self._head, self._left, self._digest = head, head.size, hashlib.sha256()
+        self._head, self._left, self._hasher = head, head.size, hasher_like(head.digest)
 
     def _end(self, head: ObjectHead) -> ObjectInfo:
         self._head = None
-        if self._digest.hexdigest() != head.digest:
+        if self._hasher.digest().hex() != head.digest:
             raise other_bytes(self._endpoint, head.key)
         return ObjectInfo(head.key, head.size, head.digest)
 
@@ -128,13 +128,15 @@ def _whole(source: Source) -> bytes:
 
 
 async def _digest_of(source: Source) -> str:
-    digest = hashlib.sha256()
+    if isinstance(source, bytes) and len(source) <= PIECE_BYTES:
+        return checksum(source).hex()
+    hasher = Checksum()
     async for piece in _pieces(source):
         if len(piece) == PIECE_BYTES:
             # Let others run: a connection's heartbeat does not wait for a gigabyte.
             await asyncio.sleep(0)
-        digest.update(piece)
-    return digest.hexdigest()
+        hasher.update(piece)
+    return hasher.digest().hex()
 
 
 async def _pieces(source: Source) -> AsyncIterator[bytes]:

@@ -1,7 +1,6 @@
 """Everything that a lease's holder does with its store; what others do there under a grant is in `granted`."""
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from tasklet_runner.client.store_sessions import StoreSession
 from tasklet_runner.client.transfers import PIECE_BYTES, body_of, measured, save
 from tasklet_runner.client.transport import base_url
 from tasklet_runner.wire.batches import BatchReply
+from tasklet_runner.wire.digests import digest_like
 from tasklet_runner.wire.errors import StoreError, UnreachableError
 from tasklet_runner.wire.queues import CommitPage, CommitRecord
 from tasklet_runner.wire.store import (
@@ -82,7 +82,8 @@ class StoreClient:
             return b""
         async with self._calls.answer(Ask("GET", object_path(key), _range(offset, length))) as response:
             data = await response.read()
-        if response.status == 200 and hashlib.sha256(data).hexdigest() != response.headers[DIGEST_HEADER]:
+        digest = response.headers[DIGEST_HEADER]
+        if response.status == 200 and digest_like(digest, data).hex() != digest:
             raise self._other_bytes(key)
         return data
 

@@ -9,7 +9,9 @@ from typing import BinaryIO
 
 import aiohttp
 
+from tasklet_runner.wire.digests import hasher_like
 from tasklet_runner.wire.errors import InputError
+from tasklet_runner.wire.store import DIGEST_HEADER
 
 PIECE_BYTES = 1024 * 1024
 
@@ -50,8 +52,11 @@ async def _pieces_of(source: bytes | Path) -> AsyncIterator[bytes]:
 
 
 async def save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
-    """Write an answer's body to a file; its size and SHA-256 (hex). Raises InputError, and aiohttp's own errors."""
-    size, digest = 0, hashlib.sha256()
+    """Write an answer's body to a file; its size, and its digest (hex) of the kind that the answer names.
+
+    Raises InputError, and aiohttp's own errors.
+    """
+    size, hasher = 0, hasher_like(response.headers[DIGEST_HEADER])
     try:
         with path.open("wb") as file:
             waiting: list[bytes] = []
@@ -60,14 +65,14 @@ async def save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
                 waiting.append(piece)
                 gathered += len(piece)
                 if gathered >= PIECE_BYTES:
-                    await asyncio.to_thread(_add, file, digest.update, waiting)
+                    await asyncio.to_thread(_add, file, hasher.update, waiting)
                     size, gathered, waiting = size + gathered, 0, []
-            await asyncio.to_thread(_add, file, digest.update, waiting)
+            await asyncio.to_thread(_add, file, hasher.update, waiting)
     except aiohttp.ClientError:
         raise  # some of them are OSErrors too, and not of the file
     except OSError as error:
         raise InputError(f"cannot write {path}: {error}", remedy="is there space and the right to write?") from error
-    return size + gathered, digest.hexdigest()
+    return size + gathered, hasher.digest().hex()
 
 
 async def refusal_in(response: aiohttp.ClientResponse) -> bytes:

@@ -19,18 +19,18 @@ class Arrivals:
         self._announced = 0
         self._there: set[str] = set()
 
-    def judge(self, head: ObjectHead) -> bool:
-        """True when the object is new. Raises RefusedError, ObjectConflictError, StoreError."""
+    def judge(self, head: ObjectHead) -> bytes | None:
+        """None when the object is new, else its digest. Raises RefusedError, ObjectConflictError, StoreError."""
         self._announced += head.size
         self._allowance.require(head.key, self._announced)
         known = self._index.stat(head.key)
         if known is None:
             self._reserved.extend(head.size)
-            return True
-        if head.digest:
+            return None
+        if len(head.digest) == 2 * len(known[1]):
             require_same(head.key, known[1], head.digest)
         self._there.add(head.key)
-        return False
+        return known[1]
 
     def fresh(self, rows: Sequence[ObjectRow]) -> list[ObjectRow]:
         """The rows that are to be written. Raises ObjectConflictError; RefusedError (TooLarge)."""

@@ -59,7 +59,7 @@ async def send_batch(request: web.Request, store: DiskStore, keys: tuple[str, ..
             remedy="list the objects there are",
         )
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
-    response.content_length = sum(framed_bytes(key, known[key][0]) for key in keys)
+    response.content_length = sum(framed_bytes(key, *known[key]) for key in keys)
     windows = store.read_batch(keys)
     # Read before the head leaves: what cannot be read at all is a refusal in words.
     first = await anext(windows, b"")

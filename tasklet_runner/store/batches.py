@@ -5,12 +5,12 @@ segment. Bytes are hashed and written in the store's own thread, while the next 
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from tasklet_runner.store.files import BLOCK_BYTES, BlockSums, FileArea, IncomingFile
 from tasklet_runner.store.index import ObjectRow
 from tasklet_runner.wire.batches import MAX_BATCH_OBJECTS, BatchDecoder, ObjectHead
+from tasklet_runner.wire.digests import CHECKSUM_BYTES, Hasher, hasher_like
 from tasklet_runner.wire.errors import ObjectConflictError, ProtocolError, RefusedError
 from tasklet_runner.wire.store import ObjectInfo
 
@@ -23,42 +23,54 @@ INLINE_TOTAL_BYTES = 4 * 1024 * 1024
 Run = Callable[[Callable[[], None]], Awaitable[None]]
 """Runs a blocking function in the store's own thread."""
 
-Judge = Callable[[ObjectHead], bool]
-"""Whether an object's bytes are to be kept (else they are there, and only hashed). Raises LeaseGridError to refuse."""
+Judge = Callable[[ObjectHead], bytes | None]
+"""The digest of the object that is there already, whose bytes are only hashed; None for one whose bytes are to be
+kept. Raises LeaseGridError to refuse."""
+
+_CHECKSUM = bytes(CHECKSUM_BYTES)
 
 
 class Arriving:
     """One object of a batch. Blocking, but for the making of it."""
 
-    def __init__(self, head: ObjectHead, *, keeps: bool, inline: bool) -> None:
+    def __init__(self, head: ObjectHead, known: bytes | None, *, inline: bool) -> None:
         self.head = head
-        self.left = head.size
-        self._keeps = keeps
-        self._digest = hashlib.sha256()
-        self._sums = BlockSums()
-        self._data: list[bytes] | None = [] if inline and keeps else None
+        self._keeps = known is None
+        # An object that is there is compared with what is known of it, a new one with what was announced.
+        self._hasher = hasher_like(known or head.digest or _CHECKSUM)
+        self._announced: Hasher | None = None
+        if known and head.digest and len(head.digest) != 2 * len(known):
+            self._announced = hasher_like(head.digest)
+        self._sums = BlockSums() if head.size > BLOCK_BYTES or len(head.digest) > 2 * CHECKSUM_BYTES else None
+        self._data: list[bytes] | None = [] if inline and known is None else None
         self._file: IncomingFile | None = None
         self._start = 0
 
     def add(self, piece: memoryview, segment: Callable[[], IncomingFile]) -> None:
         """The next bytes; they stand one after the other in the segment, as no other object comes in between."""
-        self._digest.update(piece)
+        self._hasher.update(piece)
+        if self._announced is not None:
+            self._announced.update(piece)
         if self._data is not None:
             self._data.append(bytes(piece))
         elif self._keeps:
             if self._file is None:
                 self._file = segment()
                 self._start = self._file.size
-            self._sums.add(piece)
+            if self._sums is not None:
+                self._sums.add(piece)
             self._file.write(piece)
 
     def row(self) -> ObjectRow:
         """All bytes are in. Raises RefusedError (DigestMismatch) when they are not those that were announced."""
-        digest, head = self._digest.digest(), self.head
-        if head.digest and digest.hex() != head.digest.lower():
-            raise other_bytes_came(head.key, digest.hex(), head.digest)
+        digest, head = self._hasher.digest(), self.head
+        came = digest if self._announced is None else self._announced.digest()
+        if head.digest and came.hex() != head.digest.lower():
+            raise other_bytes_came(head.key, came.hex(), head.digest)
         if self._file is not None:
-            return ObjectRow(head.key, head.size, digest, self._file.token, self._sums.packed, None, self._start)
+            # The digest of an object of one block is the block's checksum too.
+            sums = None if self._sums is None else self._sums.finish()
+            return ObjectRow(head.key, head.size, digest, self._file.token, sums, None, self._start)
         return ObjectRow(head.key, head.size, digest, data=b"".join(self._data or ()))
 
 
@@ -110,11 +122,11 @@ class BatchUpload:
             raise ProtocolError(f"object {head.key!r} stands twice in the batch", remedy="each key once")
         if len(self._objects) == MAX_BATCH_OBJECTS:
             raise RefusedError("TooLarge", f"more than {MAX_BATCH_OBJECTS:,} objects in a batch", remedy="divide it")
-        keeps = self._judge(head)
+        known = self._judge(head)
         inline = head.size <= INLINE_BYTES and self._inline + head.size <= INLINE_TOTAL_BYTES
         if inline:
             self._inline += head.size
-        self._current = Arriving(head, keeps=keeps, inline=inline)
+        self._current = Arriving(head, known, inline=inline)
         self._objects[head.key] = self._current
 
     async def _hand_over(self) -> None:
@@ -146,16 +158,21 @@ class BatchUpload:
 
 
 def require_same(key: str, known: bytes, digest: str) -> None:
-    """Raise ObjectConflictError when an object is there with other bytes than of this SHA-256 (hex)."""
+    """Raise ObjectConflictError when an object is there with other bytes than of this digest (hex) of the same kind."""
     if known.hex() != digest.lower():
-        raise ObjectConflictError(f"object {key!r} is there with other bytes", remedy="put it elsewhere")
+        raise there_with_other_bytes(key)
+
+
+def there_with_other_bytes(key: str) -> ObjectConflictError:
+    """Objects are write-once."""
+    return ObjectConflictError(f"object {key!r} is there with other bytes", remedy="put it elsewhere")
 
 
 def other_bytes_came(key: str, digest: str, announced: str) -> RefusedError:
-    """What arrived is not what was announced; both SHA-256 in hex."""
+    """What arrived is not what was announced; both digests in hex."""
     return RefusedError(
         "DigestMismatch",
-        f"object {key!r} arrived with SHA-256 {digest}, announced was {announced}",
+        f"object {key!r} arrived with the digest {digest}, announced was {announced}",
         remedy="nothing was kept; put it again",
     )
 

@@ -5,17 +5,16 @@ after the other (a *segment*). A file counts only when a row of the index names 
 removed at the next opening.
 """
 
-import hashlib
 import os
 import secrets
-import struct
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from tasklet_runner.wire.digests import CHECKSUM_BYTES, Checksum, checksum
+
 BLOCK_BYTES = 1024 * 1024
-"""A checksum (CRC-32) is kept for every block of an object, so that a range of a large one is checked alone."""
+"""A checksum is kept for every block of an object, so that a range of a large one is checked alone."""
 
 
 def sync_directory(directory: Path) -> None:
@@ -31,25 +30,30 @@ class BlockSums:
     """The checksums of one object, whose bytes come in any pieces."""
 
     def __init__(self) -> None:
-        self._sums: list[int] = []
-        self._filled = BLOCK_BYTES
+        self._sums: list[bytes] = []
+        self._open = Checksum()
+        self._filled = 0
 
     def add(self, data: bytes | memoryview) -> None:
         """The next bytes."""
         view = memoryview(data)
         while view:
-            if self._filled == BLOCK_BYTES:
-                self._sums.append(0)
-                self._filled = 0
             piece = view[: BLOCK_BYTES - self._filled]
-            self._sums[-1] = zlib.crc32(piece, self._sums[-1])
+            self._open.update(piece)
             self._filled += len(piece)
             view = view[len(piece) :]
+            if self._filled == BLOCK_BYTES:
+                self._close()
 
-    @property
-    def packed(self) -> bytes:
-        """CRC-32 of each block, little-endian."""
-        return struct.pack(f"<{len(self._sums)}I", *self._sums)
+    def finish(self) -> bytes:
+        """All bytes are in: the checksum of each block, one after the other."""
+        if self._filled:
+            self._close()
+        return b"".join(self._sums)
+
+    def _close(self) -> None:
+        self._sums.append(self._open.digest())
+        self._open, self._filled = Checksum(), 0
 
 
 class IncomingFile:
@@ -129,7 +133,7 @@ class FileArea:
         blocks = memoryview(data)
         for number in range(first, last + 1):
             block = blocks[number * BLOCK_BYTES - base : (number + 1) * BLOCK_BYTES - base]
-            if zlib.crc32(block) != int.from_bytes(extent.checksums[number * 4 : number * 4 + 4], "little"):
+            if checksum(block) != extent.checksums[number * CHECKSUM_BYTES : (number + 1) * CHECKSUM_BYTES]:
                 return None
         if len(data) < end - base:
             return None
@@ -151,8 +155,3 @@ class FileArea:
     def _path(self, name: str) -> str:
         # A text and no Path: a reader of a hundred parts asks a hundred times.
         return f"{self._files}/{name[:2]}/{name}"
-
-
-def digest_of(data: bytes | memoryview) -> bytes:
-    """SHA-256 as 32 raw bytes: how digests stand in the index."""
-    return hashlib.sha256(data).digest()

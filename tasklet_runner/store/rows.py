@@ -1,8 +1,9 @@
 """Objects that are at hand whole, as rows of the index: small ones with their bytes, large ones written to files."""
 
+import hashlib
 from collections.abc import Sequence
 
-from tasklet_runner.store.files import BlockSums, FileArea, digest_of
+from tasklet_runner.store.files import BlockSums, FileArea
 from tasklet_runner.store.index import ObjectRow
 from tasklet_runner.store.protocol import NewObject
 from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES
@@ -15,7 +16,7 @@ def object_rows(objects: Sequence[NewObject], files: FileArea) -> list[ObjectRow
         for item in objects:
             data = item.data
             if len(data) <= INLINE_OUTPUT_BYTES:
-                rows.append(ObjectRow(item.key, len(data), digest_of(data), None, None, data))
+                rows.append(ObjectRow(item.key, len(data), hashlib.sha256(data).digest(), data=data))
             else:
                 rows.append(_file_row(item, files))
     except OSError:
@@ -33,4 +34,4 @@ def _file_row(item: NewObject, files: FileArea) -> ObjectRow:
         incoming.abandon()
         raise
     sums.add(item.data)
-    return ObjectRow(item.key, len(item.data), digest_of(item.data), incoming.token, sums.packed)
+    return ObjectRow(item.key, len(item.data), hashlib.sha256(item.data).digest(), incoming.token, sums.finish())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tasklet_runner.wire.digests import CHECKSUM_BYTES
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.store import ObjectInfo, checked_key
 
@@ -18,11 +19,10 @@ MAX_HEAD_BYTES = 32 * 1024
 """A key of MAX_KEY_BYTES, each byte of it escaped, stands in so much JSON."""
 
 _LENGTH = struct.Struct(">I")
-_NO_DIGEST = "0" * 64
 
 
 class ObjectHead(msgspec.Struct, frozen=True):
-    """What comes next: an object's key, its size in bytes, its SHA-256 in hex (empty: not announced)."""
+    """What comes next: an object's key, its size in bytes, its digest in hex (empty: not announced)."""
 
     key: str
     size: int
@@ -54,9 +54,9 @@ def framed(head: ObjectHead) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def framed_bytes(key: str, size: int) -> int:
-    """How many bytes an object with an announced digest takes in a batch."""
-    return len(framed(ObjectHead(key, size, _NO_DIGEST))) + size
+def framed_bytes(key: str, size: int, digest: bytes = bytes(CHECKSUM_BYTES)) -> int:
+    """How many bytes an object takes in a batch that announces a digest of this kind."""
+    return len(framed(ObjectHead(key, size, digest.hex()))) + size
 
 
 class BatchDecoder:

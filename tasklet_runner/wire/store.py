@@ -37,7 +37,7 @@ from tasklet_runner.wire.errors import ProtocolError
 GRANT_HEADER = "X-Leasegrid-Grant"
 SESSION_HEADER = "X-Leasegrid-Session"
 DIGEST_HEADER = "X-Leasegrid-Digest"
-"""SHA-256 of the whole object in hex."""
+"""The digest of the whole object in hex (`wire.digests`): that of a put is a SHA-256."""
 
 OBJECTS_PATH = "/v1/objects/"
 LISTING_PATH = "/v1/objects"
@@ -52,7 +52,7 @@ MAX_KEY_BYTES = 4096
 
 
 class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
-    """An object that is there: key, size in bytes, SHA-256 (hex)."""
+    """An object that is there: key, size in bytes, digest in hex (SHA-256; the checksum of one that came in a batch)."""
 
     key: str
     size: int

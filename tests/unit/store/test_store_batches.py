@@ -1,6 +1,7 @@
 """Batches over a real socket, under a grant: all of it is there, or nothing is."""
 
 import asyncio
+import hashlib
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +14,7 @@ from tasklet_runner.wire.batches import ObjectHead, framed
 from tasklet_runner.wire.errors import (
     InputError,
     LeaseGridError,
+    ObjectConflictError,
     RefusedError,
     StoreError,
     StoreFencedError,
@@ -23,7 +25,7 @@ from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import GetGrant, PutGrant
 from tests.support.granted_calls import get_batch_to_file, put_batch
 from tests.support.served_stores import KEY, NOW, served
-from tests.support.stores import MEBIBYTE, files_below
+from tests.support.stores import MEBIBYTE, files_below, pieces
 
 PUT = PutGrant(store="store-1", term=1, key_prefix="map/7/1", max_bytes=32 * MEBIBYTE, expires_at=NOW + 60)
 GET = GetGrant(store="store-1", term=1, key_prefix="map", expires_at=NOW + 60)
@@ -67,6 +69,26 @@ def test_objects_of_any_size_go_in_and_come_out_in_the_order_that_is_asked_for(t
             assert size == sum(SIZES) + SIZES[4]
         assert len(list((tmp_path / "store" / "files").glob("*/*"))) == 1
         assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+    asyncio.run(check())
+
+
+def test_what_came_in_a_batch_may_come_again_alone_and_the_other_way_round(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with served(tmp_path) as (store, server):
+            for first, data in (("a", b"small"), ("b", b"l" * 50_000), ("c", b"x" * (2 * MEBIBYTE + 1))):
+                keys = [f"map/7/1/{first}-alone", f"map/7/1/{first}-batch"]
+                await store.receive(keys[0], pieces(data), 4 * MEBIBYTE)
+                await put_batch(server.endpoint, put_grant(), [(keys[1], data)])
+                await put_batch(server.endpoint, put_grant(), [(keys[0], data)])
+                await store.receive(keys[1], pieces(data), 4 * MEBIBYTE, hashlib.sha256(data).hexdigest())
+                with pytest.raises(ObjectConflictError, match="with other bytes"):
+                    await store.receive(keys[1], pieces(data[:-1] + b"-"), 4 * MEBIBYTE)
+                with pytest.raises(RefusedError, match="with other bytes"):
+                    await put_batch(server.endpoint, put_grant(), [(keys[0], data[:-1] + b"-")])
+                assert [await store.read(key) for key in keys] == [data, data]
+                await get_batch_to_file(server.endpoint, get_grant(), keys, tmp_path / "got")
+                assert (tmp_path / "got").read_bytes() == data + data
 
     asyncio.run(check())
 

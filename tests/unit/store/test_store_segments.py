@@ -1,12 +1,15 @@
-"""Segments: when they go, what a crash leaves of them, what an older store has instead."""
+"""Segments: when they go, and what a crash leaves of them."""
 
 import asyncio
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.grants import Allowance
 from tasklet_runner.wire.batches import ObjectHead, framed
+from tasklet_runner.wire.errors import StoreError
 from tests.support.stores import MEBIBYTE, commit, opened, output, pieces
 
 LARGE = bytes(range(256)) * 10_000
@@ -87,18 +90,19 @@ def test_very_many_small_objects_do_not_stay_in_memory_but_go_into_the_segment(t
     asyncio.run(check())
 
 
-def test_a_store_of_an_earlier_release_is_read_and_gets_its_segments(tmp_path: Path) -> None:
+@pytest.mark.unhappy("a store that another version has written")
+def test_a_store_of_another_format_is_refused_in_words_and_left_as_it_is(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as store:
-            await store.write([output(0, LARGE), output(1, b"small")], [commit(0)])
+            await store.write([output(0, LARGE)], [commit(0)])
         with sqlite3.connect(tmp_path / "index.db") as connection:
-            connection.execute("ALTER TABLE objects DROP COLUMN start")
+            connection.execute("PRAGMA user_version=1")
         connection.close()
-        async with opened(tmp_path) as store:
-            assert await store.read("main/0/1/stdout") == LARGE
-            await put(store, {"first": b"f" * 5000, "second": b"s" * 5000})
-            assert await store.read("second") == b"s" * 5000
-            assert await store.read("main/1/1/stdout") == b"small"
+        before = (tmp_path / "index.db").read_bytes()
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"is of format 1, this version reads and writes format 2.*delete it"):
+                DiskStore.open(tmp_path, uid="store-1", quota_bytes=MEBIBYTE, term=2)
+        assert (tmp_path / "index.db").read_bytes() == before
 
     asyncio.run(check())
 
