@@ -47,11 +47,14 @@ class CodeShelf:
         self._codes[module] = asyncio.ensure_future(_at_hand(descriptor))
         return True
 
-    async def get(self, module: str, wasm: Callable[[], Path]) -> Code:
-        """The module's code; a bounded child compiles it if it is neither here nor in the image. Raises FaultError."""
+    async def get(self, module: str, wasm: Callable[[], Path], *, snapshots: bool = False) -> Code:
+        """The module's code; a bounded child compiles it if it is neither here nor in the image. Raises FaultError.
+
+        `snapshots`: `module` names the code of a module whose state is exposed, if it exports `step`.
+        """
         if module not in self._codes:
             shipped = open_precompiled(module)
-            work = self._compile(wasm()) if shipped is None else _at_hand(shipped)
+            work = self._compile(wasm(), snapshots) if shipped is None else _at_hand(shipped)
             self._codes[module] = asyncio.create_task(work)
         try:
             return await asyncio.shield(self._codes[module])
@@ -73,9 +76,9 @@ class CodeShelf:
             child.kill()
         self._children.clear()
 
-    async def _compile(self, wasm: Path) -> Code:
+    async def _compile(self, wasm: Path, snapshots: bool) -> Code:
         started = time.monotonic()
-        child = CompileChild.start(wasm, self._bounds)
+        child = CompileChild.start(wasm, self._bounds, snapshots=snapshots)
         self._children.add(child)
         try:
             await readable(child.fileno())

@@ -27,7 +27,9 @@ async def make_program(workshop: Workshop, request: Prepare, code_key: bytes | N
     if request.code and code_key is not None and workshop.blobs.has(request.code):
         # Code of another engine or key is no error: this member then compiles by itself.
         workshop.code.open(program.module, workshop.blobs.path(request.code), code_key)
-    code = await workshop.code.get(program.module, lambda: _module_path(workshop, program))
+    code = await workshop.code.get(
+        program.module, lambda: _module_path(workshop, program), snapshots=program.takes_snapshots
+    )
     mounts = []
     for mount in program.mounts:
         mounts.append((mount.path, str(await _unpacked(workshop, mount.digest))))

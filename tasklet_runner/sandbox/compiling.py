@@ -15,10 +15,12 @@ import msgspec
 import wasmtime
 
 from tasklet_runner.sandbox import confine
+from tasklet_runner.sandbox.binary import MalformedError
 from tasklet_runner.sandbox.checking import bad_module, foreign_format, missing_parts
 from tasklet_runner.sandbox.engine import new_compiling_engine
 from tasklet_runner.sandbox.native import serialize
 from tasklet_runner.sandbox.outcomes import mebibytes
+from tasklet_runner.sandbox.rewriting import Refusal, expose_state
 from tasklet_runner.wire.errors import FaultError
 from tasklet_runner.wire.faults import Fault, FaultKind
 
@@ -46,8 +48,10 @@ class CompileChild:
         self._pidfd = os.pidfd_open(pid)
 
     @classmethod
-    def start(cls, wasm_path: Path, bounds: CompileBounds) -> Self:
+    def start(cls, wasm_path: Path, bounds: CompileBounds, *, snapshots: bool = False) -> Self:
         """Fork the child; it has its own engine and never returns into the caller's code.
+
+        `snapshots`: a module that exports `step` is compiled with its state exposed (`rewriting`), or refused.
 
         Call it from a process without threads, because only the calling thread lives on in the child, and from one that
         never compiled in parallel: the child would wait for that compiler's threads, until its wall-clock bound.
@@ -58,7 +62,7 @@ class CompileChild:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _be_the_child(parent, wasm_path, bounds, code, words)
+            _be_the_child(parent, _Work(wasm_path, bounds, snapshots), code, words)
         return cls(pid, bounds, code, words)
 
     def fileno(self) -> int:
@@ -69,7 +73,7 @@ class CompileChild:
         """Reap the child (blocks until it ends). A sealed memfd with native code, owned by the caller.
 
         Raises:
-            FaultError: BadModule, MemoryExceeded, TimedOut or IoError, with cause and remedy.
+            FaultError: BadModule, Unsupported, MemoryExceeded, TimedOut or IoError, with cause and remedy.
         """
         status = self._reap()
         fault = self._fault(status)
@@ -140,12 +144,19 @@ def _too_large(bounds: CompileBounds) -> Fault:
     )
 
 
-def _be_the_child(parent: int, wasm_path: Path, bounds: CompileBounds, code: int, words: int) -> Never:
+@dataclass(frozen=True)
+class _Work:
+    wasm_path: Path
+    bounds: CompileBounds
+    snapshots: bool
+
+
+def _be_the_child(parent: int, work: _Work, code: int, words: int) -> Never:
     status = 2
     try:
         _detach(parent, code, words)
-        _bound(bounds)
-        fault = _compile(wasm_path, bounds, code)
+        _bound(work.bounds)
+        fault = _compile(work, code)
         if fault is not None:
             os.pwrite(words, msgspec.json.encode(fault)[:_MAX_FAULT_BYTES], 0)
         status = 0 if fault is None else 1
@@ -185,27 +196,44 @@ def _data_bytes() -> int:
     return 0
 
 
-def _compile(wasm_path: Path, bounds: CompileBounds, code: int) -> Fault | None:
+def _compile(work: _Work, code: int) -> Fault | None:
     try:
-        wasm = wasm_path.read_bytes()
-        if fault := foreign_format(wasm):
-            return fault
-        engine = new_compiling_engine()
-        module = wasmtime.Module(engine, wasm)
-        if fault := missing_parts(engine, module):
-            return fault
-        serialize(module, lambda data: _write_all(code, data))
+        serialize(_module_of(work), lambda data: _write_all(code, data))
+    except FaultError as error:
+        return error.fault
     except MemoryError:
-        return _too_large(bounds)
+        return _too_large(work.bounds)
     except wasmtime.WasmtimeError as error:
-        return _fault_of_compiler(str(error), bounds)
+        return _fault_of_compiler(str(error), work.bounds)
     except OSError as error:
         return Fault(
             kind=FaultKind.IO_ERROR,
-            message=f"the module {wasm_path.name} cannot be read or its code not be kept: {error.strerror}",
+            message=f"the module {work.wasm_path.name} cannot be read or its code not be kept: {error.strerror}",
             remedy="give the pool's members more memory",
         )
     return None
+
+
+def _module_of(work: _Work) -> wasmtime.Module:
+    wasm = work.wasm_path.read_bytes()
+    if fault := foreign_format(wasm):
+        raise FaultError(fault)
+    engine = new_compiling_engine()
+    module = wasmtime.Module(engine, _exposed(engine, wasm) if work.snapshots else wasm)
+    if fault := missing_parts(engine, module, steps=work.snapshots):
+        raise FaultError(fault)
+    return module
+
+
+def _exposed(engine: wasmtime.Engine, wasm: bytes) -> bytes:
+    wasmtime.Module.validate(engine, wasm)  # what is read below is then known to be well-formed
+    try:
+        exposed = expose_state(wasm)
+    except MalformedError as error:
+        raise FaultError(bad_module(error.cause, "build it with a current tool chain")) from error
+    if isinstance(exposed, Refusal):
+        raise FaultError(exposed.fault())
+    return exposed
 
 
 def _fault_of_compiler(message: str, bounds: CompileBounds) -> Fault:

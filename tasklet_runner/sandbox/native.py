@@ -154,13 +154,15 @@ class Ending:
     """How a run ended: it returned (`error` is None), exited (ExitTrap), trapped (Trap), or a WASI function refused
     what it was called with (another WasmtimeError); `started` is False when there was no instance to run.
 
-    `memory`: the size in bytes to which the exported memory had grown, known only when `_start` failed.
+    `memory`: the size in bytes to which the exported memory had grown, known only when it failed. `code`: what a
+    `step` returned that is neither "done" nor "more".
     """
 
     fuel_left: int
     error: wasmtime.WasmtimeError | wasmtime.Trap | None = None
     memory: int = 0
     started: bool = True
+    code: int = 0
 
 
 class LinkedModule:

