@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -18,10 +19,11 @@ class _Digest(Protocol):
 
 class BlobShelf:
     """All blobs of the member; `capacity` in bytes, of which `used` are taken. One per lease, shared by its
-    connections.
+    connections. `make_way` frees some of what nobody needs yet, and says False when there is nothing of the kind.
     """
 
     def __init__(self, directory: Path, capacity: int) -> None:
+        self.make_way: Callable[[], bool] = lambda: False
         self.directory = directory
         self.used = 0
         self.capacity = capacity
@@ -36,6 +38,8 @@ class BlobShelf:
 
     def reserve(self, blob: Blob) -> None:
         """Count a new blob in. Raises RefusedError when there is no room for it."""
+        while self.used + blob.size > self.capacity and self.make_way():
+            pass
         if self.used + blob.size > self.capacity:
             raise RefusedError(
                 "CapacityExceeded",

@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 
 from tasklet_runner.member import frames
 from tasklet_runner.member.blobs import BlobReceipt
+from tasklet_runner.member.following import Followers
 from tasklet_runner.member.frames import Frame
 from tasklet_runner.member.held import HeldOutputs
 from tasklet_runner.member.preparing import make_program
@@ -25,6 +26,7 @@ from tasklet_runner.wire.work import (
     Discard,
     Draining,
     Ended,
+    Follow,
     Forget,
     Grant,
     Hello,
@@ -65,6 +67,7 @@ class HolderConnection:
         self._programs: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held = HeldOutputs(core.settings.scratch / "held", self.say, workshop.stores, workshop.traffic)
+        self._followers = Followers(workshop.pantry, self._spawn)
         self._acts: dict[type[Any], Callable[[Any], Awaitable[None]]] = {
             Blob: self._blob,
             Prepare: self._prepare,
@@ -72,6 +75,7 @@ class HolderConnection:
             CodeKey: self._take_code_key,
             Forget: self._forget,
             Grant: self._grant,
+            Follow: self._follow,
             Discard: self._discard,
         }
 
@@ -178,6 +182,7 @@ class HolderConnection:
     def _leave(self) -> None:
         for task in self._tasks:
             task.cancel()
+        self._followers.leave()
         for receipt in self._blobs.values():
             if receipt is not None:
                 receipt.abandon()
@@ -256,10 +261,14 @@ class HolderConnection:
     async def _grant(self, message: Grant) -> None:
         self._spawn(self._held.put(message))
 
+    async def _follow(self, message: Follow) -> None:
+        self._followers.follow(message)
+
     async def _discard(self, message: Discard) -> None:
         self._held.discard(message.index, message.attempt)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -2,12 +2,16 @@
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
+from tasklet_runner.client.ahead import read_batch
 from tasklet_runner.client.granted import StoreConnections
+from tasklet_runner.member.larder import Larder, write_all
+from tasklet_runner.member.merging import Ahead
 from tasklet_runner.member.progress import Traffic
 from tasklet_runner.member.room import FetchRoom
 from tasklet_runner.wire.errors import FaultError, InputError, LeaseGridError
@@ -17,10 +21,13 @@ from tasklet_runner.wire.programs import Fetch
 
 @dataclass
 class Pantry:
-    """What all inputs of one lease share: where they stand, their room, connections to stores, and who counts."""
+    """What all inputs of one lease share: where they stand, their room, what was fetched ahead of them, connections to
+    stores, and who counts.
+    """
 
     directory: Path
     room: FetchRoom
+    larder: Larder
     stores: StoreConnections
     traffic: Traffic
 
@@ -37,6 +44,7 @@ class Intake:
         self.fault: Fault | None = None
         self._pantry = pantry
         self._fetches = fetches
+        self._ahead: Ahead | None = None
         self._taken = 0
         self._counted = 0
         self._task: asyncio.Task[None] | None = None
@@ -82,24 +90,38 @@ class Intake:
                 return
 
     async def _write(self) -> int:
+        """Write all of it; the bytes that were fetched for it now."""
         self._counted = 0
         try:
+            ahead = self._ahead = Ahead(self._pantry.larder)
+            ahead.claim(self._fetches)
             with self.path.open("wb", buffering=0) as file:
+                self._admit(ahead.size)
                 for fetch in self._fetches:
-                    await self._append(fetch, file)
-                return file.tell()
+                    await (self._merge(fetch, ahead, file) if ahead else self._append(fetch, file))
+                size = file.tell() - ahead.size
+            ahead.close()
         except OSError as error:
             raise FaultError(_own_fault(error)) from error
+        return size
 
     async def _append(self, fetch: Fetch, file: FileIO) -> None:
-        try:
+        with _worded(fetch):
             await self._pantry.stores.append_batch(fetch.endpoint, fetch.grant, fetch.keys, file, self._admit)
-        except InputError as error:
-            raise FaultError(_own_fault(error.__cause__ or error)) from error
-        except LeaseGridError as error:
-            raise FaultError(_store_fault(fetch.endpoint, error.cause, error.remedy)) from error
-        except ValueError as error:
-            raise FaultError(_store_fault(fetch.endpoint, f"no URL can be made of it: {error}")) from error
+
+    async def _merge(self, fetch: Fetch, ahead: Ahead, file: FileIO) -> None:
+        missing, keys = ahead.missing(fetch), iter(fetch.keys)
+        await ahead.copy(fetch.endpoint, keys, file)
+        if not missing:
+            return
+        with _worded(fetch):
+            some = read_batch(self._pantry.stores, fetch.endpoint, fetch.grant, missing, self._admit)
+            async with aclosing(some) as parts:
+                async for part in parts:
+                    if isinstance(part, memoryview):
+                        write_all(file, part)
+                    else:
+                        await ahead.copy(fetch.endpoint, keys, file)
 
     def _admit(self, size: int) -> None:
         self._counted += size
@@ -110,6 +132,8 @@ class Intake:
             self._taken = self._counted
 
     def _clear(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
         taken, self._taken = self._taken, 0
         if taken:
             self._pantry.room.give_back(taken)
@@ -122,6 +146,21 @@ class _NoRoomError(Exception):
     def __init__(self, wanted: int) -> None:
         super().__init__(wanted)
         self.wanted = wanted
+
+
+@contextmanager
+def _worded(fetch: Fetch) -> Iterator[None]:
+    """Whatever goes wrong with a store as the task's fault. OSError passes: that is the member's own disk."""
+    try:
+        yield
+    except InputError as error:
+        raise FaultError(_own_fault(error.__cause__ or error)) from error
+    except LeaseGridError as error:
+        if isinstance(error, FaultError):
+            raise
+        raise FaultError(_store_fault(fetch.endpoint, error.cause, error.remedy)) from error
+    except ValueError as error:
+        raise FaultError(_store_fault(fetch.endpoint, f"no URL can be made of it: {error}")) from error
 
 
 def _store_fault(endpoint: str, cause: str, remedy: str = "") -> Fault:

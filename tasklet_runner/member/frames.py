@@ -8,7 +8,7 @@ import msgspec
 from tasklet_runner.member.fetching import Intake
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.programs import Fetch, Task
-from tasklet_runner.wire.work import Blob, CodeKey, Discard, Forget, Grant, Open, Prepare, Renew
+from tasklet_runner.wire.work import Blob, CodeKey, Discard, Follow, Forget, Grant, Open, Prepare, Renew
 
 
 class Run(msgspec.Struct, frozen=True, tag="Run", tag_field="t"):
@@ -20,7 +20,7 @@ class Run(msgspec.Struct, frozen=True, tag="Run", tag_field="t"):
     tasks: msgspec.Raw
 
 
-FromHolder = Open | Renew | CodeKey | Blob | Forget | Prepare | Run | Grant | Discard
+FromHolder = Open | Renew | CodeKey | Blob | Forget | Prepare | Run | Grant | Follow | Discard
 
 _decoder: msgspec.msgpack.Decoder[FromHolder] = msgspec.msgpack.Decoder(FromHolder)
 _tasks = msgspec.msgpack.Decoder(tuple[Task, ...])

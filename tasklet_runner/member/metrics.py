@@ -60,6 +60,11 @@ def tasklet_figures(tally: Tally, traffic: Traffic) -> "Iterator[Metric]":
     fetched = CounterMetricFamily("leasegrid_artifact_bytes_fetched", "Bytes of inputs that were got from stores.")
     fetched.add_metric([], traffic.fetched_bytes)
     yield fetched
+    ahead = CounterMetricFamily(
+        "leasegrid_artifact_bytes_fetched_ahead", "Bytes of inputs that were got before their tasks came."
+    )
+    ahead.add_metric([], traffic.ahead_bytes)
+    yield ahead
     yield _durations(tally)
 
 

@@ -53,10 +53,13 @@ class Tally:
 
 @dataclass
 class Traffic:
-    """Bytes between a member and stores in its whole life: outputs that it put, inputs that it fetched."""
+    """Bytes between a member and stores in its whole life: outputs that it put, inputs that it fetched for tasks, and
+    parts of inputs that it fetched ahead of them.
+    """
 
     put_bytes: int = 0
     fetched_bytes: int = 0
+    ahead_bytes: int = 0
 
 
 class Progress:

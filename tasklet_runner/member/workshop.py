@@ -10,6 +10,7 @@ from tasklet_runner.member.blobs import BlobShelf
 from tasklet_runner.member.codes import CodeShelf
 from tasklet_runner.member.facility import Warden
 from tasklet_runner.member.fetching import Pantry
+from tasklet_runner.member.larder import Larder
 from tasklet_runner.member.progress import Tally, Traffic
 from tasklet_runner.member.room import FetchRoom
 from tasklet_runner.member.sealing import SealingKey
@@ -157,7 +158,8 @@ class Workshop:
     def _fresh(self) -> None:
         self.blobs = BlobShelf(self.scratch / "blobs", self.settings.tmpfs)
         self.stores = StoreConnections()
-        self.pantry = Pantry(self.scratch / "fetched", FetchRoom(self.blobs), self.stores, self.traffic)
+        fetched, room = self.scratch / "fetched", FetchRoom(self.blobs)
+        self.pantry = Pantry(fetched, room, Larder(fetched, room), self.stores, self.traffic)
         self.code = CodeShelf(CompileBounds(memory=self.settings.memory // 2))
 
 

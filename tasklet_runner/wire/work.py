@@ -174,6 +174,18 @@ class Checkpointed(_Message, frozen=True):
     fault: Fault | None = None
 
 
+class Follow(_Message, frozen=True):
+    """Fetch into scratch, ahead of the tasks that will want them, the objects that messages of these queues name (a
+    key a line) in the store at `endpoint`; `grant` is a signed GetGrant for both. Replaces what this connection said of
+    that store before: what was fetched for a queue that is not named any more is deleted. Nothing is answered, and
+    nothing is promised: a task names all that it needs.
+    """
+
+    endpoint: str
+    grant: str
+    queues: tuple[str, ...]
+
+
 class Discard(_Message, frozen=True):
     """The held output of this attempt is not wanted."""
 
@@ -193,7 +205,7 @@ class Ended(_Message, frozen=True):
     reason: str
 
 
-ToMember = Open | Renew | CodeKey | Blob | Forget | Prepare | Run | Grant | Discard
+ToMember = Open | Renew | CodeKey | Blob | Forget | Prepare | Run | Grant | Follow | Discard
 ToHolder = (
     Hello
     | Opened
