@@ -8,7 +8,7 @@ ARG WHEELS=""
 WORKDIR /source
 COPY . .
 RUN python3 -m venv --without-pip /opt/leasegrid
-RUN if [ -n "$WHEELS" ]; then set -- --no-index --find-links "$WHEELS" leasegrid; else set -- .; fi \
+RUN if [ -n "$WHEELS" ]; then set -- --no-index --find-links "$WHEELS" "leasegrid[s3]"; else set -- ".[s3]"; fi \
  && python3 -m pip --disable-pip-version-check --python /opt/leasegrid/bin/python install --no-cache-dir --no-compile \
     --constraint constraints.txt "$@"
 # The root file system is read-only: what is not compiled now is compiled at each start. That saves 34 MB where nothing is

@@ -27,6 +27,12 @@ $(VENV)/.developed: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev
 	@touch $@
 
+# Its dependencies and those of the Kubernetes client exclude each other: it is a process of its own in an environment of its own.
+$(VENV)/s3-server/.installed: tests/s3-server.txt | $(VENV)/.developed
+	@$(PYTHON) -m venv $(VENV)/s3-server
+	@$(VENV)/s3-server/bin/python -m pip install --quiet --disable-pip-version-check -r tests/s3-server.txt
+	@touch $@
+
 $(VENV)/.benched: $(VENV)/.developed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group bench
 	@touch $@
@@ -62,10 +68,10 @@ generate: $(VENV)/.installed ## crds/, docs/api.md and docs/openapi.json from th
 chart: $(VENV)/.installed ## the chart's schema, table of values and definitions, from values.yaml and crds/
 	@$(BIN)/python tools/chart.py
 
-unit: $(VENV)/.developed ## the unit tier: Python and nothing else
+unit: $(VENV)/.developed $(VENV)/s3-server/.installed ## the unit tier: Python and nothing else
 	@$(BIN)/python -m pytest -q tests/unit
 
-coverage: $(VENV)/.developed ## the pure rooms' tables, which must cover every branch, then the rest of the unit tier
+coverage: $(VENV)/.developed $(VENV)/s3-server/.installed ## the pure rooms' tables, which must cover every branch, then the rest of the unit tier
 	@$(BIN)/python -m coverage run -m pytest -q $(PURE)
 	@$(BIN)/python -m coverage report --skip-covered
 	@$(BIN)/python -m pytest -q tests/unit $(addprefix --ignore=,$(PURE))
@@ -73,7 +79,7 @@ coverage: $(VENV)/.developed ## the pure rooms' tables, which must cover every b
 smoke: $(VENV)/.developed ## a few tests on real processes
 	@$(BIN)/python -m pytest -q tests/process -m smoke
 
-process: $(VENV)/.developed ## every test on real member processes
+process: $(VENV)/.developed $(VENV)/s3-server/.installed ## every test on real member processes
 	@$(BIN)/python -m pytest -q tests/process
 
 integration: $(VENV)/.developed ## the API on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS)
@@ -85,7 +91,7 @@ chart-test: $(VENV)/.developed ## the chart on a real kube-apiserver (binaries i
 e2e: $(VENV)/.developed ## what README.md does on Kubernetes, and much more, on a kind cluster made from nothing (docker, kind, kubectl, helm)
 	@$(BIN)/python -m pytest -q --durations=10 tests/e2e
 
-unhappy: $(VENV)/.developed ## every unhappy path beside the test that shows it
+unhappy: $(VENV)/.developed $(VENV)/s3-server/.installed ## every unhappy path beside the test that shows it
 	@$(BIN)/python -m pytest -q -m unhappy --paths tests
 
 bench-claims: $(VENV)/.developed ## claims on a real control plane, beside the bare API server (binaries in KUBEBUILDER_ASSETS)
@@ -100,7 +106,7 @@ examples: $(VENV)/.developed ## run every example and its own check
 
 $(WHEELS)/.fetched: pyproject.toml constraints.txt | $(VENV)/.installed
 	@rm -rf $(WHEELS) && mkdir -p $(WHEELS)
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt --wheel-dir $(WHEELS) .
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt --wheel-dir $(WHEELS) '.[s3]'
 	@touch $@
 
 image: $(WHEELS)/.fetched ## the image leasegrid:dev (IMAGE) on python:…-slim of .venv's version (BASE_IMAGE); needs Docker

@@ -59,6 +59,19 @@ class BlobWriter:
         self._hash.update(data)
         self.size += len(data)
 
+    def written(self, start: int, size: int) -> Iterator[bytes]:
+        """Bytes that were written before, in pieces."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.abandon()
+            raise self._refused(error) from error
+        with self.path.open("rb") as file:
+            file.seek(start)
+            while size and (data := file.read(min(size, BLOB_PIECE_BYTES))):
+                size -= len(data)
+                yield data
+
     def finish(self) -> BlobFile:
         """Close the file; the blob is whole."""
         try:

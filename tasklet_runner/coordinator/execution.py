@@ -79,7 +79,7 @@ class Execution:
     async def execute(self, scratch: Path) -> Ending:
         """Run all waves. Raises LeaseGridError for what makes going on impossible: inputs, the store, the fabric."""
         store = self._surroundings.store
-        opener = StageOpener(self._plan, store, scratch, self._arrived)
+        opener = StageOpener(self._plan, store, scratch, self._arrived, self._surroundings.access)
         await opener.read_all()
         await store.put_value("plan", msgspec.json.encode(self._plan))
         await self._find_done()

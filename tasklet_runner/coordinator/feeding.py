@@ -69,16 +69,16 @@ def open_source(given: OwnInput, packing: Packing) -> ChunkSource:
         case ItemsInput():
             return OwnSource(shards.item_shards(given, packing), given.shards, blocking=False)
         case LinesInput():
-            inputs.check_lines(given)
+            mark = inputs.check_lines(given, packing.storages)
             if given.shards:
-                return OwnSource(shards.line_shards(given, packing), given.shards, blocking=True)
-            return OwnSource(inputs.lines(given, packing), -1, blocking=True)
+                return OwnSource(shards.line_shards(given, packing, mark), given.shards, blocking=True)
+            return OwnSource(inputs.lines(given, packing, mark), -1, blocking=True)
         case FilesInput():
             return _files(given, packing)
 
 
 def _files(given: FilesInput, packing: Packing) -> ChunkSource:
-    system, found = inputs.find_files(given)
+    found = inputs.find_files(given, packing.storages)
     if given.shards:
-        return OwnSource(shards.file_shards(system, found, given.shards, packing), given.shards, blocking=True)
-    return OwnSource(inputs.files(system, found, packing), len(found), blocking=True)
+        return OwnSource(shards.file_shards(found, given.shards, packing), given.shards, blocking=True)
+    return OwnSource(inputs.files(found, packing), len(found), blocking=True)

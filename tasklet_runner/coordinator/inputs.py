@@ -4,17 +4,20 @@ Everything here is a lazy iterator of chunks, so that a hundred thousand need no
 engine runs it in a thread.
 """
 
-import io
 import os
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from tasklet_runner.coordinator.archives import ArchiveWriter
+from tasklet_runner.coordinator.blobs import BlobWriter
 from tasklet_runner.coordinator.chunk import MAX_INLINE_INPUT_BYTES, Chunk
-from tasklet_runner.coordinator.sources import FileSystem, locate, opened, pieces, reading, verify
+from tasklet_runner.coordinator.sources import beginning, opened, pieces, verify
+from tasklet_runner.data.failures import reading
+from tasklet_runner.data.found import Found
+from tasklet_runner.data.storages import Storages, scheme_of
 from tasklet_runner.plan.chunks import chunk_id
 from tasklet_runner.plan.types import CountInput, FilesInput, ItemsInput, LinesInput
 from tasklet_runner.wire.errors import InputError
@@ -22,24 +25,33 @@ from tasklet_runner.wire.faults import Fault, FaultKind
 
 OwnInput = ItemsInput | CountInput | LinesInput | FilesInput
 
+LINES = "the lines of"
+
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file of the input: where it is, and its path below the root."""
+    """A file of the input: what was listed, and its path below the root."""
 
-    location: str
+    found: Found
     path: str
+
+    @property
+    def location(self) -> str:
+        """An absolute path or a URI."""
+        return self.found.location
 
 
 @dataclass(frozen=True)
 class Packing:
     """How inputs become chunks: `scratch` takes the archives, `prefix` makes their names unique, `files`: the tasklet
     has /in.
+    `storages`: where inputs are read.
     """
 
     scratch: Path
     prefix: str
     files: bool = False
+    storages: Storages = field(default_factory=Storages)
 
     def chunk(self, index: int, data: bytes, path: str = "") -> Chunk:
         """A chunk of these bytes; a large input goes into an archive."""
@@ -74,9 +86,9 @@ def count(given: CountInput) -> Iterator[Chunk]:
     return (Chunk(index=index, chunk_id=chunk_id(index, b"")) for index in range(given.count))
 
 
-def lines(given: LinesInput, packing: Packing) -> Iterator[Chunk]:
-    """A chunk per `per_chunk` lines. Raises InputError when the text cannot be read on."""
-    with opened(given.source, "the lines of") as file:
+def lines(given: LinesInput, packing: Packing, mark: str = "") -> Iterator[Chunk]:
+    """A chunk per `per_chunk` lines. Raises InputError when the text cannot be read on, or has another mark."""
+    with opened(given.source, LINES, packing.storages, mark) as file:
         for index, data in enumerate(_grouped(file, given.per_chunk)):
             yield packing.chunk(index, data)
 
@@ -92,43 +104,36 @@ def _grouped(file: Iterable[bytes], per_chunk: int) -> Iterator[bytes]:
         yield b"".join(group)
 
 
-def check_lines(given: LinesInput) -> None:
-    """Raises InputError when the text cannot be opened or has another SHA-256."""
-    verify(given.source, "the lines of")
+def check_lines(given: LinesInput, storages: Storages) -> str:
+    """The mark of the text. Raises InputError when it cannot be opened or has another SHA-256."""
+    return verify(given.source, LINES, storages)
 
 
-def find_files(given: FilesInput) -> tuple[FileSystem, list[FoundFile]]:
+def find_files(given: FilesInput, storages: Storages) -> list[FoundFile]:
     """The files that the globs name, each once, sorted by their path below the root. Raises InputError when there are
     none, when one is outside the root or may not be read.
     """
-    system, root = locate(given.root, "the input's root")
-    found: set[str] = set()
+    found: dict[str, Found] = {}
     for pattern in given.globs:
-        found |= _matches(system, pattern)
+        found.update({one.location: one for one in _matches(pattern, storages)})
     if not found:
         raise InputError(
             f"no file matches {', '.join(given.globs)}",
             remedy="correct the globs; they are relative to the YAML's directory",
         )
-    files = [FoundFile(location, _below(location, root)) for location in found]
-    return system, sorted(files, key=lambda file: file.path)
+    root = given.root.removeprefix("file://")
+    return sorted((FoundFile(one, _below(one.location, root)) for one in found.values()), key=lambda file: file.path)
 
 
-def _matches(system: FileSystem, pattern: str) -> set[str]:
-    _, path = locate(pattern, "the glob")
+def _matches(pattern: str, storages: Storages) -> list[Found]:
     with reading(f"the glob {pattern}"):
-        matches = system.glob(path, detail=True)
-    files = {name for name, detail in matches.items() if detail.get("type") != "directory"}
-    if "file" in _protocols(system):
-        for name in files:
-            if not os.access(name, os.R_OK):
-                raise InputError(f"the input file {name} may not be read", remedy="give yourself the right to read it")
-    return files
-
-
-def _protocols(system: FileSystem) -> tuple[str, ...]:
-    protocol = system.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+        found = storages.of(pattern).glob(pattern)
+    for one in found if scheme_of(pattern)[0] == "file" else ():
+        if not os.access(one.location, os.R_OK):
+            raise InputError(
+                f"the input file {one.location} may not be read", remedy="give yourself the right to read it"
+            )
+    return found
 
 
 def _below(location: str, root: str) -> str:
@@ -140,43 +145,58 @@ def _below(location: str, root: str) -> str:
     return path
 
 
-def files(system: FileSystem, found: Iterable[FoundFile], packing: Packing) -> Iterator[Chunk]:
-    """A chunk per file; one that cannot be read any more is a chunk with a fault."""
+def files(found: Iterable[FoundFile], packing: Packing) -> Iterator[Chunk]:
+    """A chunk per file; one that cannot be read any more, or has changed, is a chunk with a fault."""
     for index, file in enumerate(found):
-        yield _file_chunk(system, file, index, packing)
+        yield _file_chunk(file, index, packing)
 
 
-def _file_chunk(system: FileSystem, file: FoundFile, index: int, packing: Packing) -> Chunk:
+def _file_chunk(file: FoundFile, index: int, packing: Packing) -> Chunk:
+    where = packing.storages.of(file.location)
     try:
-        with system.open(file.location, "rb") as stream:
-            size = stream.seek(0, io.SEEK_END)
-            stream.seek(0)
-            if size <= MAX_INLINE_INPUT_BYTES:
-                return packing.chunk(index, stream.read(), file.path)
-            return _large_file(cast("BinaryIO", stream), size, index, packing, file.path)
-    except (OSError, ValueError) as error:
+        with reading(f"the input file {file.location}"), where.open(file.found) as stream:
+            start = beginning(stream, MAX_INLINE_INPUT_BYTES + 1)
+            if len(start) <= MAX_INLINE_INPUT_BYTES:
+                return packing.chunk(index, start, file.path)
+            return _large_file(start, stream, file, index, packing)
+    except InputError as error:
         return unreadable(index, file, error)
 
 
-def _large_file(stream: BinaryIO, size: int, index: int, packing: Packing, path: str) -> Chunk:
+def _large_file(start: bytes, stream: BinaryIO, file: FoundFile, index: int, packing: Packing) -> Chunk:
+    if file.found.size < 0:
+        return _unmeasured(start, stream, file, index, packing)
+    size = file.found.size
     archive = packing.archive(index)
     try:
-        for name in ("stdin", f"in/{path}") if packing.files else ("stdin",):
-            stream.seek(0)
-            archive.begin(name, size)
-            for data in pieces(stream):
-                archive.write(data)
-        return packing.packed(index, archive, path)
-    except (OSError, ValueError):
+        offset = archive.begin("stdin", size)
+        archive.write(start)
+        for data in pieces(stream):
+            archive.write(data)
+        if packing.files:
+            archive.again(f"in/{file.path}", offset, size)
+        return packing.packed(index, archive, file.path)
+    except BaseException:
         archive.abandon()
         raise
 
 
-def unreadable(index: int, file: FoundFile, error: Exception) -> Chunk:
+def _unmeasured(start: bytes, stream: BinaryIO, file: FoundFile, index: int, packing: Packing) -> Chunk:
+    """A server that tells no length: the archive needs it first, so the bytes go to a file of their own."""
+    writer = BlobWriter(packing.scratch / f"{packing.prefix}-{index}-whole")
+    try:
+        writer.write(start)
+        for data in pieces(stream):
+            writer.write(data)
+        blob = writer.finish()
+        with blob.path.open("rb") as whole:
+            measured = FoundFile(Found(file.location, blob.size), file.path)
+            return _large_file(beginning(whole, MAX_INLINE_INPUT_BYTES), whole, measured, index, packing)
+    finally:
+        writer.abandon()
+
+
+def unreadable(index: int, file: FoundFile, error: InputError) -> Chunk:
     """The chunk of a file that was there when the run began."""
-    fault = Fault(
-        kind=FaultKind.IO_ERROR,
-        message=f"the input file {file.location} cannot be read any more: {error}",
-        remedy="leave the inputs alone while the job runs, and run it again",
-    )
+    fault = Fault(kind=FaultKind.IO_ERROR, message=error.cause, remedy=error.remedy)
     return Chunk(index=index, chunk_id=chunk_id(index, b""), path=file.path, fault=fault)

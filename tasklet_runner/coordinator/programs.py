@@ -2,15 +2,21 @@
 SHA-256.
 """
 
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from tasklet_runner.coordinator.archives import ArchiveWriter
 from tasklet_runner.coordinator.blobs import BlobFile
-from tasklet_runner.coordinator.sources import fetch, pack_mount
-from tasklet_runner.plan.types import Stage, TaskletPlan
+from tasklet_runner.coordinator.sources import fetch, pack_mount, pieces
+from tasklet_runner.data.storages import Storages
+from tasklet_runner.plan.types import Source, Stage, TaskletPlan
 from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME, Language, Mount, Program
+
+WHEELS_PATH = "/wheels"
+"""Where wheels are unpacked in the sandbox: the last directory of PYTHONPATH."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +27,9 @@ class ReadyProgram:
     blobs: tuple[BlobFile, ...]
 
 
-def read_stage(stage: Stage, scratch: Path, prefix: str) -> ReadyProgram:
+def read_stage(stage: Stage, scratch: Path, prefix: str, storages: Storages) -> ReadyProgram:
     """What `read_program` gives for the stage's tasklet, which divides its output where the stage is shuffled."""
-    ready = read_program(stage.tasklet, scratch, prefix)
+    ready = read_program(stage.tasklet, scratch, prefix, storages)
     if stage.shuffle is None:
         return ready
     shuffle = stage.shuffle
@@ -31,21 +37,60 @@ def read_stage(stage: Stage, scratch: Path, prefix: str) -> ReadyProgram:
     return ReadyProgram(program, ready.blobs)
 
 
-def read_program(tasklet: TaskletPlan, scratch: Path, prefix: str) -> ReadyProgram:
-    """Read the source and the mounts of a tasklet. Blocks while it reads.
+def read_program(tasklet: TaskletPlan, scratch: Path, prefix: str, storages: Storages | None = None) -> ReadyProgram:
+    """Read the source, the mounts and the wheels of a tasklet. Blocks while it reads.
 
     Raises:
-        InputError: a source that cannot be read or has another SHA-256 than the job says.
+        InputError: a source that cannot be read or has another SHA-256 than the job says; a wheel that cannot run.
     """
+    storages = storages or Storages()
     what = "the Python file" if tasklet.language is Language.PYTHON else "the module"
-    source = fetch(tasklet.source, scratch / f"{prefix}-source", what)
+    source = fetch(tasklet.source, scratch / f"{prefix}-source", what, storages)
     packed = [
-        pack_mount(mount.source, scratch / f"{prefix}-mount-{number}") for number, mount in enumerate(tasklet.mounts)
+        (mount.path, pack_mount(mount.source, scratch / f"{prefix}-mount-{number}", storages))
+        for number, mount in enumerate(tasklet.mounts)
     ]
-    mounts = tuple(
-        Mount(path=mount.path, digest=blob.digest) for mount, blob in zip(tasklet.mounts, packed, strict=True)
-    )
-    return ReadyProgram(_program(tasklet, source.digest, mounts), (source, *packed))
+    if tasklet.wheels:
+        packed.append((WHEELS_PATH, _pack_wheels(tasklet.wheels, scratch / f"{prefix}-wheels", storages)))
+    mounts = tuple(Mount(path=path, digest=blob.digest) for path, blob in packed)
+    return ReadyProgram(_program(tasklet, source.digest, mounts), (source, *(blob for _, blob in packed)))
+
+
+def _pack_wheels(wheels: tuple[Source, ...], path: Path, storages: Storages) -> BlobFile:
+    # Here and not above: most programs have none.
+    from tasklet_runner.data.wheels import WheelTree, check_name
+
+    names = [posixpath.basename(source.uri.partition("?")[0]) for source in wheels]
+    for name in names:
+        check_name(name)
+    fetched: list[BlobFile] = []
+    archive = ArchiveWriter(path)
+    try:
+        with WheelTree() as tree:
+            for number, (name, source) in enumerate(zip(names, wheels, strict=True)):
+                fetched.append(fetch(source, path.with_name(f"{path.name}-{number}"), "the wheel", storages))
+                tree.add(name, fetched[-1].path)
+            for file in tree.files():
+                archive.begin(file.path, file.size)
+                with file.open() as content:
+                    for data in pieces(content):
+                        archive.write(data)
+    except BaseException:
+        archive.abandon()
+        raise
+    finally:
+        for blob in fetched:
+            blob.remove()
+    return archive.finish()
+
+
+def _environment(tasklet: TaskletPlan) -> tuple[tuple[str, str], ...]:
+    """The tasklet's own, with the wheels at the end of PYTHONPATH."""
+    if not tasklet.wheels:
+        return tasklet.environment
+    own = dict(tasklet.environment)
+    own["PYTHONPATH"] = ":".join(part for part in (own.get("PYTHONPATH", ""), WHEELS_PATH) if part)
+    return tuple(own.items())
 
 
 def _program(tasklet: TaskletPlan, source: str, mounts: tuple[Mount, ...]) -> Program:
@@ -56,7 +101,7 @@ def _program(tasklet: TaskletPlan, source: str, mounts: tuple[Mount, ...]) -> Pr
         runtime=DEFAULT_PYTHON_RUNTIME if tasklet.language is Language.PYTHON else "",
         mode=tasklet.mode,
         arguments=tasklet.arguments,
-        environment=tasklet.environment,
+        environment=_environment(tasklet),
         limits=tasklet.limits,
         mounts=mounts,
         input_files=tasklet.input_files,

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from tasklet_runner.coordinator.chunk import MAX_INLINE_INPUT_BYTES, Chunk
-from tasklet_runner.coordinator.inputs import FoundFile, Packing, unreadable
-from tasklet_runner.coordinator.sources import FileSystem, opened, pieces
+from tasklet_runner.coordinator.inputs import LINES, FoundFile, Packing, unreadable
+from tasklet_runner.coordinator.sources import opened, pieces
+from tasklet_runner.data.failures import reading
 from tasklet_runner.plan.partition import partition
 from tasklet_runner.plan.types import Item, ItemsInput, LinesInput, Requirements
+from tasklet_runner.wire.errors import InputError
 
 _OPEN_FILES = 256
 """So many shard files are open at once; with more shards, each line opens its own."""
@@ -39,19 +40,19 @@ def most_demanding(requirements: Iterable[Requirements | None]) -> Requirements 
     )
 
 
-def line_shards(given: LinesInput, packing: Packing) -> Iterator[Chunk]:
+def line_shards(given: LinesInput, packing: Packing, mark: str = "") -> Iterator[Chunk]:
     """A chunk per shard of lines, in the text's order. The text is read once and spread over files, so memory stays
     flat.
     """
     paths = [packing.scratch / f"{packing.prefix}-shard-{index}" for index in range(given.shards)]
-    _spread(given, paths)
+    _spread(given, paths, packing, mark)
     for index, path in enumerate(paths):
         yield _shard_chunk(path, index, packing)
         path.unlink()
 
 
-def _spread(given: LinesInput, paths: list[Path]) -> None:
-    with ExitStack() as stack, opened(given.source, "the lines of") as file:
+def _spread(given: LinesInput, paths: list[Path], packing: Packing, mark: str) -> None:
+    with ExitStack() as stack, opened(given.source, LINES, packing.storages, mark) as file:
         for path in paths:
             path.touch()
         shared = [stack.enter_context(path.open("ab")) for path in paths[:_OPEN_FILES]]
@@ -76,35 +77,42 @@ def _shard_chunk(path: Path, index: int, packing: Packing) -> Chunk:
     return packing.packed(index, archive)
 
 
-def file_shards(system: FileSystem, found: list[FoundFile], shards: int, packing: Packing) -> Iterator[Chunk]:
+def file_shards(found: list[FoundFile], shards: int, packing: Packing) -> Iterator[Chunk]:
     """A chunk per shard of files: all of them one after another on stdin, and each at its path in /in."""
     groups: list[list[FoundFile]] = [[] for _ in range(shards)]
     for file in found:
         groups[partition(file.path.encode(), shards)].append(file)
     for index, group in enumerate(groups):
-        yield _group_chunk(system, group, index, packing)
+        yield _group_chunk(group, index, packing)
 
 
-def _group_chunk(system: FileSystem, group: list[FoundFile], index: int, packing: Packing) -> Chunk:
+def _group_chunk(group: list[FoundFile], index: int, packing: Packing) -> Chunk:
     archive = packing.archive(index)
-    current = FoundFile("", "")
     try:
-        sizes = {}
-        for current in group:
-            sizes[current.location] = system.size(current.location)
-        archive.begin("stdin", sum(sizes.values()))
-        for current in group:
-            _append(archive.write, system, current)
-        for current in group if packing.files else ():
-            archive.begin(f"in/{current.path}", sizes[current.location])
-            _append(archive.write, system, current)
+        start = archive.begin("stdin", sum(file.found.size for file in group))
+        for file in group:
+            try:
+                _append(archive.write, file, packing)
+            except InputError as error:
+                archive.abandon()
+                return unreadable(index, file, error)
+        for file in group if packing.files else ():
+            archive.again(f"in/{file.path}", start, file.found.size)
+            start += file.found.size
         return packing.packed(index, archive)
-    except (OSError, ValueError) as error:
+    except BaseException:
         archive.abandon()
-        return unreadable(index, current, error)
+        raise
 
 
-def _append(write: Callable[[bytes], None], system: FileSystem, file: FoundFile) -> None:
-    with system.open(file.location, "rb") as stream:
-        for data in pieces(cast("BinaryIO", stream)):
-            write(data)
+def _append(write: Callable[[bytes], None], file: FoundFile, packing: Packing) -> None:
+    left = file.found.size
+    with reading(f"the input file {file.location}"):
+        if left < 0:
+            raise ValueError("its server does not tell its size, which shards of files need")
+        with packing.storages.of(file.location).open(file.found) as stream:
+            for data in pieces(stream):
+                left -= len(data)
+                write(data)
+        if left:
+            raise ValueError(f"{-left} bytes more than listed")

@@ -14,6 +14,8 @@ from tasklet_runner.coordinator.programs import ReadyProgram, read_stage
 from tasklet_runner.coordinator.progress import ChunkFailure
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.upstream import open_upstream
+from tasklet_runner.data.access import Access
+from tasklet_runner.data.storages import Storages
 from tasklet_runner.plan.types import Plan, Stage, StageInput
 from tasklet_runner.store.protocol import JobStore, all_commits
 from tasklet_runner.wire.errors import InputError
@@ -30,10 +32,11 @@ class StageOpener:
     members prepare it once.
     """
 
-    def __init__(self, plan: Plan, store: JobStore, scratch: Path, arrived: asyncio.Event) -> None:
+    def __init__(self, plan: Plan, store: JobStore, scratch: Path, arrived: asyncio.Event, access: Access) -> None:
         self._plan = plan
         self._store = store
         self._scratch = scratch
+        self._storages = Storages(access)
         self._arrived = arrived
         self._programs: dict[str, ReadyProgram] = {}
         self._numbers: dict[Program, int] = {}
@@ -69,7 +72,7 @@ class StageOpener:
 
     def _read_all(self) -> None:
         for number, stage in enumerate(self._plan.stages):
-            ready = self._programs[stage.name] = read_stage(stage, self._scratch, f"program-{number}")
+            ready = self._programs[stage.name] = read_stage(stage, self._scratch, f"program-{number}", self._storages)
             self._numbers.setdefault(ready.program, number)
             if not isinstance(stage.input, StageInput):
                 self._sources[stage.name] = open_source(stage.input, self._packing(stage))
@@ -86,7 +89,7 @@ class StageOpener:
     def _packing(self, stage: Stage) -> Packing:
         # A run that was abandoned may still send its archives: each run has names of its own.
         self._opened += 1
-        return Packing(self._scratch, f"input-{self._opened}", files=stage.tasklet.input_files)
+        return Packing(self._scratch, f"input-{self._opened}", files=stage.tasklet.input_files, storages=self._storages)
 
 
 class Feeder:

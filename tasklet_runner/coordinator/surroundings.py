@@ -9,6 +9,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.coordinator.code import CodeVault
+from tasklet_runner.data.access import ENVIRONMENT, Access
 from tasklet_runner.fabric.protocol import Fabric, LeasedMember
 from tasklet_runner.plan.types import CacheSettings
 from tasklet_runner.store.cache import ResultCache
@@ -73,7 +74,7 @@ class Surroundings:
     `scratch`: an existing directory of this run alone, for temporary files (packed inputs, sources); the coordinator
     removes what it made there. `term`: the coordinator's generation, named in put grants. `holder` signs them too, so
     the store's door must know its public half. `parent`: the lease under which worker leases stand, if any. `jitter`
-    draws from 0 <= x < 1.
+    draws from 0 <= x < 1. `access`: what it takes to read modules and inputs that lie elsewhere.
     """
 
     fabric: Fabric
@@ -88,3 +89,4 @@ class Surroundings:
     connect: Connect = open_work_connection
     show: Show = show_capability
     jitter: Callable[[], float] = field(default=random.random)
+    access: Access = ENVIRONMENT

@@ -13,12 +13,14 @@ from tasklet_runner.wire.programs import Language, Limits, Mode, PartitionBy
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where bytes come from:
 
-    an absolute path or a URI, or the text itself; `digest` (SHA-256, hex) is checked when given.
+    an absolute path or a URI (`oci://` before the reference of a module in a registry), or the text itself; `digest`
+    (SHA-256, hex) is checked when given; `secret` names the Secret with which a registry is entered.
     """
 
     uri: str = ""
     inline: str | None = None
     digest: str = ""
+    secret: str = ""
 
 
 class MountSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,7 @@ class TaskletPlan(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     mounts: tuple[MountSource, ...] = ()
+    wheels: tuple[Source, ...] = ()
     limits: Limits = Limits()
     input_files: bool = False
     output_files: bool = False
@@ -140,7 +143,7 @@ class Layout(StrEnum):
 class OutputSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The job's store (`size` in bytes; `store` None:
 
-    small outputs inline), how long it stays unfetched, and where a copy goes.
+    small outputs inline), how long it stays unfetched, and where a copy goes (an absolute path or URI of a directory).
     """
 
     store: str = "Block"
