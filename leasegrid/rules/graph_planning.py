@@ -27,7 +27,7 @@ def plan_graph(graph: TaskGraph, *, base: str) -> plan.Plan:
         kind=plan.Kind.TASK_GRAPH,
         stages=tuple(_stage(task, spec, base, first=task.name in order[0]) for task in spec.tasks),
         waves=order,
-        output=plan_output(spec),
+        output=plan_output(spec, base),
         active_deadline_seconds=spec.active_deadline_seconds or 0,
         suspended=spec.suspend,
     )

@@ -13,6 +13,11 @@ def is_uri(text: str) -> bool:
     return _URI.match(text) is not None
 
 
+def scheme_of(text: str) -> str:
+    """The scheme of a URI in small letters; `file` for a path."""
+    return text.partition("://")[0].lower() if is_uri(text) else "file"
+
+
 def located(base: str, text: str) -> str:
     """An absolute path, or the URI as it is. `base` is the absolute directory of the YAML."""
     return text if is_uri(text) else posixpath.normpath(posixpath.join(base, text))
@@ -51,6 +56,8 @@ def _common(parts: list[str]) -> str:
 
 
 def stem(location: str) -> str:
-    """The name of a file without directory, query and extension."""
+    """The name of a file without directory, query and extension; of an artifact (`oci://`) without tag and digest."""
     name = posixpath.basename(location.split("?", 1)[0] if is_uri(location) else location)
+    if scheme_of(location) == "oci":
+        return posixpath.basename(location.partition("@")[0]).partition(":")[0]
     return posixpath.splitext(name)[0] or name or "tasklet"

@@ -24,7 +24,7 @@ def plan_job(job: Job, *, base: str) -> plan.Plan:
         name=job.metadata.name,
         stages=stages,
         waves=tuple((stage.name,) for stage in stages),
-        output=plan_output(job.spec),
+        output=plan_output(job.spec, base),
         active_deadline_seconds=job.spec.active_deadline_seconds or 0,
         suspended=job.spec.suspend,
     )

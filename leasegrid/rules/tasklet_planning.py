@@ -24,6 +24,7 @@ def plan_tasklet(tasklet: Tasklet, base: str, *, input_files: bool, output_files
         arguments=tasklet.args,
         environment=tuple((variable.name, variable.value) for variable in tasklet.env),
         mounts=_mounts(tasklet, base),
+        wheels=_wheels(tasklet, base),
         limits=_limits(tasklet),
         input_files=input_files and mode is Mode.FRESH,
         output_files=output_files and mode is Mode.FRESH,
@@ -62,8 +63,17 @@ def _python_source(source: PythonSource, base: str) -> plan.Source:
 
 
 def _module_source(source: ModuleSource, base: str) -> plan.Source:
+    digest = source.sha256 or ""
+    if source.oci is not None:
+        secret = source.oci.pull_secret_ref.name if source.oci.pull_secret_ref is not None else ""
+        return plan.Source(uri=f"oci://{source.oci.reference}", digest=digest, secret=secret)
     uri = source.url if source.url is not None else located(base, source.path or "")
-    return plan.Source(uri=uri, digest=source.sha256 or "")
+    return plan.Source(uri=uri, digest=digest)
+
+
+def _wheels(tasklet: Tasklet, base: str) -> tuple[plan.Source, ...]:
+    wheels = tasklet.python.wheels if tasklet.python is not None else ()
+    return tuple(plan.Source(uri=located(base, wheel)) for wheel in wheels)
 
 
 def _mounts(tasklet: Tasklet, base: str) -> tuple[plan.MountSource, ...]:

@@ -1,4 +1,4 @@
-"""What a Job or a TaskGraph may say that this version cannot do yet; told before anything starts, all of it at once."""
+"""What a Job or a TaskGraph may say that cannot be done here; told before anything starts, all of it at once."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,11 @@ from leasegrid.api.enums import ShuffleMode
 from leasegrid.api.job import JobSpec, RunSpec
 from leasegrid.api.taskgraph import TaskGraphSpec
 from leasegrid.api.tasklet import ModuleSource, PythonTasklet, Tasklet
+from leasegrid.rules.locations import scheme_of
+from tasklet_runner.plan.types import WHEELS_PATH
 from tasklet_runner.wire.errors import UnsupportedError
+
+READ_ONLY_SCHEMES = ("http", "https", "oci")
 
 
 def refuse(missing: Iterable[str]) -> None:
@@ -35,8 +39,13 @@ def unsupported_in_graph(spec: TaskGraphSpec) -> tuple[str, ...]:
 
 
 def _run(spec: RunSpec) -> Iterator[str]:
-    if spec.output.copy_to is not None:
-        yield "spec.output.copyTo: outputs are not copied yet; fetch them with --results"
+    copy = spec.output.copy_to
+    if copy is None:
+        return
+    if copy.persistent_volume_claim is not None:
+        yield "spec.output.copyTo.persistentVolumeClaim: claims are a cluster's; on one machine use uri (a directory)"
+    elif scheme_of(copy.uri or "") in READ_ONLY_SCHEMES:
+        yield f"spec.output.copyTo.uri: {copy.uri} cannot be written; name a directory or a bucket (s3://bucket/path)"
 
 
 def _tasklet(path: str, tasklet: Tasklet) -> Iterator[str]:
@@ -44,23 +53,25 @@ def _tasklet(path: str, tasklet: Tasklet) -> Iterator[str]:
         yield from _module(f"{path}.module", tasklet.module)
     if tasklet.python is not None:
         yield from _python(f"{path}.python", tasklet.python)
+    yield from _wheels(path, tasklet)
 
 
 def _module(path: str, module: ModuleSource) -> Iterator[str]:
-    given = {
-        "upload": module.upload is not None,
-        "oci": module.oci is not None,
-        "configMap": module.config_map is not None,
-    }
-    for name, present in given.items():
-        if present:
-            yield f"{path}.{name}: modules are not fetched from there yet; use path or url"
-    if module.path is None and module.url is None and not any(given.values()):
-        yield f"{path}.sha256: there are no uploaded objects yet; use path or url beside it"
+    if module.upload is not None:
+        yield f"{path}.upload: objects are uploaded to a cluster; on one machine use path, url or oci"
+    if module.config_map is not None:
+        yield f"{path}.configMap: ConfigMaps are a cluster's; on one machine use path, url or oci"
+    if all(one is None for one in (module.path, module.url, module.oci, module.upload, module.config_map)):
+        yield f"{path}.sha256: alone it names an object that was uploaded to a cluster; use path, url or oci beside it"
 
 
 def _python(path: str, python: PythonTasklet) -> Iterator[str]:
     if python.source.config_map is not None:
-        yield f"{path}.source.configMap: files are not fetched from there yet; use path or inline"
-    if python.wheels:
-        yield f"{path}.wheels: wheels are not installed yet; mount their unpacked files and put them on PYTHONPATH"
+        yield f"{path}.source.configMap: ConfigMaps are a cluster's; on one machine use path or inline"
+
+
+def _wheels(path: str, tasklet: Tasklet) -> Iterator[str]:
+    wheels = tasklet.python.wheels if tasklet.python is not None else ()
+    for number, mount in enumerate(tasklet.mounts if wheels else ()):
+        if mount.mount_path == WHEELS_PATH or mount.mount_path.startswith(f"{WHEELS_PATH}/"):
+            yield f"{path}.mounts[{number}].mountPath: {WHEELS_PATH} is where the wheels are; mount it elsewhere"

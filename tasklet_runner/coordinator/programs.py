@@ -12,11 +12,8 @@ from tasklet_runner.coordinator.archives import ArchiveWriter
 from tasklet_runner.coordinator.blobs import BlobFile
 from tasklet_runner.coordinator.sources import fetch, pack_mount, pieces
 from tasklet_runner.data.storages import Storages
-from tasklet_runner.plan.types import Source, Stage, TaskletPlan
+from tasklet_runner.plan.types import WHEELS_PATH, Source, Stage, TaskletPlan
 from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME, Language, Mount, Program
-
-WHEELS_PATH = "/wheels"
-"""Where wheels are unpacked in the sandbox: the last directory of PYTHONPATH."""
 
 
 @dataclass(frozen=True)

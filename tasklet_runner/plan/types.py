@@ -9,6 +9,9 @@ import msgspec
 
 from tasklet_runner.wire.programs import Language, Limits, Mode, PartitionBy
 
+WHEELS_PATH = "/wheels"
+"""Where wheels are unpacked in the sandbox: the last directory of PYTHONPATH."""
+
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where bytes come from:

@@ -160,18 +160,18 @@ def test_a_task_that_is_durable_is_so_in_the_plan() -> None:
     assert (a.tasklet.durable, b.tasklet.durable) == (True, False)
 
 
-def test_all_that_cannot_be_done_yet_is_said_at_once() -> None:
+def test_all_that_cannot_be_done_here_is_said_at_once() -> None:
     with pytest.raises(UnsupportedError) as raised:
         planned(
             task("a", shuffle={**SHUFFLE, "mode": "Stream"}),
             task("b", "a", tasklet={"module": {"upload": "u"}}),
-            output={"copyTo": {"uri": "s3://b"}},
+            output={"copyTo": {"uri": "http://h/d"}},
             cache={"name": "k"},
         )
 
     assert [part.split(":")[0] for part in raised.value.cause.split("; ") if part.startswith("spec.")] == [
         "spec.tasks[0].shuffle.mode",
         "spec.tasks[1].tasklet.module.upload",
-        "spec.output.copyTo",
+        "spec.output.copyTo.uri",
         "spec.cache",
     ]

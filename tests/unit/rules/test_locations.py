@@ -61,6 +61,8 @@ def test_the_root_of_globs(globs: tuple[str, ...], expected: str) -> None:
         pytest.param("https://h/x/tool.v2.wasm?download=1", "tool.v2", id="of a URI without its query"),
         pytest.param("/a/tool", "tool", id="of a name without extension"),
         pytest.param("https://h/", "tasklet", id="of a URI without name"),
+        pytest.param("oci://h:5000/a/tool.x:v1", "tool.x", id="of an artifact without its tag"),
+        pytest.param(f"oci://h/a/tool@sha256:{'0' * 64}", "tool", id="of an artifact without its digest"),
     ],
 )
 def test_the_stem(location: str, expected: str) -> None:

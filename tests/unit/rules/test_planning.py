@@ -1,5 +1,7 @@
 """A Job becomes a plan."""
 
+import re
+
 import pytest
 
 from leasegrid.api.job import Job
@@ -206,30 +208,65 @@ def test_a_tasklet_that_is_durable_is_so_in_the_plan() -> None:
     assert not planned().stage("main").tasklet.durable
 
 
-def test_all_that_cannot_be_done_yet_is_said_at_once() -> None:
+def test_all_that_cannot_be_done_here_is_said_at_once() -> None:
     with pytest.raises(UnsupportedError) as raised:
         planned(
-            {"module": {"oci": {"reference": "r"}}},
-            aggregate={"tasklet": {"python": {"source": {"configMap": {"name": "c", "key": "k"}}, "wheels": ["w"]}}},
-            output={"copyTo": {"uri": "s3://b"}},
+            {"module": {"upload": "m"}},
+            aggregate={"tasklet": {"python": {"source": {"configMap": {"name": "c", "key": "k"}}}}},
+            output={"copyTo": {"persistentVolumeClaim": {"claimName": "c"}}},
         )
 
     assert [part.split(":")[0] for part in raised.value.cause.split("; ") if part.startswith("spec.")] == [
-        "spec.tasklet.module.oci",
+        "spec.tasklet.module.upload",
         "spec.aggregate.tasklet.python.source.configMap",
-        "spec.aggregate.tasklet.python.wheels",
-        "spec.output.copyTo",
+        "spec.output.copyTo.persistentVolumeClaim",
     ]
 
 
 @pytest.mark.parametrize(
-    ("module", "path"),
+    ("tasklet", "output", "path"),
     [
-        pytest.param({"upload": "u"}, "spec.tasklet.module.upload", id="uploaded objects"),
-        pytest.param({"configMap": {"name": "c", "key": "k"}}, "spec.tasklet.module.configMap", id="ConfigMaps"),
-        pytest.param({"sha256": "a" * 64}, "spec.tasklet.module.sha256", id="a hash alone"),
+        pytest.param({"module": {"configMap": {"name": "c", "key": "k"}}}, {}, "module.configMap", id="a ConfigMap"),
+        pytest.param({"module": {"sha256": "a" * 64}}, {}, "module.sha256", id="the hash of an uploaded object"),
+        pytest.param(MODULE, {"copyTo": {"uri": "https://h/d"}}, "copyTo.uri", id="a copy to where nobody may write"),
+        pytest.param(
+            {
+                "python": {"source": {"path": "p.py"}, "wheels": ["w"]},
+                "mounts": [{"mountPath": "/wheels", "source": {"path": "d"}}],
+            },
+            {},
+            "mounts[0].mountPath",
+            id="a mount where the wheels are",
+        ),
     ],
 )
-def test_modules_are_not_fetched_yet_from(module: object, path: str) -> None:
-    with pytest.raises(UnsupportedError, match=path):
-        planned({"module": module})
+def test_what_cannot_be_done_here_is_named_with_what_to_do_instead(tasklet: object, output: object, path: str) -> None:
+    with pytest.raises(UnsupportedError, match=re.escape(f"{path}: ") + ".*(use|name|mount it) "):
+        planned(tasklet, output=output)
+
+
+def test_a_module_in_a_registry_is_named_by_its_reference() -> None:
+    oci = {"reference": "ghcr.io/a/fib:v1", "pullSecretRef": {"name": "login"}}
+    tasklet = planned({"module": {"oci": oci, "sha256": "a" * 64}}).stage("main").tasklet
+
+    assert tasklet.source == Source(uri="oci://ghcr.io/a/fib:v1", digest="a" * 64, secret="login")  # noqa: S106  # a name
+    assert tasklet.name == "fib"
+
+
+def test_wheels_are_files_beside_the_yaml_or_uris() -> None:
+    python = {"source": {"path": "p.py"}, "wheels": ["w/a-1-py3-none-any.whl", "https://h/b-1-py3-none-any.whl"]}
+    wheels = planned({"python": python}).stage("main").tasklet.wheels
+
+    assert [source.uri for source in wheels] == ["/b/w/a-1-py3-none-any.whl", "https://h/b-1-py3-none-any.whl"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        pytest.param("s3://b/out", "s3://b/out", id="a bucket"),
+        pytest.param("out", "/b/out", id="a directory beside the YAML"),
+        pytest.param("file:///o", "file:///o", id="a directory by URI"),
+    ],
+)
+def test_a_copy_of_the_outputs_goes_where_the_job_says(uri: str, expected: str) -> None:
+    assert planned(output={"copyTo": {"uri": uri}}).output.copy_to == expected
