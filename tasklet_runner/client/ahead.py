@@ -51,6 +51,21 @@ class GrantedQueues:
                 return msgspec.json.decode(await response.read(), type=kind)
 
 
+class QueuePusher:
+    """Pushes to queues of any store, over connections that are kept until `close`."""
+
+    def __init__(self) -> None:
+        self._stores = StoreConnections()
+
+    async def push(self, endpoint: str, grant: str, push: PushMany) -> None:
+        """See `GrantedQueues.push`."""
+        await GrantedQueues(self._stores, endpoint).push(grant, push)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._stores.close()
+
+
 async def read_batch(
     stores: StoreConnections, endpoint: str, grant: str, keys: Sequence[str], admit: Admit
 ) -> AsyncGenerator[ObjectInfo | memoryview, None]:

@@ -162,7 +162,7 @@ class Dispatcher:
         return min(lane.run.stage.parallelism, slots)
 
     def _send(self, lane: Lane, slot: Slot) -> None:
-        chunks = lane.take(self._slots_for(lane))
+        chunks = lane.take(self._slots_for(lane), slot.handle.member.name)
         stride = lane.run.stride
         tasks = []
         for chunk in chunks:

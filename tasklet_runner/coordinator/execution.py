@@ -145,6 +145,7 @@ class Execution:
             self._results.retries.release(time.monotonic())
             self.workforce.plan_members(self._board.active, self._later)
             self.workforce.fail_impossible()
+            self.shuffles.follow(self.dispatcher.handles)
             self.dispatcher.paused = self._stopped or self._writer.congested
             self.dispatcher.pump()
             self._on_tick()

@@ -11,6 +11,7 @@ from tasklet_runner.coordinator.feeding import ChunkSource
 from tasklet_runner.coordinator.partitions import Generation
 from tasklet_runner.coordinator.programs import ReadyProgram
 from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, StageProgress, StageState
+from tasklet_runner.plan.following import best
 from tasklet_runner.plan.types import Requirements, Stage
 from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.programs import Fetch
@@ -52,8 +53,8 @@ class Lane:
         if count:
             self.mean = sizing.mean_after(self.mean, wall_microseconds, count)
 
-    def take(self, slots: int) -> list[Chunk]:
-        """The chunks of the next frame; `slots` could take some of the queue."""
+    def take(self, slots: int, member: str) -> list[Chunk]:
+        """The chunks of the next frame, for this member; `slots` could take some of the queue."""
         backlog = len(self.queue) if self.run.fed else sizing.MAX_FRAME_TASKS * 2 * slots
         limit = sizing.frame_tasks(self.largest_frame, self.mean, backlog, slots)
         taken: list[Chunk] = []
@@ -62,7 +63,7 @@ class Lane:
             # An archive travels alone: it is forgotten when its frame is done.
             if self.queue[0].blob is not None and taken:
                 break
-            chunk = self.queue.popleft()
+            chunk = self._next_for(member)
             size += chunk.size
             taken.append(chunk)
             # So does what its member fetches: the next frame fetches while this one runs.
@@ -71,6 +72,15 @@ class Lane:
         self.largest_frame = max(self.largest_frame, len(taken))
         self.run.left(len(taken), size)
         return taken
+
+    def _next_for(self, member: str) -> Chunk:
+        followed = next((generation.followed for generation in self.run.reads if generation.followed), None)
+        if followed is None:
+            return self.queue.popleft()
+        position = best((chunk.index for chunk in self.queue), followed, member)
+        chunk = self.queue[position]
+        del self.queue[position]
+        return chunk
 
     def put_back(self, chunk: Chunk) -> None:
         """A chunk that did not run goes to the head of the queue."""

@@ -2,17 +2,15 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tasklet_runner.coordinator.announcing import PART, Announcing, prefix_of
 from tasklet_runner.coordinator.chunk import Chunk
 from tasklet_runner.coordinator.feeding import BATCH_CHUNKS
 from tasklet_runner.coordinator.partition_stores import PartitionStore
 from tasklet_runner.store.protocol import CommitRecord
 from tasklet_runner.wire.programs import Fetch
-
-PART = "part-"
-"""Before the number of a partition, in names of objects."""
 
 MAX_FETCH_KEYS = 50_000
 """Of one request of a reader."""
@@ -24,7 +22,8 @@ class Generation:
 
     `label`: the stage's name in commit records. A production that is lost is done again under another label, so that
     the commits of the lost one never count: not in this run, nor in one that resumes the job. `whole`: the stage has
-    ended; `told`: people know that it was lost.
+    ended; `told`: people know that it was lost. `announcing`: tells members that fetch ahead, in mode Stream;
+    `followed`: the member that does so for each partition.
     """
 
     stage: str
@@ -33,6 +32,8 @@ class Generation:
     label: str = ""
     whole: bool = False
     told: bool = False
+    announcing: Announcing | None = None
+    followed: Mapping[int, str] = field(default_factory=dict)
     _ids: dict[int, str] = field(default_factory=dict)
     _parts: list[list[tuple[int, str]]] = field(default_factory=list)
     _sorted: bool = True
@@ -49,10 +50,18 @@ class Generation:
         self._sorted = False
         for name in commit.objects:
             self._parts[int(name.removeprefix(PART))].append(place)
+        if self.announcing is not None:
+            self.announcing.add(commit)
+
+    def finish(self) -> None:
+        """The stage has ended: all of its chunks are in it."""
+        self.whole = True
+        if self.announcing is not None:
+            self.announcing.finish()
 
     def prefix(self, index: int, attempt: int) -> str:
         """Below which the parts of an attempt stand in the store."""
-        return f"{self.stage}/{index}/{attempt}"
+        return prefix_of(self.stage, index, attempt)
 
     def fetches(self, partition: int) -> tuple[Fetch, ...]:
         """How a member gets a partition, in order of the producing chunks; nothing when it is empty."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from tasklet_runner.coordinator.announcing import PART
 from tasklet_runner.coordinator.chunk import Chunk
 from tasklet_runner.coordinator.commits import CommitWriter, Done
 from tasklet_runner.coordinator.handles import Frame, Handle, Held
 from tasklet_runner.coordinator.lanes import Lane
 from tasklet_runner.coordinator.partition_stores import GRANT_SECONDS
-from tasklet_runner.coordinator.partitions import PART
 from tasklet_runner.coordinator.progress import ChunkFailure
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.plan.retry import ELSEWHERE, decide

@@ -89,7 +89,7 @@ class StageRunner:
             generation = self._tools.shuffles.begin(stage)
             run = await self._open(name, generation)
             if await self._attend(run):
-                generation.whole = True
+                generation.finish()
                 await self._note_done(run)
                 return
             self._say_lost(generation)

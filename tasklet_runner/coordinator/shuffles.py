@@ -1,13 +1,16 @@
 """The shuffled stages of a run: their productions, who reads them, and when their leases go back."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
+from tasklet_runner.coordinator.announcing import Announcing
+from tasklet_runner.coordinator.followers import Followers
+from tasklet_runner.coordinator.handles import Handle
 from tasklet_runner.coordinator.partition_stores import PartitionStore, StoreEvents, StoreOrder
 from tasklet_runner.coordinator.partitions import Generation
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.fabric.protocol import Receipt
-from tasklet_runner.plan.types import Plan, Stage, StageInput
+from tasklet_runner.plan.types import Plan, ShuffleMode, Stage, StageInput
 
 MAX_LOSSES = 3
 """A stage whose store is lost so often has failed."""
@@ -38,6 +41,7 @@ class Shuffles:
         self._events = events
         self._open: dict[str, Generation] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._followers = Followers()
 
     @property
     def leased(self) -> int:
@@ -64,7 +68,22 @@ class Shuffles:
         order = StoreOrder(stage.name, shuffle, stage.lease, self._plan.namespace, self._plan.name)
         store = PartitionStore(order, self._surroundings, self._events)
         generation = self._open[stage.name] = Generation(stage.name, shuffle.partitions, store)
+        if shuffle.mode is ShuffleMode.STREAM and readers_of(self._plan, stage.name):
+            announcer = self._surroundings.open_announcer()
+            generation.announcing = Announcing(stage.name, shuffle.partitions, store, announcer)
+            generation.announcing.start(self._events)
         return generation
+
+    def follow(self, handles: Iterable[Handle]) -> None:
+        """Have members fetch ahead what stages in mode Stream commit. Called often."""
+        self._followers.tell(
+            {
+                generation: self._plan.stage(readers_of(self._plan, name)[0])
+                for name, generation in self._open.items()
+                if generation.announcing is not None
+            },
+            handles,
+        )
 
     def standing(self, name: str) -> Generation | None:
         """The production that can be read; None while there is none, or when its store is lost or given back."""
@@ -92,10 +111,13 @@ class Shuffles:
     def _release(self, name: str, reason: str) -> None:
         generation = self._open.pop(name, None)
         if generation is not None:
-            task = asyncio.get_running_loop().create_task(self._close(generation.store, reason))
+            task = asyncio.get_running_loop().create_task(self._close(generation, reason))
             self._closing.add(task)
 
-    async def _close(self, store: PartitionStore, reason: str) -> None:
+    async def _close(self, generation: Generation, reason: str) -> None:
+        store = generation.store
+        if generation.announcing is not None:
+            await generation.announcing.close()
         await store.close(reason)
         self.receipts += store.receipts
         self.impossible |= store.impossible is not None

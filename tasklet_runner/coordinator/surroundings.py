@@ -14,6 +14,7 @@ from tasklet_runner.fabric.protocol import Fabric, LeasedMember
 from tasklet_runner.plan.types import CacheSettings
 from tasklet_runner.store.cache import ResultCache
 from tasklet_runner.store.protocol import JobStore
+from tasklet_runner.wire.queues import PushMany
 from tasklet_runner.wire.work import Hello, ToHolder, ToMember
 
 OpenCache = Callable[[CacheSettings], Awaitable[ResultCache]]
@@ -67,6 +68,25 @@ async def show_capability(member: LeasedMember, capability: str) -> None:
         await client.close()
 
 
+class Announcer(Protocol):
+    """Tells queues of leased stores of objects; `client.ahead.QueuePusher` is the real one."""
+
+    async def push(self, endpoint: str, grant: str, push: PushMany) -> None:
+        """Push messages under a PutGrant. Raises LeaseGridError."""
+        ...
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
+def open_announcer() -> Announcer:
+    """As every fabric's members understand it."""
+    from tasklet_runner.client.ahead import QueuePusher
+
+    return QueuePusher()
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """The fabric, the job's store and the keys.
@@ -88,5 +108,6 @@ class Surroundings:
     parent: str = ""
     connect: Connect = open_work_connection
     show: Show = show_capability
+    open_announcer: Callable[[], Announcer] = open_announcer
     jitter: Callable[[], float] = field(default=random.random)
     access: Access = ENVIRONMENT

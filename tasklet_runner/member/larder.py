@@ -34,20 +34,23 @@ class Hoard:
     places: dict[str, Place] = field(default_factory=dict)
 
 
+_numbers = count(1)
+"""Of files: no lease deletes those of the next by the same name, however late it is."""
+
+
 class Larder:
     """All hoards of one lease that no task has claimed yet."""
 
     def __init__(self, directory: Path, room: FetchRoom) -> None:
         self._directory = directory
         self._room = room
-        self._numbers = count(1)
         self._hoards: dict[Hoard, None] = {}
         self._holders: dict[tuple[str, str], Hoard] = {}
         room.on_short(self.make_way)
 
     def begin(self, endpoint: str) -> Hoard:
         """A new hoard of what comes from this store. Raises OSError."""
-        hoard = Hoard(endpoint, self._directory / f"ahead-{next(self._numbers)}")
+        hoard = Hoard(endpoint, self._directory / f"ahead-{next(_numbers)}")
         hoard.path.touch()
         self._hoards[hoard] = None
         return hoard
