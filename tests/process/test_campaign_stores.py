@@ -1,0 +1,53 @@
+"""A store and checkpoint slots, killed at every call, on failing disks and through power cuts: short forms."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.soak.driving import Effort, Scenario, cuts, failures, kills
+from tests.soak.slots_judge import SLOTS
+from tests.soak.store_judge import STORE
+from tests.soak.tally import Tally
+
+CAMPAIGNS = [
+    pytest.param(
+        SLOTS, kills, None,
+        id="checkpoints: SIGKILL at every system call, every write torn",
+        marks=pytest.mark.unhappy("killed at every system call of a checkpoint: the acknowledged one is restored"),
+    ),
+    pytest.param(
+        SLOTS, failures, 120,
+        id="checkpoints: ENOSPC, EDQUOT, EIO or a short write at a call",
+        marks=pytest.mark.unhappy("disk full or broken in mid-checkpoint: the last good one stays"),
+    ),
+    pytest.param(
+        SLOTS, cuts, 300,
+        id="checkpoints: power cuts that take what was not synced",
+        marks=pytest.mark.unhappy("a power cut in mid-checkpoint takes what was not synced, and nothing acknowledged"),
+    ),
+    pytest.param(
+        STORE, kills, 150,
+        id="a store: SIGKILL at a system call, writes torn",
+        marks=pytest.mark.unhappy("a store's process is killed at any system call: acknowledged is readable"),
+    ),
+    pytest.param(
+        STORE, failures, 100,
+        id="a store: ENOSPC, EDQUOT, EIO or a short write at a call",
+        marks=pytest.mark.unhappy("a store's disk fails or fills at any call: a typed error, and nothing half"),
+    ),
+    pytest.param(
+        STORE, cuts, 300,
+        id="a store: power cuts that take what was not synced",
+        marks=pytest.mark.unhappy("the power of a store's machine goes at any call: what it had answered is there"),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("scenario", "campaign", "bound"), CAMPAIGNS)
+def test_nothing_that_was_acknowledged_is_lost_and_nothing_is_there_in_part(
+    scenario: Scenario, campaign: Callable[..., None], bound: int | None, tmp_path: Path
+) -> None:
+    tally = Tally(scenario.target)
+    campaign(tmp_path, scenario, Effort(bound=bound), tally)
+    assert tally.clean, str(tally)
