@@ -1,6 +1,5 @@
 """Everything that a lease's holder does with its store; what others do there under a grant is in `granted`."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from tasklet_runner.client.granted import StoreConnections
 from tasklet_runner.client.queues import StoreQueue
 from tasklet_runner.client.store_calls import Ask, HolderCalls
 from tasklet_runner.client.store_sessions import StoreSession
-from tasklet_runner.client.transfers import PIECE_BYTES, body_of, measured, save
+from tasklet_runner.client.transfers import PutBody, save
 from tasklet_runner.client.transport import base_url
 from tasklet_runner.wire.batches import BatchReply
 from tasklet_runner.wire.digests import digest_like
@@ -67,11 +66,13 @@ class StoreClient:
 
         Raises besides: RefusedError (Conflict: other bytes are there), InputError (the file cannot be read).
         """
-        size, digest = await asyncio.to_thread(measured, source)
-        headers = {DIGEST_HEADER: digest, "Content-Length": str(size)}
-        ask = Ask("PUT", object_path(key), headers, lambda: body_of(source), expect=size > PIECE_BYTES)
-        async with self._calls.answer(ask) as response:
-            return msgspec.json.decode(await response.read(), type=ObjectInfo)
+        body = PutBody(source)
+        ask = Ask("PUT", object_path(key), body.headers, body, expect=body.large)
+        try:
+            async with self._calls.answer(ask) as response:
+                return msgspec.json.decode(await response.read(), type=ObjectInfo)
+        except UnreachableError as error:
+            raise body.failure or error from error
 
     async def get(self, key: str, offset: int = 0, length: int = -1) -> bytes:
         """The object's bytes, or `length` of them (-1: all) from `offset`; fewer where it ends.

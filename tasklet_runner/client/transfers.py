@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 from collections.abc import AsyncIterator, Callable
 from io import FileIO
 from pathlib import Path
@@ -11,26 +12,66 @@ import aiohttp
 
 from tasklet_runner.wire.digests import hasher_like
 from tasklet_runner.wire.errors import InputError
-from tasklet_runner.wire.store import DIGEST_HEADER
+from tasklet_runner.wire.store import DIGEST_AFTER, DIGEST_DIGITS, DIGEST_HEADER
 
 PIECE_BYTES = 1024 * 1024
 
 
-def measured(source: bytes | Path) -> tuple[int, str]:
-    """Size and SHA-256 (hex) of bytes or a file. Blocking; raises InputError."""
-    if isinstance(source, bytes):
-        return len(source), hashlib.sha256(source).hexdigest()
+class PutBody:
+    """The body of one put, and the headers that go with it: a large one is hashed while it is sent.
+
+    `large`: ask whether it may come before it is sent. `failure`: why the source could not be read to its end. Raises
+    InputError for a file that is not there.
+    """
+
+    def __init__(self, source: bytes | Path) -> None:
+        size = _size_of(source)
+        self._source = source
+        self.large = size > PIECE_BYTES
+        self.failure: InputError | None = None
+        digest = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) and not self.large else DIGEST_AFTER
+        self._follows = digest == DIGEST_AFTER
+        length = size + (DIGEST_DIGITS if self._follows else 0)
+        self.headers = {DIGEST_HEADER: digest, "Content-Length": str(length)}
+
+    def __call__(self) -> bytes | AsyncIterator[bytes]:
+        """The body, made anew for each attempt."""
+        return self._pieces() if self._follows or not isinstance(self._source, bytes) else self._source
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        hasher = hashlib.sha256()
+        try:
+            with io.BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb") as file:
+                following = asyncio.ensure_future(asyncio.to_thread(_read, file, hasher.update))
+                try:
+                    while piece := await following:
+                        # The next one is read and hashed while this one is sent.
+                        following = asyncio.ensure_future(asyncio.to_thread(_read, file, hasher.update))
+                        yield piece
+                finally:
+                    await asyncio.gather(following, return_exceptions=True)
+        except OSError as error:
+            self.failure = _unreadable(self._source, error)
+            raise self.failure from error
+        yield hasher.hexdigest().encode()
+
+
+def _size_of(source: bytes | Path) -> int:
     try:
-        with source.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return file.tell(), digest
+        return len(source) if isinstance(source, bytes) else source.stat().st_size
     except OSError as error:
-        raise InputError(f"cannot read {source} to put it into the store: {error}") from error
+        raise _unreadable(source, error) from error
 
 
-def body_of(source: bytes | Path) -> bytes | AsyncIterator[bytes]:
-    """A request's body: small ones as they are, others in pieces, so that neither loop nor memory is filled."""
-    return source if isinstance(source, bytes) and len(source) <= PIECE_BYTES else _pieces_of(source)
+def _unreadable(source: bytes | Path, error: OSError) -> InputError:
+    what = "bytes" if isinstance(source, bytes) else source
+    return InputError(f"cannot read {what} to put it into the store: {error}")
+
+
+def _read(file: BinaryIO, update: Callable[[bytes], None]) -> bytes:
+    piece = file.read(PIECE_BYTES)
+    update(piece)
+    return piece
 
 
 async def pieces_of_file(file: FileIO) -> AsyncIterator[bytes]:
@@ -41,16 +82,6 @@ async def pieces_of_file(file: FileIO) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _pieces_of(source: bytes | Path) -> AsyncIterator[bytes]:
-    if isinstance(source, bytes):
-        for start in range(0, len(source), PIECE_BYTES):
-            yield source[start : start + PIECE_BYTES]
-        return
-    with source.open("rb") as file:
-        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
-            yield piece
-
-
 async def save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
     """Write an answer's body to a file; its size, and its digest (hex) of the kind that the answer names.
 
@@ -59,20 +90,35 @@ async def save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
     size, hasher = 0, hasher_like(response.headers[DIGEST_HEADER])
     try:
         with path.open("wb") as file:
-            waiting: list[bytes] = []
-            gathered = 0
-            async for piece in response.content.iter_any():
-                waiting.append(piece)
-                gathered += len(piece)
-                if gathered >= PIECE_BYTES:
-                    await asyncio.to_thread(_add, file, hasher.update, waiting)
-                    size, gathered, waiting = size + gathered, 0, []
-            await asyncio.to_thread(_add, file, hasher.update, waiting)
+            adding: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
+            try:
+                async for pieces in _gathered(response):
+                    size += sum(map(len, pieces))
+                    await adding
+                    # The next ones are received while these are hashed and written.
+                    adding = asyncio.ensure_future(asyncio.to_thread(_add, file, hasher.update, pieces))
+                await adding
+            finally:
+                await asyncio.gather(adding, return_exceptions=True)
     except aiohttp.ClientError:
         raise  # some of them are OSErrors too, and not of the file
     except OSError as error:
         raise InputError(f"cannot write {path}: {error}", remedy="is there space and the right to write?") from error
-    return size + gathered, hasher.digest().hex()
+    return size, hasher.digest().hex()
+
+
+async def _gathered(response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
+    """About PIECE_BYTES of the body at a time."""
+    waiting: list[bytes] = []
+    gathered = 0
+    async for piece in response.content.iter_any():
+        waiting.append(piece)
+        gathered += len(piece)
+        if gathered >= PIECE_BYTES:
+            yield waiting
+            waiting, gathered = [], 0
+    if waiting:
+        yield waiting
 
 
 async def refusal_in(response: aiohttp.ClientResponse) -> bytes:

@@ -15,8 +15,17 @@ from tasklet_runner.member.nonces import Nonces
 from tasklet_runner.member.queue_door import QueueDoor
 from tasklet_runner.member.shelf import Shelf
 from tasklet_runner.store.batch_serving import asked_keys, receive_batch, send_batch
+from tasklet_runner.store.checkpoint_serving import CheckpointDoor
 from tasklet_runner.store.refusals import refusal
-from tasklet_runner.store.serving import key_of, list_commits, list_objects, receive_object, send_object, stored
+from tasklet_runner.store.serving import (
+    ArrivingBody,
+    key_of,
+    list_commits,
+    list_objects,
+    receive_object,
+    send_object,
+    stored,
+)
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.statements import GetGrant
 from tasklet_runner.wire.store import (
@@ -59,6 +68,9 @@ class StoreDoor:
             web.post(BATCH_PATH, worded(self._put_batch)),
             web.post(BATCH_GET_PATH, worded(self._get_batch)),
             *QueueDoor(self._access, self._shelf).routes(),
+            *CheckpointDoor(
+                lambda: self._shelf.store.checkpoints, self._access.checkpoint_writer, self._shelf.transfer
+            ).routes(worded),
         )
 
     async def _challenge(self, _: web.Request) -> web.Response:
@@ -128,4 +140,4 @@ class StoreDoor:
         try:
             await store.stat(key_of(request))
         except KeyError:
-            store.require_room(request.content_length or 0)
+            store.require_room(ArrivingBody(request).size)

@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 
 from tasklet_runner.store.arrivals import Arrivals
 from tasklet_runner.store.batches import BatchUpload, infos, other_bytes_came, there_with_other_bytes
+from tasklet_runner.store.checkpoints import Checkpoints
 from tasklet_runner.store.failures import StoreName
 from tasklet_runner.store.files import FileArea, sync_directory
 from tasklet_runner.store.grants import Allowance
@@ -26,12 +27,17 @@ from tasklet_runner.store.quota import Quota, Reservation
 from tasklet_runner.store.reading import Reader
 from tasklet_runner.store.rows import object_rows
 from tasklet_runner.store.uploads import Upload
-from tasklet_runner.wire.errors import RefusedError, StoreFencedError
+from tasklet_runner.wire.digests import CHECKSUM_BYTES, checksum
+from tasklet_runner.wire.errors import ObjectConflictError, RefusedError, StoreFencedError
 
 DIRECT_BYTES = 256 * 1024
 """A batch up to this size is hashed in the caller's thread; a larger one in the worker thread."""
 
 Value = TypeVar("Value")
+
+
+def _unannounced() -> str:
+    return ""
 
 
 class DiskStore:
@@ -48,6 +54,7 @@ class DiskStore:
         self._log = WriteAheadLog(name, self._run)
         self._endpoint = ""
         self.queues = Queues(name, index, self._quota)
+        self.checkpoints = Checkpoints(name, self._quota, durable=files.durable)
 
     @classmethod
     def open(cls, directory: Path, *, uid: str, quota_bytes: int, term: int) -> Self:
@@ -117,9 +124,9 @@ class DiskStore:
 
     @property
     def empty(self) -> bool:
-        """True while it holds no object and had no message."""
+        """True while it holds no object and no checkpoint, and had no message."""
         with self._name.translated():
-            return self._index.empty
+            return self._index.empty and self.checkpoints.empty
 
     def take(self, owner: str, term: int) -> None:
         """Belong to `owner` from now on, at a later term than any before; durable when the call returns. Blocking."""
@@ -129,16 +136,21 @@ class DiskStore:
     async def write(self, objects: Sequence[NewObject], commits: Sequence[CommitRecord]) -> int:
         """All of it or nothing, in one transaction; see `JobStore.write`."""
         with self._name.translated():
-            if sum(len(item.data) for item in objects) <= DIRECT_BYTES:
-                rows = object_rows(objects, self._files)
-            else:
-                rows = await self._run(lambda: object_rows(objects, self._files))
-            return await self._apply(rows, commits)
+            try:
+                return await self._apply(await self._rows(objects), commits)
+            except ObjectConflictError:
+                # What came in a batch is known by another digest, which is worth comparing only now.
+                others = self._not_from_batches(objects)
+                if len(others) == len(objects):
+                    raise
+                return await self._apply(await self._rows(others), commits)
 
-    async def receive(self, key: str, pieces: AsyncIterator[bytes], max_bytes: int, digest: str = "") -> ObjectInfo:
+    async def receive(
+        self, key: str, pieces: AsyncIterator[bytes], max_bytes: int, digest: Callable[[], str] = _unannounced
+    ) -> ObjectInfo:
         """Put one object that arrives in pieces, in flat memory. The same bytes again are no error.
 
-        `digest`: SHA-256 in hex of what the writer means to put; empty: not checked.
+        `digest`, asked when all pieces are in: SHA-256 in hex of what the writer means to put; empty: not checked.
 
         Raises:
             RefusedError: more than `max_bytes` came (TooLarge), or they are not those of `digest` (DigestMismatch).
@@ -150,8 +162,8 @@ class DiskStore:
             upload = Upload(self._files, self._run, known and known[1])
             try:
                 row = await self._collect(upload, key, pieces, max_bytes, reserved)
-                if digest and row.digest.hex() != digest.lower():
-                    raise other_bytes_came(key, row.digest.hex(), digest)
+                if (announced := digest()) and row.digest.hex() != announced.lower():
+                    raise other_bytes_came(key, row.digest.hex(), announced)
                 if known is None:
                     reserved.release()
                     await self._apply([row], ())
@@ -229,6 +241,10 @@ class DiskStore:
         with self._name.translated():
             return self._index.get_value(name)
 
+    def delete_checkpoints(self, prefix: str) -> None:
+        """Delete the checkpoints of the key `prefix` and of all below `<prefix>/`; all there are when it is empty."""
+        self.checkpoints.delete_below(prefix)
+
     async def sync(self) -> None:
         """Everything written so far is durable when the call returns."""
         with self._name.translated():
@@ -262,8 +278,22 @@ class DiskStore:
         await self._log.settle()
         with self._name.translated():
             await asyncio.to_thread(self._worker.shutdown)
+            await asyncio.to_thread(self.checkpoints.close)
             self._index.close()
             self._lock.release()
+
+    async def _rows(self, objects: Sequence[NewObject]) -> list[ObjectRow]:
+        if sum(len(item.data) for item in objects) <= DIRECT_BYTES:
+            return object_rows(objects, self._files)
+        return await self._run(lambda: object_rows(objects, self._files))
+
+    def _not_from_batches(self, objects: Sequence[NewObject]) -> list[NewObject]:
+        known = self._index.stat_many([item.key for item in objects])
+        return [
+            item
+            for item in objects
+            if len(digest := known.get(item.key, (0, b""))[1]) != CHECKSUM_BYTES or checksum(item.data) != digest
+        ]
 
     async def _run(self, work: Callable[[], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)

@@ -3,6 +3,8 @@
 Everything raises LeaseGridError for the caller to turn into a refusal, until the first byte of an answer has left.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -16,7 +18,46 @@ from tasklet_runner.store.ranges import byte_range
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError
 from tasklet_runner.wire.queues import CommitPage
 from tasklet_runner.wire.statements import PutGrant
-from tasklet_runner.wire.store import DIGEST_HEADER, MAX_PAGE_OBJECTS, ObjectInfo, ObjectPage, object_key
+from tasklet_runner.wire.store import (
+    DIGEST_AFTER,
+    DIGEST_DIGITS,
+    DIGEST_HEADER,
+    MAX_PAGE_OBJECTS,
+    ObjectInfo,
+    ObjectPage,
+    object_key,
+)
+
+
+class ArrivingBody:
+    """A put's bytes as they come. `size`: what was announced; `digest()`: that too, known when all bytes are in.
+
+    Raises ProtocolError for a digest behind the bytes of a body without a length.
+    """
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._announced = request.headers.get(DIGEST_HEADER, "")
+        self._follows = self._announced == DIGEST_AFTER
+        self._tail = b""
+        length = request.content_length
+        if self._follows and (length is None or length < DIGEST_DIGITS):
+            raise ProtocolError("no digest behind the bytes", remedy="let Content-Length count its 64 digits")
+        self.size = (length or 0) - (DIGEST_DIGITS if self._follows else 0)
+
+    def digest(self) -> str:
+        """The digest in hex; empty when none was announced."""
+        return self._tail.decode("latin-1") if self._follows else self._announced
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The object's bytes."""
+        left = self.size
+        async for piece in self._request.content.iter_any():
+            if self._follows and len(piece) > left:
+                piece, self._tail = piece[:left], self._tail + piece[left:]
+            left -= len(piece)
+            if piece:
+                yield piece
 
 
 def key_of(request: web.Request) -> str:
@@ -36,11 +77,10 @@ def granted_bytes(store: DiskStore, key: str, grant: PutGrant, *, store_uid: str
 
 async def receive_object(request: web.Request, store: DiskStore, max_bytes: int) -> ObjectInfo:
     """Put the request's body, of at most `max_bytes`. Raises what `DiskStore.receive` does."""
-    key = key_of(request)
-    announced = request.content_length or 0
-    if announced > max_bytes:
-        raise RefusedError("TooLarge", f"object {key!r} has {announced:,} bytes, {max(max_bytes, 0):,} are granted")
-    return await store.receive(key, request.content.iter_any(), max_bytes, request.headers.get(DIGEST_HEADER, ""))
+    key, body = key_of(request), ArrivingBody(request)
+    if body.size > max_bytes:
+        raise RefusedError("TooLarge", f"object {key!r} has {body.size:,} bytes, {max(max_bytes, 0):,} are granted")
+    return await store.receive(key, body.pieces(), max_bytes, body.digest)
 
 
 def stored(info: ObjectInfo) -> web.Response:
@@ -72,17 +112,21 @@ async def _send_blocks(
 ) -> None:
     key, at, end = span
     whole = False
+    following: asyncio.Task[bytes] | None = None
     try:
         with suppress(ConnectionError, LeaseGridError):
-            while True:
+            while (at := at + len(block)) < end:
+                # Read ahead: the disk and the socket work at once.
+                following = asyncio.create_task(store.read(key, at, _step(at, end)))
                 await response.write(block)
-                at += len(block)
-                if at >= end:
-                    break
-                block = await store.read(key, at, _step(at, end))
+                block = await following
+            await response.write(block)
             await response.write_eof()
             whole = True
     finally:
+        if following is not None and not following.done():
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
         # The head has promised more bytes: only a cut connection tells the reader that they do not come.
         if not whole and request.transport is not None:
             request.transport.abort()

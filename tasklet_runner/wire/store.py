@@ -3,7 +3,8 @@
 Objects are write-once. An object's key is one path segment: percent-encoded (RFC 3986), its slashes too.
 
 `PUT /v1/objects/<key>` with the object's bytes as body -> ObjectInfo as JSON. `X-Leasegrid-Digest`, if given, is
-checked before anything is visible. The same bytes again are no error.
+checked before anything is visible. Who hashes while sending gives `after` there, and the digest as the last 64 bytes
+of the body, whose Content-Length counts them. The same bytes again are no error.
 `GET /v1/objects/<key>` -> the bytes, with `Range` those of one range (RFC 9110, section 14: 206, or 416), and
 `X-Leasegrid-Digest` of the whole object · `HEAD /v1/objects/<key>` likewise, without the bytes.
 
@@ -39,6 +40,11 @@ SESSION_HEADER = "X-Leasegrid-Session"
 DIGEST_HEADER = "X-Leasegrid-Digest"
 """The digest of the whole object in hex (`wire.digests`): that of a put is a SHA-256."""
 
+DIGEST_AFTER = "after"
+"""In place of the digest: it stands behind the bytes, as DIGEST_DIGITS digits."""
+
+DIGEST_DIGITS = 64
+
 OBJECTS_PATH = "/v1/objects/"
 LISTING_PATH = "/v1/objects"
 COMMITS_PATH = "/v1/commits"
@@ -52,7 +58,7 @@ MAX_KEY_BYTES = 4096
 
 
 class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
-    """An object that is there: key, size in bytes, digest in hex (SHA-256; the checksum of one that came in a batch)."""
+    """An object that is there: key, size in bytes, digest in hex (SHA-256; checksum of one that came in a batch)."""
 
     key: str
     size: int

@@ -113,6 +113,35 @@ def test_bytes_that_are_not_those_that_were_announced_are_not_kept(data: bytes, 
     asyncio.run(story())
 
 
+@pytest.mark.unhappy("an object whose bytes change on their way, and a digest that never comes")
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        pytest.param(b"wrong" + hashlib.sha256(b"right").hexdigest().encode(), 422, "DigestMismatch", id="of others"),
+        pytest.param(b"right" + b"\xff" * 64, 422, "DigestMismatch", id="no digits at all"),
+        pytest.param(b"right", 400, "BadRequest", id="too few bytes to hold a digest"),
+    ],
+)
+def test_a_digest_that_stands_behind_the_bytes_is_checked(data: bytes, status: int, code: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with held_store(tmp_path) as held:
+            await held.store.put("first", b"opens the session")
+            token = {"X-Leasegrid-Session": await held.store._calls.session.token(held.store._calls.connected())}
+            found = await put(held.rig.endpoint, "key", data, token | {"X-Leasegrid-Digest": "after"})
+            assert (found[0], found[1].code) == (status, code)
+            assert [info.key async for info in held.store.list_objects("key")] == []
+
+    asyncio.run(story())
+
+
+def test_a_large_object_fits_exactly_into_what_is_left(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with held_store(tmp_path, quota=3 * MEBIBYTE) as held:
+            assert (await held.store.put("whole", bytes(3 * MEBIBYTE))).size == 3 * MEBIBYTE
+
+    asyncio.run(story())
+
+
 @pytest.mark.unhappy("a store that is full")
 def test_a_full_store_says_how_full_and_what_to_do_and_takes_the_same_object_again(tmp_path: Path) -> None:
     async def story() -> None:

@@ -81,7 +81,7 @@ def test_what_came_in_a_batch_may_come_again_alone_and_the_other_way_round(tmp_p
                 await store.receive(keys[0], pieces(data), 4 * MEBIBYTE)
                 await put_batch(server.endpoint, put_grant(), [(keys[1], data)])
                 await put_batch(server.endpoint, put_grant(), [(keys[0], data)])
-                await store.receive(keys[1], pieces(data), 4 * MEBIBYTE, hashlib.sha256(data).hexdigest())
+                await store.receive(keys[1], pieces(data), 4 * MEBIBYTE, hashlib.sha256(data).hexdigest)
                 with pytest.raises(ObjectConflictError, match="with other bytes"):
                     await store.receive(keys[1], pieces(data[:-1] + b"-"), 4 * MEBIBYTE)
                 with pytest.raises(RefusedError, match="with other bytes"):
