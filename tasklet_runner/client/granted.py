@@ -72,7 +72,7 @@ class StoreConnections:
 
     async def put_object(self, endpoint: str, grant: str, key: str, path: Path) -> ObjectInfo:
         """Put the file's bytes under `key`, in flat memory. `endpoint`: `unix:///path` or `http://host:port`."""
-        with translated(endpoint, f"take {key!r}"), _opened(path) as file:
+        with translated(endpoint, f"take {key!r}"), opened(path) as file:
             size = file.seek(0, 2)
             file.seek(0)
             headers = {GRANT_HEADER: grant, "Content-Length": str(size)}
@@ -100,7 +100,7 @@ class StoreConnections:
         """
         part = path.with_name(f".{path.name}.part")
         try:
-            with _opened(part, "wb") as file:
+            with opened(part, "wb") as file:
                 await self.append_batch(endpoint, grant, keys, file)
                 size = file.tell()
             part.replace(path)
@@ -142,12 +142,13 @@ async def _append(response: aiohttp.ClientResponse, sink: BatchSink, file: FileI
     async for piece in response.content.iter_any():
         for part in sink.feed(piece):
             if isinstance(part, memoryview):
-                _write(file, part)
+                write_all(file, part)
     sink.finish()
 
 
 @contextmanager
-def _opened(path: Path, mode: str = "rb") -> Iterator[FileIO]:
+def opened(path: Path, mode: str = "rb") -> Iterator[FileIO]:
+    """A file that is a body, or takes an answer. Raises InputError."""
     try:
         file = FileIO(path, mode)
     except OSError as error:
@@ -156,7 +157,8 @@ def _opened(path: Path, mode: str = "rb") -> Iterator[FileIO]:
         yield file
 
 
-def _write(file: FileIO, data: memoryview) -> None:
+def write_all(file: FileIO, data: memoryview) -> None:
+    """All of the bytes, where the file stands. Raises InputError."""
     try:
         while data:
             data = data[file.write(data) :]

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tasklet_runner.durable.checksums import PayloadSum
 from tasklet_runner.durable.deltas import PlacedRun, decode_table, table_bytes
 from tasklet_runner.durable.disk import open_file, pieces_at, read_at
 from tasklet_runner.durable.format import HEADER_BYTES, Header, Kind, Unreadable, decode_header, link_to
+from tasklet_runner.wire.digests import Checksum
 
 _COUNT_BYTES = 8
 
@@ -96,10 +96,11 @@ def _next(chain: Chain, descriptor: int) -> Chain | None:
 
 
 def _is_whole(descriptor: int, at: int, header: Header) -> bool:
-    payload_sum = PayloadSum()
+    came, checksum = 0, Checksum()
     for piece in pieces_at(descriptor, at, header.length):
-        payload_sum.add(piece)
-    return payload_sum.size == header.length and payload_sum.digest == header.digest
+        came += len(piece)
+        checksum.update(piece)
+    return came == header.length and checksum.digest() == header.digest
 
 
 def _runs(descriptor: int, at: int, header: Header) -> list[PlacedRun] | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from tasklet_runner.durable.checksums import Buffer
+from tasklet_runner.durable.disk import Buffer
 
 BLOCK_BYTES = 4096
 """A change of one byte costs a block."""

@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasklet_runner.durable.checksums import BLOCK_BYTES, Buffer
+Buffer = bytes | bytearray | memoryview
+"""One-dimensional bytes; a memoryview is of format B."""
+
+PIECE_BYTES = 1024 * 1024
 
 
 def open_file(path: Path, flags: int) -> int:
@@ -31,7 +34,7 @@ def read_at(descriptor: int, at: int, length: int) -> bytes:
 def pieces_at(descriptor: int, at: int, length: int) -> Iterator[bytes]:
     """These bytes in flat memory; fewer where the file ends."""
     end = at + length
-    while at < end and (piece := read_at(descriptor, at, min(BLOCK_BYTES, end - at))):
+    while at < end and (piece := read_at(descriptor, at, min(PIECE_BYTES, end - at))):
         yield piece
         at += len(piece)
 

@@ -1,9 +1,9 @@
 """The header of a record in a checkpoint's files: pure.
 
 Format, little-endian, 160 bytes: magic (8), version (2), kind (2), zero (4), generation (8), epoch (8), length of the
-body that follows (8), size of the payload that the record leads to (8), checksum of the body (32), link (32), zero
-(16), SHA-256 of all that (32). A later version keeps magic, version, length of the header and its SHA-256 where they
-are, so that this one can say what it has before it.
+body that follows (8), size of the payload that the record leads to (8), checksum of the body (`wire.digests`, 16), zero
+(16), link (32), zero (16), SHA-256 of all that (32). A later version keeps magic, version, length of the header
+and its SHA-256 where they are, so that this one can say what it has before it.
 
 A *full* record's body is the payload. A *delta*'s (`durable.deltas`) is what changed since the record that its link
 names: that record's last 32 bytes. So a record that an earlier round left behind in the file never fits to the chain.
@@ -21,8 +21,9 @@ MAGIC = b"\x89LGCKP\r\n"
 VERSION = 1
 HEADER_BYTES = 160
 NO_LINK = bytes(32)
+NO_BODY = bytes(16)
 
-_FIELDS = struct.Struct("<8sHH4xQQQQ32s32s16x")
+_FIELDS = struct.Struct("<8sHH4xQQQQ16s16x32s16x")
 _SUM_BYTES = 32
 _MOST = 2**63 - 1
 
@@ -44,7 +45,7 @@ class Header:
     epoch: int
     length: int = 0
     size: int = 0
-    digest: bytes = NO_LINK
+    digest: bytes = NO_BODY
     link: bytes = NO_LINK
 
     @property

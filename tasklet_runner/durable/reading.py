@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from tasklet_runner.durable.chains import Chain
-from tasklet_runner.durable.checksums import BLOCK_BYTES
-from tasklet_runner.durable.disk import open_file, read_at
+from tasklet_runner.durable.disk import PIECE_BYTES, open_file, read_at
 from tasklet_runner.durable.format import HEADER_BYTES
 from tasklet_runner.wire.errors import StoreError
 
@@ -70,8 +69,8 @@ class Reading:
     def pieces(self) -> Iterator[bytes]:
         """The payload. Raises CheckpointReplacedError."""
         for segment in self._segments:
-            for start in range(segment.start, segment.stop, BLOCK_BYTES):
-                length = min(BLOCK_BYTES, segment.stop - start)
+            for start in range(segment.start, segment.stop, PIECE_BYTES):
+                length = min(PIECE_BYTES, segment.stop - start)
                 yield self._piece(segment.in_log, segment.at + start - segment.start, length)
 
     def _piece(self, in_log: bool, at: int, length: int) -> bytes:

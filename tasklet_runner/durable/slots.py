@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasklet_runner.durable.chains import Chain, chained, read_chain, read_table
-from tasklet_runner.durable.checksums import Buffer, payload_digest
-from tasklet_runner.durable.disk import open_file, read_at, sync_directory, write_at
+from tasklet_runner.durable.disk import Buffer, open_file, read_at, sync_directory, write_at
 from tasklet_runner.durable.format import (
     HEADER_BYTES,
     VERSION,
@@ -25,6 +24,7 @@ from tasklet_runner.durable.format import (
 from tasklet_runner.durable.reading import Reading
 from tasklet_runner.durable.writing import FullWriter
 from tasklet_runner.wire.checkpoints import FULL_WANTED, encoded_key
+from tasklet_runner.wire.digests import checksum
 from tasklet_runner.wire.errors import (
     CheckpointDamagedError,
     CheckpointVersionError,
@@ -102,7 +102,8 @@ class Slots:
         """Keep a full checkpoint; it is durable when the call returns. Raises besides what `begin` does."""
         writer = self.begin(draft)
         try:
-            self.finish(writer, draft, writer.write_whole(payload))
+            writer.write(payload)
+            self.finish(writer, draft, writer.digest())
         finally:
             writer.abandon()
 
@@ -157,8 +158,13 @@ class Slots:
             digest,
         )
 
-    def delete(self) -> None:
-        """Nothing is left of this key. No error when there was nothing."""
+    def delete(self, epoch: int | None = None) -> None:
+        """Nothing is left of this key. No error when there was nothing.
+
+        `epoch`: who wants it; raises StoreFencedError when a later one is known.
+        """
+        if epoch is not None:
+            self._require_epoch(epoch, self.epoch)
         for path in self._files():
             path.unlink(missing_ok=True)
         if self._durable:
@@ -221,9 +227,7 @@ class Slots:
             )
 
     def _append(self, chain: Chain, draft: Draft, delta: bytes) -> None:
-        header = Header(
-            Kind.DELTA, draft.generation, draft.epoch, len(delta), draft.size, payload_digest(delta), chain.link
-        )
+        header = Header(Kind.DELTA, draft.generation, draft.epoch, len(delta), draft.size, checksum(delta), chain.link)
         encoded = encode_header(header)
         fresh = not chain.log.exists()
         descriptor = open_file(chain.log, os.O_WRONLY | os.O_CREAT)

@@ -1,17 +1,13 @@
 """A full checkpoint on its way into the older slot."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from tasklet_runner.durable.checksums import Buffer, PayloadSum, payload_digest
-from tasklet_runner.durable.disk import open_file, sync_directory, write_at
+from tasklet_runner.durable.disk import Buffer, open_file, sync_directory, write_at
 from tasklet_runner.durable.format import HEADER_BYTES, Header, Kind, encode_header
+from tasklet_runner.wire.digests import Checksum
 from tasklet_runner.wire.errors import ProtocolError
-
-BESIDE_BYTES = 4 * 1024 * 1024
-"""From this size on the checksum is reckoned in a thread beside the write."""
 
 
 class FullWriter:
@@ -25,7 +21,7 @@ class FullWriter:
         self.slot = slot
         self._durable = durable
         self._size = size
-        self._sum = PayloadSum()
+        self._sum = Checksum()
         self._at = HEADER_BYTES
         self._fresh = not slot.exists()
         self._path = slot.with_name(f"{slot.name}.new") if self._fresh else slot
@@ -41,24 +37,12 @@ class FullWriter:
     def write(self, piece: Buffer) -> None:
         """The next bytes."""
         write_at(self._descriptor, piece, self._at)
-        self._sum.add(piece)
+        self._sum.update(memoryview(piece))
         self._at += len(piece)
 
-    def write_whole(self, payload: Buffer) -> bytes:
-        """All bytes at once; returns their checksum."""
-        if len(payload) < BESIDE_BYTES:
-            self.write(payload)
-            return self._sum.digest
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            digest = beside.submit(payload_digest, payload)
-            write_at(self._descriptor, payload, HEADER_BYTES)
-            self._at += len(payload)
-            return digest.result()
-
-    @property
     def digest(self) -> bytes:
-        """The checksum of what was written piece by piece."""
-        return self._sum.digest
+        """The checksum of what was written; to be called once."""
+        return self._sum.digest()
 
     def commit(self, generation: int, epoch: int, digest: bytes) -> tuple[bytes, Header]:
         """From now on it counts; the header, encoded and not. Raises ProtocolError: bytes are missing or too many."""

@@ -8,13 +8,14 @@ from aiohttp import web
 from tasklet_runner.member.core import MemberCore
 from tasklet_runner.member.shelf import Shelf, ended
 from tasklet_runner.member.states import Claim
+from tasklet_runner.store.checkpoint_serving import Writer, writer_by_grant, writer_by_session
 from tasklet_runner.store.grants import Allowance, check_grant, require_below
 from tasklet_runner.wire.errors import RefusedError
 from tasklet_runner.wire.signed import public_key, verify
-from tasklet_runner.wire.statements import GetGrant, PutGrant
+from tasklet_runner.wire.statements import CheckpointGrant, GetGrant, PutGrant
 from tasklet_runner.wire.store import GRANT_HEADER, SESSION_HEADER
 
-Grant = TypeVar("Grant", PutGrant, GetGrant)
+Grant = TypeVar("Grant", PutGrant, GetGrant, CheckpointGrant)
 
 
 class Access:
@@ -47,6 +48,13 @@ class Access:
             self.require_session(request)
             return Allowance(self._shelf.store.quota_bytes)
         return Allowance.of(self._granted(request, PutGrant))
+
+    def checkpoint_writer(self, request: web.Request, key: str) -> Writer:
+        """Who asks for a checkpoint: the holder itself, or whom it granted this key."""
+        if GRANT_HEADER not in request.headers:
+            self.require_session(request)
+            return writer_by_session(request, self._shelf.store.quota_bytes)
+        return writer_by_grant(self._granted(request, CheckpointGrant), key)
 
     def require(self, request: web.Request, kind: type[PutGrant] | type[GetGrant], *keys: str) -> None:
         """Return for a session, or a grant of this kind that covers these keys (or queues)."""

@@ -112,14 +112,14 @@ class FileArea:
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
         self._root = root
-        self._durable = durable
+        self.durable = durable
         self._files = str(root / "files")
         (root / "incoming").mkdir(exist_ok=True)
         (root / "files").mkdir(exist_ok=True)
 
     def create(self) -> IncomingFile:
         """A new file under a temporary name."""
-        return IncomingFile(self._root, durable=self._durable)
+        return IncomingFile(self._root, durable=self.durable)
 
     def read(self, extent: Extent, start: int, end: int) -> bytes | None:
         """Bytes [start, end) of an object; None when a block of them is not what was written."""

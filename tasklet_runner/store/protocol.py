@@ -74,6 +74,10 @@ class JobStore(Protocol):
         """The record, or None."""
         ...
 
+    def delete_checkpoints(self, prefix: str) -> None:
+        """Delete the checkpoints of the key `prefix` and of all below `<prefix>/`; all there are when it is empty."""
+        ...
+
     async def sync(self) -> None:
         """Everything written so far is durable when the call returns."""
         ...

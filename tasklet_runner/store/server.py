@@ -1,22 +1,25 @@
 """The door of a job's store for members; see `tasklet_runner.wire.store` for the protocol."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from aiohttp import ClientConnectionResetError, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tasklet_runner.store.batch_serving import asked_keys, receive_batch, send_batch
+from tasklet_runner.store.checkpoint_serving import CheckpointDoor, Writer, writer_by_grant
+from tasklet_runner.store.checkpoints import Checkpoints
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.grants import Allowance, check_grant, require_below
 from tasklet_runner.store.refusals import refusal
 from tasklet_runner.store.serving import granted_bytes, key_of, receive_object, send_object, stored
 from tasklet_runner.wire.errors import LeaseGridError, StateDirectoryError
 from tasklet_runner.wire.signed import Statement, verify
-from tasklet_runner.wire.statements import GetGrant, PutGrant
+from tasklet_runner.wire.statements import CheckpointGrant, GetGrant, PutGrant
 from tasklet_runner.wire.store import BATCH_GET_PATH, BATCH_PATH, GRANT_HEADER, OBJECTS_PATH
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -78,6 +81,7 @@ def _application(door: "_Door") -> web.Application:
             web.get(key, door.get),
             web.post(BATCH_PATH, door.put_batch),
             web.post(BATCH_GET_PATH, door.get_batch),
+            *CheckpointDoor(door.checkpoints, door.checkpoint_writer, _as_it_is).routes(lambda handler: handler),
         ]
     )
     return application
@@ -94,6 +98,10 @@ async def _refusals(request: web.Request, handler: _Handler) -> web.StreamRespon
         return web.Response(status=HTTPStatus.BAD_REQUEST)
 
 
+async def _as_it_is(work: Coroutine[Any, Any, web.StreamResponse]) -> web.StreamResponse:
+    return await work
+
+
 class _Door:
     """Asks the grant who may, and has the store do it."""
 
@@ -101,6 +109,14 @@ class _Door:
         self._store = store
         self._key = key
         self._clock = clock
+
+    def checkpoints(self) -> Checkpoints:
+        return self._store.checkpoints
+
+    def checkpoint_writer(self, request: web.Request, key: str) -> Writer:
+        grant = self._shown(request, CheckpointGrant)
+        check_grant(grant, store_uid=self._store.uid, term=self._store.term, now=self._clock())
+        return writer_by_grant(grant, key)
 
     async def put(self, request: web.Request) -> web.StreamResponse:
         key, grant = key_of(request), self._shown(request, PutGrant)
