@@ -28,17 +28,22 @@ async def export_results(store: JobStore, stage: str, directory: Path, layout: L
     ByIndex: `<index>/stdout` and `<index>/<file>`; ByPath: files of /out at their own paths and
     `<CHUNK_PATH>.stdout` (`<index>.stdout` for a chunk that is no file). Each file is replaced atomically.
 
+    It survives a power cut when the call returns, so that the store may be deleted. What an export that was killed had
+    half written is removed.
+
     Raises:
         ResultsError: two chunks claim one path, a name would leave the directory (both before anything is written),
             or the directory cannot be written or is full.
         StoreError: an object cannot be read.
     """
     await _check(store, stage, layout)
-    exporter = _Exporter(store, await asyncio.to_thread(ResultsDirectory, directory))
-    async for record in all_commits(store, stage):
-        for key, path in targets(record, layout):
-            await exporter.add(key, path)
-    await exporter.flush()
+    with await asyncio.to_thread(ResultsDirectory, directory) as results:
+        exporter = _Exporter(store, results)
+        async for record in all_commits(store, stage):
+            for key, path in targets(record, layout):
+                await exporter.add(key, path)
+        await exporter.flush()
+        await asyncio.to_thread(results.sync)
     return ExportReport(exporter.files, exporter.byte_count)
 
 

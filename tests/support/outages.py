@@ -39,8 +39,8 @@ Tree = dict[str, bytes]
 
 @dataclass
 class Found:
-    """What a campaign has found. `losses`: chunks that were committed and are not any more, or results that are missing;
-    `doubles`: chunks whose committed record changed, results nobody asked for, and committed chunks that ran again.
+    """What a campaign has found. `losses`: chunks that were committed and are not any more, results that are missing;
+    `doubles`: chunks whose committed record changed, results nobody asked for, committed chunks that ran again.
     `wrong`: each of them in words, and whatever else must not be.
     """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasklet_runner.plan.types import Layout
+from tasklet_runner.store.exporting import ResultsDirectory
 from tasklet_runner.store.protocol import CommitRecord, NewObject
 from tasklet_runner.store.results import ExportReport, export_results
 from tasklet_runner.wire.errors import ResultsError, StoreError
@@ -121,7 +122,7 @@ def test_something_in_the_way_is_named(in_the_way: str, tmp_path: Path) -> None:
     (tmp_path / in_the_way).write_text("in the way")
     with pytest.raises(ResultsError, match="cannot write results into"):
         export(tmp_path, [chunk(0, {"stdout": b"x"})], Layout.BY_INDEX)
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob(".leasegrid-*"))
 
 
 def test_a_corrupt_object_is_not_exported(tmp_path: Path) -> None:
@@ -142,6 +143,7 @@ def test_a_corrupt_object_is_not_exported(tmp_path: Path) -> None:
 _EXPORT = """
 import asyncio, pathlib, sys
 from tasklet_runner.plan.types import Layout
+from tasklet_runner.store.exporting import ResultsDirectory
 from tasklet_runner.store.results import export_results
 from tests.support.stores import opened
 from tasklet_runner.wire.errors import ResultsError
@@ -172,3 +174,19 @@ def test_a_full_results_disk_says_so_and_leaves_only_whole_files(tmp_path: Path)
     printed = run_on_small_disk(f"STORE = {str(tmp_path / 'store')!r}\n{_EXPORT}", tmp_path / "disk", megabytes=4)
     assert "cannot write results into" in printed
     assert "larger disk" in printed
+
+
+@pytest.mark.unhappy("an export that is killed half-way: the next removes what it had half written")
+def test_what_a_dead_export_had_half_written_is_removed_but_not_that_of_a_living_one(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with ResultsDirectory(results) as living, living.open("0/stdout") as descriptor:
+        living.append(descriptor, b"half")
+        dead = results / ".leasegrid-dead"
+        dead.mkdir()
+        for name in ("lock", "1"):
+            (dead / name).write_bytes(b"half")
+        export(tmp_path, [chunk(1, {"stdout": b"whole"})], Layout.BY_INDEX)
+        assert not dead.exists()
+        assert not (results / "0/stdout").exists()
+    assert {path.relative_to(results).as_posix() for path in results.rglob("*")} == {"0", "0/stdout", "1", "1/stdout"}
+    assert (results / "0/stdout").read_bytes() == b"half"
