@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from leasegrid.api.enums import ShuffleMode
 from leasegrid.api.job import JobSpec, RunSpec
 from leasegrid.api.taskgraph import TaskGraphSpec
 from leasegrid.api.tasklet import ModuleSource, PythonTasklet, Tasklet
@@ -33,8 +32,6 @@ def unsupported_in_graph(spec: TaskGraphSpec) -> tuple[str, ...]:
     for number, task in enumerate(spec.tasks):
         path = f"spec.tasks[{number}]"
         found += _tasklet(f"{path}.tasklet", task.tasklet)
-        if task.shuffle is not None and task.shuffle.mode is ShuffleMode.STREAM:
-            found.append(f"{path}.shuffle.mode: Stream is not there yet; use Barrier")
     return (*found, *_run(spec))
 
 

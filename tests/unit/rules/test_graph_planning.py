@@ -160,17 +160,23 @@ def test_a_task_that_is_durable_is_so_in_the_plan() -> None:
     assert (a.tasklet.durable, b.tasklet.durable) == (True, False)
 
 
+@pytest.mark.parametrize("mode", list(ShuffleMode))
+def test_the_mode_of_a_shuffle_is_that_of_its_stage(mode: ShuffleMode) -> None:
+    a, _ = planned(task("a", shuffle={**SHUFFLE, "mode": mode.value}), task("b", "a")).stages
+
+    assert a.shuffle == Shuffle(partitions=8, size=512 * MIBI, mode=mode)
+
+
 def test_all_that_cannot_be_done_here_is_said_at_once() -> None:
     with pytest.raises(UnsupportedError) as raised:
         planned(
-            task("a", shuffle={**SHUFFLE, "mode": "Stream"}),
+            task("a", shuffle=SHUFFLE),
             task("b", "a", tasklet={"module": {"upload": "u"}}),
             output={"copyTo": {"uri": "http://h/d"}},
             cache={"name": "k"},
         )
 
     assert [part.split(":")[0] for part in raised.value.cause.split("; ") if part.startswith("spec.")] == [
-        "spec.tasks[0].shuffle.mode",
         "spec.tasks[1].tasklet.module.upload",
         "spec.output.copyTo.uri",
         "spec.cache",
