@@ -12,7 +12,7 @@ INTERRUPTED = "Interrupted"
 
 @dataclass(frozen=True)
 class Exported:
-    """A results directory that was written: its path, its files and their bytes."""
+    """Outputs that were handed over: the path or URI of a directory, its files and their bytes."""
 
     directory: str
     files: int
@@ -40,7 +40,8 @@ class Output:
 @dataclass(frozen=True)
 class Ending:
     """One run of a command. `started`: seconds after the command's; `trouble`: why outputs were not handed over;
-    `resumes`: how often the job was gone on with by now.
+    `resumes`: how often the job was gone on with by now; `copied`: where spec.output.copyTo led; `again`: the next run
+    has only to hand over.
     """
 
     namespace: str
@@ -53,6 +54,8 @@ class Ending:
     trouble: str = ""
     kind: Kind = Kind.JOB
     resumes: int = 0
+    copied: Exported | None = None
+    again: bool = False
 
     @property
     def seconds(self) -> float:

@@ -11,9 +11,11 @@ from leasegrid.cli.endings import Exported, Output
 from leasegrid.cli.kept import KeptRun, hold_kept, with_kept
 from leasegrid.cli.places import check_directory
 from leasegrid.local.state import StateDirectory
+from tasklet_runner.data.access import ENVIRONMENT
 from tasklet_runner.plan.types import Kind, Layout, Plan
+from tasklet_runner.store.deliveries import deliveries
 from tasklet_runner.store.protocol import JobStore, all_commits
-from tasklet_runner.store.results import ExportReport, export_results
+from tasklet_runner.store.results import export_results
 from tasklet_runner.wire.errors import ResultsError
 
 INLINE_BYTES = 16 * 1024 * 1024
@@ -26,31 +28,26 @@ async def export_outputs(store: JobStore, plan: Plan, directory: Path) -> Export
     Of a TaskGraph the outputs of the tasks that nobody reads: of one into the directory, of several into directories
     of their names. Raises ResultsError, StoreError.
     """
-    write = _export_job if plan.kind is Kind.JOB else _export_graph
-    reports = await write(store, plan, directory)
-    return Exported(
-        str(directory), sum(report.files for report in reports), sum(report.byte_count for report in reports)
-    )
-
-
-async def _export_job(store: JobStore, plan: Plan, directory: Path) -> list[ExportReport]:
-    first, *later = plan.stages
-    reports = [await export_results(store, first.name, directory, plan.output.layout)]
-    for stage in later:
-        # A later stage of a job has one chunk: its files need no number to be told apart.
-        reports.append(await export_results(store, stage.name, directory / stage.name, Layout.BY_PATH))
-        numbered = directory / stage.name / "0.stdout"
-        if numbered.exists():
+    files = byte_count = 0
+    for delivery in deliveries(plan):
+        report = await export_results(store, delivery.stage, directory / delivery.directory, delivery.layout)
+        numbered = directory / delivery.directory / "0.stdout"
+        if delivery.alone and numbered.exists():
             numbered.replace(numbered.with_name("stdout"))
-    return reports
+        files, byte_count = files + report.files, byte_count + report.byte_count
+    return Exported(str(directory), files, byte_count)
 
 
-async def _export_graph(store: JobStore, plan: Plan, directory: Path) -> list[ExportReport]:
-    alone = len(plan.sinks) == 1
-    return [
-        await export_results(store, stage.name, directory if alone else directory / stage.name, plan.output.layout)
-        for stage in plan.sinks
-    ]
+async def copied_outputs(store: JobStore, plan: Plan) -> Exported:
+    """Copy the outputs to where the plan says, with the credentials of this process's environment.
+
+    Raises ResultsError, StoreError.
+    """
+    # Here and not above: most runs copy nothing, and start sooner.
+    from tasklet_runner.data.copying import copy_outputs
+
+    receipt = await copy_outputs(store, plan, ENVIRONMENT)
+    return Exported(receipt.uri, receipt.files, receipt.bytes)
 
 
 async def inline_outputs(store: JobStore, plan: Plan) -> tuple[Output, ...]:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid.cli.endings import INTERRUPTED, Ending, Kept, total
 from leasegrid.cli.exits import may_go_on
-from leasegrid.cli.exporting import export_outputs, inline_outputs
+from leasegrid.cli.exporting import copied_outputs, export_outputs, inline_outputs
 from leasegrid.cli.requests import RunRequest
 from leasegrid.cli.stores import (
     REPORT,
@@ -32,6 +32,9 @@ from tasklet_runner.coordinator.progress import RunReport
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import LeaseGridError
+
+UNCOPIED_SECONDS = 3600
+"""So long outputs are kept at least that could not be copied."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +121,13 @@ class JobRun:
         resumable = may_go_on(ending.report.reason)
         if not resumable:
             ending = await self._fetched(ending, hold)
-        if ending.exported is not None and not ending.trouble:
+        if (ending.exported or ending.copied) is not None and not ending.trouble:
             await drop_store(self._surface.state, hold)
             return ending
         if not resumable and not total(ending.report.progress.stages).succeeded:
             await drop_store(self._surface.state, hold)
             return ending
-        until = None if resumable else time.time() + self._plan.output.retain_seconds
-        kept = await self._kept(hold, ending.report, until)
+        kept = await self._kept(hold, ending, resumable=resumable)
         return replace(ending, kept=kept)
 
     async def _fetched(self, ending: Ending, hold: JobStoreHold) -> Ending:
@@ -133,14 +135,20 @@ class JobRun:
             if self._results is not None:
                 exported = await export_outputs(hold.store, self._plan, self._results)
                 ending = replace(ending, exported=exported)
+            if self._plan.output.copy_to and ending.report.complete:
+                ending = replace(ending, again=True)
+                ending = replace(ending, copied=await copied_outputs(hold.store, self._plan), again=False)
             return replace(ending, outputs=await inline_outputs(hold.store, self._plan))
         except LeaseGridError as error:
             return replace(ending, trouble=str(error))
 
-    async def _kept(self, hold: JobStoreHold, report: RunReport, until: float | None) -> Kept | None:
+    async def _kept(self, hold: JobStoreHold, ending: Ending, *, resumable: bool) -> Kept | None:
         anything = holds_work(hold.directory)
-        await hold.store.put_value(REPORT, msgspec.json.encode(report))
-        if anything and (until is None or self._plan.output.retain_seconds):
-            return await keep_store(self._surface.state, hold, until)
+        await hold.store.put_value(REPORT, msgspec.json.encode(ending.report))
+        # What could not be copied is kept, however short its outputs are retained otherwise.
+        seconds = max(self._plan.output.retain_seconds, UNCOPIED_SECONDS if ending.again else 0)
+        if anything and (resumable or seconds):
+            until = None if resumable else time.time() + seconds
+            return await keep_store(self._surface.state, hold, until, delivered=not ending.again)
         await drop_store(self._surface.state, hold)
         return None

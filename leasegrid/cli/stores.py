@@ -162,10 +162,13 @@ def discard(state: StateDirectory, plan: Plan) -> str:
     return f"{words.count(chunks, 'chunk')}, {words.size(receipt.volume_bytes)}"
 
 
-async def keep_store(state: StateDirectory, hold: JobStoreHold, until: float | None) -> Kept | None:
+async def keep_store(
+    state: StateDirectory, hold: JobStoreHold, until: float | None, *, delivered: bool = True
+) -> Kept | None:
     """Close the store and keep its outputs until that UNIX second; None: its job goes on when it is run again.
 
-    Returns what is kept; None when there is nothing to keep, and then nothing stays.
+    `delivered` False: also with a deadline, the next run has only to hand over. Returns what is kept; None when there
+    is nothing to keep, and then nothing stays.
     """
     used = await hold.store.used_bytes()
     if hold.volume is None or hold.row is None:
@@ -173,7 +176,7 @@ async def keep_store(state: StateDirectory, hold: JobStoreHold, until: float | N
         shutil.rmtree(hold.directory, ignore_errors=True)
         return None
     state.enter(hold.volume, msgspec.structs.replace(hold.row, expires=until))
-    if until is not None:
+    if until is not None and delivered:
         # After its deadline, and not before: a run that dies in between hands over once more, and leaves nothing kept
         # for ever.
         await hold.store.put_value(DELIVERED, b"1")

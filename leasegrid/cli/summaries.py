@@ -116,6 +116,9 @@ def _whereabouts(ending: Ending, now: float) -> Iterator[Line]:
     if ending.exported is not None:
         what = f"{words.count(ending.exported.files, 'file')}, {words.size(ending.exported.bytes)}"
         yield Line(f"  results: {ending.exported.directory} ({what})")
+    if ending.copied is not None:
+        what = f"{words.count(ending.copied.files, 'file')}, {words.size(ending.copied.bytes)}"
+        yield Line(f"  copied: {ending.copied.directory} ({what})")
     if ending.trouble:
         yield Line(f"  results: {ending.trouble}", "bad")
     if ending.kept is None and ending.report.reason == INTERRUPTED:
@@ -134,6 +137,8 @@ def _next_step(ending: Ending) -> str:
     job = ending.name if ending.namespace == "default" else f"{ending.namespace}/{ending.name}"
     if may_go_on(ending.report.reason):
         return f"the next run goes on from there; to take what there is: leasegrid results {job} DIR"
+    if ending.again:
+        return f"the next run copies them, and runs no chunk again; to take them: leasegrid results {job} DIR"
     return f"take them with: leasegrid results {job} DIR"
 
 

@@ -15,6 +15,7 @@ from tasklet_runner.coordinator.progress import ChunkFailure
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.upstream import open_upstream
 from tasklet_runner.data.access import Access
+from tasklet_runner.data.copying import check_target
 from tasklet_runner.data.storages import Storages
 from tasklet_runner.plan.types import Plan, Stage, StageInput
 from tasklet_runner.store.protocol import JobStore, all_commits
@@ -71,6 +72,7 @@ class StageOpener:
         return run
 
     def _read_all(self) -> None:
+        check_target(self._plan, self._storages.access)
         for number, stage in enumerate(self._plan.stages):
             ready = self._programs[stage.name] = read_stage(stage, self._scratch, f"program-{number}", self._storages)
             self._numbers.setdefault(ready.program, number)

@@ -1,0 +1,171 @@
+"""A copy of a run's outputs at a URI: object by object, each at once, and `_SUCCESS` when all are there.
+
+`_SUCCESS` is the sign that MapReduce's and Spark's committers leave: a JSON document here, that says what belongs to
+the copy. It is taken away before anything else is written, so that it never stands beside a half copy.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tasklet_runner.data.access import Access
+from tasklet_runner.data.failures import reading, writing
+from tasklet_runner.data.found import Storage
+from tasklet_runner.data.storages import Storages
+from tasklet_runner.plan.types import Layout, Plan
+from tasklet_runner.store.deliveries import deliveries
+from tasklet_runner.store.protocol import JobStore, all_commits
+from tasklet_runner.store.targets import Claims
+from tasklet_runner.wire.errors import LeaseGridError, ResultsError
+
+MARKER = "_SUCCESS"
+PIECE_BYTES = 1024 * 1024
+_AT_ONCE = 8
+"""So many objects are written side by side: a bucket answers in milliseconds, a chunk's output is often smaller."""
+
+
+class CopiedObject(msgspec.Struct, frozen=True):
+    """One object of a copy: its path below the target, and its bytes."""
+
+    path: str
+    bytes: int
+
+
+class CopyReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was copied: the content of `_SUCCESS`."""
+
+    kind: str
+    namespace: str
+    name: str
+    uri: str
+    layout: str
+    files: int
+    bytes: int
+    objects: tuple[CopiedObject, ...] = ()
+
+
+def check_target(plan: Plan, access: Access) -> None:
+    """Raises InputError when the copy could not be begun: a package is missing, or the scheme is unknown."""
+    if plan.output.copy_to:
+        with reading(f"spec.output.copyTo {plan.output.copy_to}"):
+            Storages(access).of(plan.output.copy_to)
+
+
+async def copy_outputs(store: JobStore, plan: Plan, access: Access) -> CopyReceipt:
+    """Copy all outputs that are handed over to `plan.output.copy_to`; in flat memory but for the names.
+
+    What stands there is replaced where a path is the same, and else left alone.
+
+    Raises:
+        ResultsError: two chunks claim one path (before anything is written); the target cannot be written. Then there
+            is no `_SUCCESS`; what was written before stays, and the next copy replaces it.
+        StoreError: an object cannot be read.
+    """
+    await _check(store, plan)
+    root = plan.output.copy_to.rstrip("/")
+    copier = _Copier(store, await asyncio.to_thread(_begin, root, access), root)
+    await copier.run(plan)
+    objects = tuple(sorted(copier.objects, key=lambda one: one.path))
+    receipt = CopyReceipt(
+        kind=plan.kind.value,
+        namespace=plan.namespace,
+        name=plan.name,
+        uri=root,
+        layout=plan.output.layout.value,
+        files=len(objects),
+        bytes=sum(one.bytes for one in objects),
+        objects=objects,
+    )
+    await asyncio.to_thread(_end, copier.storage, root, receipt)
+    return receipt
+
+
+def _begin(root: str, access: Access) -> Storage:
+    with writing(f"the copy to {root}"):
+        storage = Storages(access).of(root)
+        storage.remove(f"{root}/{MARKER}")
+    return storage
+
+
+def _end(storage: Storage, root: str, receipt: CopyReceipt) -> None:
+    with writing(f"{root}/{MARKER}"):
+        storage.write(f"{root}/{MARKER}", (msgspec.json.format(msgspec.json.encode(receipt)),))
+
+
+async def _visible(store: JobStore, plan: Plan) -> AsyncGenerator[tuple[int, str, str]]:
+    """(chunk, object key, path) of all that is handed over."""
+    for delivery in deliveries(plan):
+        async for record in all_commits(store, delivery.stage):
+            for key, path in delivery.targets(record):
+                yield record.index, key, path
+
+
+async def _check(store: JobStore, plan: Plan) -> None:
+    claims, last = Claims(), -1
+    async for index, _, path in _visible(store, plan):
+        if plan.output.layout is Layout.BY_INDEX and index != last:
+            # Chunks have directories of their own: a chunk can only collide with itself.
+            claims, last = Claims(), index
+        claims.add(path, index)
+        if path == MARKER:
+            raise ResultsError(
+                f"chunk {index} has an output named {MARKER}, which says that a copy is whole; nothing was written",
+                remedy="name it otherwise, or use spec.output.layout: ByIndex",
+            )
+
+
+@dataclass
+class _Copier:
+    """Writes objects side by side. `objects`: those that are written."""
+
+    store: JobStore
+    storage: Storage
+    root: str
+    objects: list[CopiedObject] = field(default_factory=list)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    async def run(self, plan: Plan) -> None:
+        taking = asyncio.Lock()
+        try:
+            async with aclosing(_visible(self.store, plan)) as work, asyncio.TaskGroup() as group:
+                for _ in range(_AT_ONCE):
+                    group.create_task(self._work(work, taking))
+        except* LeaseGridError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            self._stopped.set()
+
+    async def _work(self, work: AsyncIterator[tuple[int, str, str]], taking: asyncio.Lock) -> None:
+        while True:
+            async with taking:
+                found = await anext(work, None)
+            if found is None:
+                return
+            _, key, path = found
+            await self._copy(key, path)
+
+    async def _copy(self, key: str, path: str) -> None:
+        first = await self.store.read(key, 0, PIECE_BYTES)
+        size = len(first) if len(first) < PIECE_BYTES else (await self.store.stat(key)).size
+        pieces = self._pieces(key, first, size, asyncio.get_running_loop())
+        await asyncio.to_thread(self._write, f"{self.root}/{path}", pieces)
+        self.objects.append(CopiedObject(path, size))
+
+    def _write(self, location: str, pieces: Iterator[bytes]) -> None:
+        with writing(location):
+            self.storage.write(location, pieces)
+
+    def _pieces(self, key: str, first: bytes, size: int, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+        """The object's bytes, for a thread: the store itself answers in the loop."""
+        yield first
+        done = len(first)
+        while done < size:
+            if self._stopped.is_set():
+                raise InterruptedError("the copy was stopped")
+            data = asyncio.run_coroutine_threadsafe(self.store.read(key, done, PIECE_BYTES), loop).result()
+            done += len(data)
+            yield data
