@@ -1,7 +1,6 @@
 """Objects between a holder's memory or files and HTTP bodies, in flat memory."""
 
 import asyncio
-import hashlib
 import io
 from collections.abc import AsyncIterator, Callable
 from io import FileIO
@@ -10,15 +9,15 @@ from typing import BinaryIO
 
 import aiohttp
 
-from tasklet_runner.wire.digests import hasher_like
+from tasklet_runner.wire.digests import Checksum, checksum, hasher_like
 from tasklet_runner.wire.errors import InputError
-from tasklet_runner.wire.store import DIGEST_AFTER, DIGEST_DIGITS, DIGEST_HEADER
+from tasklet_runner.wire.store import CHECKSUM_DIGITS, DIGEST_AFTER, DIGEST_HEADER
 
 PIECE_BYTES = 1024 * 1024
 
 
 class PutBody:
-    """The body of one put, and the headers that go with it: a large one is hashed while it is sent.
+    """The body of one put, and the headers that go with it: the checksum of a large one is reckoned while it is sent.
 
     `large`: ask whether it may come before it is sent. `failure`: why the source could not be read to its end. Raises
     InputError for a file that is not there.
@@ -29,9 +28,9 @@ class PutBody:
         self._source = source
         self.large = size > PIECE_BYTES
         self.failure: InputError | None = None
-        digest = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) and not self.large else DIGEST_AFTER
+        digest = checksum(source).hex() if isinstance(source, bytes) and not self.large else DIGEST_AFTER
         self._follows = digest == DIGEST_AFTER
-        length = size + (DIGEST_DIGITS if self._follows else 0)
+        length = size + (CHECKSUM_DIGITS if self._follows else 0)
         self.headers = {DIGEST_HEADER: digest, "Content-Length": str(length)}
 
     def __call__(self) -> bytes | AsyncIterator[bytes]:
@@ -39,13 +38,13 @@ class PutBody:
         return self._pieces() if self._follows or not isinstance(self._source, bytes) else self._source
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        hasher = hashlib.sha256()
+        hasher = Checksum()
         try:
             with io.BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb") as file:
                 following = asyncio.ensure_future(asyncio.to_thread(_read, file, hasher.update))
                 try:
                     while piece := await following:
-                        # The next one is read and hashed while this one is sent.
+                        # The next one is read while this one is sent.
                         following = asyncio.ensure_future(asyncio.to_thread(_read, file, hasher.update))
                         yield piece
                 finally:
@@ -53,7 +52,7 @@ class PutBody:
         except OSError as error:
             self.failure = _unreadable(self._source, error)
             raise self.failure from error
-        yield hasher.hexdigest().encode()
+        yield hasher.digest().hex().encode()
 
 
 def _size_of(source: bytes | Path) -> int:

@@ -150,7 +150,7 @@ class DiskStore:
     ) -> ObjectInfo:
         """Put one object that arrives in pieces, in flat memory. The same bytes again are no error.
 
-        `digest`, asked when all pieces are in: SHA-256 in hex of what the writer means to put; empty: not checked.
+        `digest`, asked when all pieces are in: that of what the writer means to put, in hex; empty: not checked.
 
         Raises:
             RefusedError: more than `max_bytes` came (TooLarge), or they are not those of `digest` (DigestMismatch).
@@ -159,15 +159,16 @@ class DiskStore:
         """
         with self._name.translated(), self._quota.reservation() as reserved:
             known = self._index.stat(key)
-            upload = Upload(self._files, self._run, known and known[1])
+            upload = Upload(self._files, self._run, keeps=known is None)
             try:
                 row = await self._collect(upload, key, pieces, max_bytes, reserved)
-                if (announced := digest()) and row.digest.hex() != announced.lower():
+                digests = {row.digest.hex(), upload.checksum.hex()}
+                if (announced := digest()) and announced.lower() not in digests:
                     raise other_bytes_came(key, row.digest.hex(), announced)
                 if known is None:
                     reserved.release()
                     await self._apply([row], ())
-                elif not upload.is_known:
+                elif known[1].hex() not in digests:
                     raise there_with_other_bytes(key)
             except BaseException:
                 await upload.abandon()

@@ -19,8 +19,8 @@ from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedErr
 from tasklet_runner.wire.queues import CommitPage
 from tasklet_runner.wire.statements import PutGrant
 from tasklet_runner.wire.store import (
+    CHECKSUM_DIGITS,
     DIGEST_AFTER,
-    DIGEST_DIGITS,
     DIGEST_HEADER,
     MAX_PAGE_OBJECTS,
     ObjectInfo,
@@ -41,9 +41,9 @@ class ArrivingBody:
         self._follows = self._announced == DIGEST_AFTER
         self._tail = b""
         length = request.content_length
-        if self._follows and (length is None or length < DIGEST_DIGITS):
-            raise ProtocolError("no digest behind the bytes", remedy="let Content-Length count its 64 digits")
-        self.size = (length or 0) - (DIGEST_DIGITS if self._follows else 0)
+        if self._follows and (length is None or length < CHECKSUM_DIGITS):
+            raise ProtocolError("no digest behind the bytes", remedy="let Content-Length count its 32 digits")
+        self.size = (length or 0) - (CHECKSUM_DIGITS if self._follows else 0)
 
     def digest(self) -> str:
         """The digest in hex; empty when none was announced."""

@@ -7,7 +7,7 @@ from functools import partial
 
 from tasklet_runner.store.files import BLOCK_BYTES, BlockSums, FileArea, IncomingFile
 from tasklet_runner.store.index import ObjectRow
-from tasklet_runner.wire.digests import Hasher, hasher_like
+from tasklet_runner.wire.digests import Checksum, checksum
 from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES
 
 Run = Callable[[Callable[[], None]], Awaitable[None]]
@@ -15,17 +15,15 @@ Run = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 class Upload:
-    """Pieces go in, an ObjectRow comes out. `known`: the digest of the object that is there; then the bytes are only
-    hashed.
-    """
+    """Pieces go in, an ObjectRow comes out. With `keeps` False the bytes are only hashed (the object is there)."""
 
-    def __init__(self, files: FileArea, run: Run, known: bytes | None = None) -> None:
+    def __init__(self, files: FileArea, run: Run, *, keeps: bool) -> None:
         self.size = 0
+        self.checksum = b""
         self._files = files
         self._run = run
-        self.keeps = known is None
-        self._known = known
-        self._hashers: list[Hasher] = [hashlib.sha256(), *([hasher_like(known)] if known else [])]
+        self.keeps = keeps
+        self._sha256, self._checksum = hashlib.sha256(), Checksum()
         self._sums = BlockSums()
         self._pieces: list[bytes] = []
         self._gathered = 0
@@ -41,22 +39,18 @@ class Upload:
             await self._hand_over()
 
     async def seal(self, key: str) -> ObjectRow:
-        """All pieces are in. The row names a complete and durable file, or holds the bytes itself."""
-        if self.keeps and self._incoming is None and self.size <= INLINE_OUTPUT_BYTES:
+        """All pieces are in, `checksum` is theirs. The row names a complete, durable file or holds the bytes itself."""
+        if self._incoming is None and self.size <= INLINE_OUTPUT_BYTES:
             data = b"".join(self._pieces)
+            self.checksum = checksum(data)
             return ObjectRow(key, self.size, hashlib.sha256(data).digest(), data=data)
         await self._hand_over()
         await self._written()
         await self._run(self._finish)
-        digest = self._hashers[0].digest()
+        digest, self.checksum = self._sha256.digest(), self._checksum.digest()
         if self._incoming is None:
             return ObjectRow(key, self.size, digest)
         return ObjectRow(key, self.size, digest, self._incoming.token, self._sums.finish())
-
-    @property
-    def is_known(self) -> bool:
-        """After `seal`, which is to be called once: these are the bytes that are there."""
-        return self._hashers[-1].digest() == self._known
 
     async def abandon(self) -> None:
         """Leave nothing behind, also after `seal`."""
@@ -79,8 +73,8 @@ class Upload:
         if self.keeps and self._incoming is None:
             self._incoming = self._files.create()
         for piece in pieces:
-            for hasher in self._hashers:
-                hasher.update(piece)
+            self._sha256.update(piece)
+            self._checksum.update(piece)
             if self._incoming is not None:
                 self._sums.add(piece)
                 self._incoming.write(piece)

@@ -3,8 +3,8 @@
 Objects are write-once. An object's key is one path segment: percent-encoded (RFC 3986), its slashes too.
 
 `PUT /v1/objects/<key>` with the object's bytes as body -> ObjectInfo as JSON. `X-Leasegrid-Digest`, if given, is
-checked before anything is visible. Who hashes while sending gives `after` there, and the digest as the last 64 bytes
-of the body, whose Content-Length counts them. The same bytes again are no error.
+checked before anything is visible: a SHA-256 or a checksum. Who reckons it while sending gives `after` there, and a
+checksum as the last 32 bytes of the body, whose Content-Length counts them. The same bytes again are no error.
 `GET /v1/objects/<key>` -> the bytes, with `Range` those of one range (RFC 9110, section 14: 206, or 416), and
 `X-Leasegrid-Digest` of the whole object · `HEAD /v1/objects/<key>` likewise, without the bytes.
 
@@ -38,12 +38,12 @@ from tasklet_runner.wire.errors import ProtocolError
 GRANT_HEADER = "X-Leasegrid-Grant"
 SESSION_HEADER = "X-Leasegrid-Session"
 DIGEST_HEADER = "X-Leasegrid-Digest"
-"""The digest of the whole object in hex (`wire.digests`): that of a put is a SHA-256."""
+"""The digest of the whole object in hex (`wire.digests`)."""
 
 DIGEST_AFTER = "after"
-"""In place of the digest: it stands behind the bytes, as DIGEST_DIGITS digits."""
+"""In place of the digest: a checksum stands behind the bytes, as CHECKSUM_DIGITS digits."""
 
-DIGEST_DIGITS = 64
+CHECKSUM_DIGITS = 32
 
 OBJECTS_PATH = "/v1/objects/"
 LISTING_PATH = "/v1/objects"

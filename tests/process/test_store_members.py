@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tasklet_runner.client.stores import StoreClient
+from tasklet_runner.wire.digests import checksum
 from tasklet_runner.wire.errors import RefusedError, StoreError
 from tasklet_runner.wire.member import ErrorReply, MemberState, Role
 from tasklet_runner.wire.store import object_path
@@ -117,8 +118,8 @@ def test_bytes_that_are_not_those_that_were_announced_are_not_kept(data: bytes, 
 @pytest.mark.parametrize(
     ("data", "status", "code"),
     [
-        pytest.param(b"wrong" + hashlib.sha256(b"right").hexdigest().encode(), 422, "DigestMismatch", id="of others"),
-        pytest.param(b"right" + b"\xff" * 64, 422, "DigestMismatch", id="no digits at all"),
+        pytest.param(b"wrong" + checksum(b"right").hex().encode(), 422, "DigestMismatch", id="of others"),
+        pytest.param(b"right" + b"\xff" * 32, 422, "DigestMismatch", id="no digits at all"),
         pytest.param(b"right", 400, "BadRequest", id="too few bytes to hold a digest"),
     ],
 )
