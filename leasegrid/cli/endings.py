@@ -75,6 +75,8 @@ def total(stages: tuple[StageProgress, ...], name: str = "all") -> StageProgress
         skipped=sum(stage.skipped for stage in stages),
         running=sum(stage.running for stage in stages),
         resumed=sum(stage.resumed for stage in stages),
+        checkpoints=sum(stage.checkpoints for stage in stages),
+        checkpoints_failed=sum(stage.checkpoints_failed for stage in stages),
     )
 
 

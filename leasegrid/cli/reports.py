@@ -44,6 +44,7 @@ def _job(ending: Ending) -> dict[str, Any]:
         "reason": report.reason,
         "message": report.message,
         "chunks": _counts(endings.total(report.progress.stages)),
+        "checkpoints": _checkpoints(endings.total(report.progress.stages)),
         "coordinatorGeneration": report.progress.generation,
         "resumedChunks": endings.total(report.progress.stages).resumed,
         "resumeCount": ending.resumes,
@@ -81,6 +82,10 @@ def _counts(stage: StageProgress) -> dict[str, int]:
         "cached": stage.cached,
         "skipped": stage.skipped,
     }
+
+
+def _checkpoints(stage: StageProgress) -> dict[str, int]:
+    return {"kept": stage.checkpoints, "failed": stage.checkpoints_failed}
 
 
 def _failure(failure: ChunkFailure) -> dict[str, Any]:

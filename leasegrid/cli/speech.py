@@ -41,6 +41,8 @@ def exceptions(stage: StageProgress) -> list[str]:
         (stage.retried, "retried"),
         (stage.cached, "cached"),
         (stage.skipped, "skipped"),
+        (stage.checkpoints, "checkpoints"),
+        (stage.checkpoints_failed, "checkpoints not kept"),
     )
     return [f"{words.count(number)} {word}" for number, word in counted if number]
 

@@ -169,7 +169,9 @@ class Dispatcher:
             chunk.attempt += stride
             digest = chunk.blob.digest if chunk.blob else ""
             fetch = lane.run.fetches(chunk.index) if lane.run.reads else ()
-            tasks.append(Task(chunk.index, chunk.attempt, chunk.chunk_id, chunk.input, chunk.path, digest, fetch))
+            durable = self._results.checkpoints.durable(lane, chunk)
+            place = (chunk.path, digest, fetch, durable)
+            tasks.append(Task(chunk.index, chunk.attempt, chunk.chunk_id, chunk.input, *place))
         handle = slot.handle
         handle.frames_sent += 1
         blob = chunks[0].blob

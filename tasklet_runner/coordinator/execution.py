@@ -125,6 +125,7 @@ class Execution:
         self.phase = Phase.FINISHING
         store = self._surroundings.store
         await self._writer.flush()
+        self._results.checkpoints.forget_stages(self._plan.stages)
         await store.sync()
         failed = any(self._board.failed(stage.name) for stage in self._plan.stages)
         stages = self.stages()
@@ -163,6 +164,7 @@ class Execution:
     async def _written(self, batch: list[Done]) -> None:
         for name, cache in self._board.caches.items():
             await cache.keep([done for done in batch if done.commit.stage == name])
+        self._results.checkpoints.forget(batch)
         settle_written(batch)
 
 

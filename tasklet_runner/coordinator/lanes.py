@@ -66,8 +66,8 @@ class Lane:
             chunk = self._next_for(member)
             size += chunk.size
             taken.append(chunk)
-            # So does what its member fetches: the next frame fetches while this one runs.
-            if chunk.blob is not None or self.run.reads:
+            # So does what its member fetches: the next frame fetches while this one runs. And what has a /durable.
+            if chunk.blob is not None or self.run.reads or self.run.stage.tasklet.durable:
                 break
         self.largest_frame = max(self.largest_frame, len(taken))
         self.run.left(len(taken), size)
@@ -112,6 +112,8 @@ class StageRun:
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
+    checkpoints: int = 0
+    checkpoints_failed: int = 0
     cached: int = 0
     skipped: int = 0
     resumed: int = 0
@@ -238,6 +240,8 @@ class StageRun:
             succeeded=self.succeeded,
             failed=self.failed,
             retried=self.retried,
+            checkpoints=self.checkpoints,
+            checkpoints_failed=self.checkpoints_failed,
             cached=self.cached,
             skipped=self.skipped,
             running=self.busy,

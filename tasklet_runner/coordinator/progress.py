@@ -61,6 +61,8 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
+    checkpoints: int = 0
+    checkpoints_failed: int = 0
     cached: int = 0
     skipped: int = 0
     running: int = 0

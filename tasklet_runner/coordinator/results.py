@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from tasklet_runner.coordinator.announcing import PART
+from tasklet_runner.coordinator.checkpoints import Checkpoints
 from tasklet_runner.coordinator.chunk import Chunk
 from tasklet_runner.coordinator.commits import CommitWriter, Done
 from tasklet_runner.coordinator.handles import Frame, Handle, Held
@@ -57,6 +58,7 @@ class ResultTaker:
         self._surroundings = surroundings
         self._writer = writer
         self._end_handle = end_handle
+        self.checkpoints = Checkpoints(surroundings)
         self.retries = RetryHeap()
 
     def take(self, handle: Handle, frame: Frame, results: Sequence[Result]) -> None:

@@ -22,6 +22,7 @@ from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.work import (
     Blob,
+    Checkpointed,
     Draining,
     Ended,
     NotRun,
@@ -134,6 +135,8 @@ class Workforce:
                 self._dispatcher.take_results(handle, message)
             case Stored():
                 self._results.take_stored(handle, message)
+            case Checkpointed():
+                self._results.checkpoints.take(handle, message, self.noticed)
             case NotRun():
                 self._dispatcher.take_not_run(handle, message)
             case Prepared():

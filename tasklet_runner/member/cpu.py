@@ -9,7 +9,7 @@ from aiohttp import web
 from tasklet_runner.member.connection import HolderConnection
 from tasklet_runner.member.core import MemberCore, Notifier
 from tasklet_runner.member.door import Assembly
-from tasklet_runner.member.metrics import tasklet_figures
+from tasklet_runner.member.metrics import checkpoint_figures, tasklet_figures
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.member.states import Identity
 from tasklet_runner.member.workshop import Workshop
@@ -36,7 +36,8 @@ def assemble_cpu(settings: MemberSettings, notifier: Notifier) -> Assembly:
         return socket
 
     def figures() -> "Iterator[Metric]":
-        return tasklet_figures(workshop.lifetime + workshop.tally(), workshop.traffic)
+        yield from tasklet_figures(workshop.lifetime + workshop.tally(), workshop.traffic)
+        yield from checkpoint_figures(workshop.checkpoint_tally())
 
     return Assembly(core, (web.get("/v1/work", work),), figures)
 

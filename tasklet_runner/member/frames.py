@@ -6,8 +6,9 @@ from typing import Protocol
 import msgspec
 
 from tasklet_runner.member.fetching import Intake
+from tasklet_runner.member.upkeep import Upkeep
 from tasklet_runner.wire.errors import ProtocolError
-from tasklet_runner.wire.programs import Fetch, Task
+from tasklet_runner.wire.programs import Durable, Fetch, Task
 from tasklet_runner.wire.work import Blob, CodeKey, Discard, Follow, Forget, Grant, Open, Prepare, Renew
 
 
@@ -28,7 +29,7 @@ _tasks = msgspec.msgpack.Decoder(tuple[Task, ...])
 _ONE_TASK = 0x91  # MessagePack's array of one element
 
 
-class _Heading(msgspec.Struct, frozen=True, array_like=True):
+class Heading(msgspec.Struct, frozen=True, array_like=True):
     """`wire.programs.Task` with its input undecoded."""
 
     index: int
@@ -38,9 +39,10 @@ class _Heading(msgspec.Struct, frozen=True, array_like=True):
     path: str = ""
     input_blob: str = ""
     fetch: tuple[Fetch, ...] = ()
+    durable: Durable | None = None
 
 
-_alone = msgspec.msgpack.Decoder(tuple[_Heading])
+_alone = msgspec.msgpack.Decoder(tuple[Heading])
 
 
 def decode(data: bytes) -> FromHolder:
@@ -68,7 +70,8 @@ class Sink(Protocol):
 class Frame:
     """One frame on its way through a slot.
 
-    `data`: the message as it came; `received`: results that went back; `intake`: the input that is fetched first.
+    `data`: the message as it came; `received`: results that went back; `intake`: the input that is fetched first;
+    `upkeep`: the /durable of its task.
     """
 
     sink: Sink
@@ -79,16 +82,22 @@ class Frame:
     received: int = 0
     sent: bool = False
     intake: Intake | None = None
+    upkeep: Upkeep | None = None
 
-    def fetches(self) -> tuple[Fetch, ...]:
-        """What its task wants fetched: of a task that came alone, and that can be read."""
+    @property
+    def waits_for(self) -> Intake | Upkeep | None:
+        """What must be there before a slot gets it, and is not yet."""
+        return next((one for one in (self.intake, self.upkeep) if one is not None and not one.ready), None)
+
+    def heading(self) -> Heading | None:
+        """What it says of its task: of one that came alone, and that can be read."""
         if memoryview(self.head.tasks)[0] != _ONE_TASK:
-            return ()
+            return None
         try:
             (task,) = _alone.decode(self.head.tasks)
         except msgspec.MsgspecError:
-            return ()
-        return task.fetch
+            return None
+        return task
 
     def tasks(self) -> tuple[Task, ...]:
         """Its tasks, decoded: only for a frame that was cut short. Empty when they cannot be read."""

@@ -1,6 +1,6 @@
 """What a member shows at `/metrics`: read when asked, never on the task path."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tasklet_runner.member.progress import DURATION_BUCKETS, Tally, Traffic
@@ -9,6 +9,7 @@ from tasklet_runner.wire.member import MemberState
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
+    from tasklet_runner.member.checkpoints import CheckpointTally
     from tasklet_runner.member.core import MemberCore
 
 Figures = Callable[[], "Iterator[Metric]"]
@@ -65,7 +66,8 @@ def tasklet_figures(tally: Tally, traffic: Traffic) -> "Iterator[Metric]":
     )
     ahead.add_metric([], traffic.ahead_bytes)
     yield ahead
-    yield _durations(tally)
+    meaning = "Wall-clock time of tasklets in milliseconds."
+    yield _histogram("tasklet_duration_ms", meaning, tally.durations, tally.wall_microseconds / 1000)
 
 
 def store_figures(used_bytes: int, quota_bytes: int) -> "Iterator[Metric]":
@@ -80,13 +82,31 @@ def store_figures(used_bytes: int, quota_bytes: int) -> "Iterator[Metric]":
     yield quota
 
 
-def _durations(tally: Tally) -> "Metric":
+def checkpoint_figures(tally: "CheckpointTally") -> "Iterator[Metric]":
+    """What a member kept of the /durable of its tasks in its life."""
+    from prometheus_client.core import CounterMetricFamily
+
+    counters = (
+        ("checkpoint_bytes_written", "Bytes of checkpoints that were put into stores.", tally.byte_count),
+        ("checkpoint_success", "Checkpoints that a store has.", tally.kept),
+        ("checkpoint_fail", "Checkpoints that could not be kept.", tally.failed),
+        ("resume_count", "Tasklets that began with a checkpoint.", tally.resumed),
+    )
+    for name, meaning, value in counters:
+        counter = CounterMetricFamily(f"leasegrid_{name}", meaning)
+        counter.add_metric([], value)
+        yield counter
+    meaning = "Time from the taking of a checkpoint until a store has it, in milliseconds."
+    yield _histogram("checkpoint_duration_ms", meaning, tally.durations, tally.milliseconds)
+
+
+def _histogram(name: str, meaning: str, numbers: Sequence[int], milliseconds: float) -> "Metric":
     from prometheus_client.core import HistogramMetricFamily
 
-    histogram = HistogramMetricFamily("leasegrid_tasklet_duration_ms", "Wall-clock time of tasklets in milliseconds.")
+    histogram = HistogramMetricFamily(f"leasegrid_{name}", meaning)
     buckets, total = [], 0
-    for bound, number in zip((*map(str, DURATION_BUCKETS), "+Inf"), tally.durations, strict=True):
+    for bound, number in zip((*map(str, DURATION_BUCKETS), "+Inf"), numbers, strict=True):
         total += number
         buckets.append((bound, float(total)))
-    histogram.add_metric([], buckets, tally.wall_microseconds / 1000)
+    histogram.add_metric([], buckets, milliseconds)
     return histogram

@@ -10,8 +10,6 @@ import mmap
 import os
 import tarfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -135,21 +133,15 @@ def _compare(packs: Packs, since_full: int | None) -> None:
     packs.delta.unlink(missing_ok=True)
     if not packs.kept.exists():
         return
-    with mapped(packs.kept) as old, mapped(packs.fresh) as new:
-        runs = changed_runs(old, new)
-        same = not runs and len(old) == len(new)
-        if since_full is not None and not same and may_be_delta(encoded_bytes(runs), len(new), since_full):
-            packs.delta.write_bytes(encode(runs, new))
-    if same:
+    old, new = mapped(packs.kept), mapped(packs.fresh)
+    runs = changed_runs(old, new)
+    if not runs and len(old) == len(new):
         packs.fresh.unlink()
+    elif since_full is not None and may_be_delta(encoded_bytes(runs), len(new), since_full):
+        packs.delta.write_bytes(encode(runs, new))
 
 
-@contextmanager
-def mapped(path: Path) -> Iterator[memoryview]:
-    """The bytes of a file that is not empty, without a copy."""
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole,
-        memoryview(whole) as view,
-    ):
-        yield view
+def mapped(path: Path) -> memoryview:
+    """The bytes of a file that is not empty, without a copy; unmapped with the last view of them."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -17,6 +17,7 @@ from typing import NoReturn
 import msgspec
 import wasmtime
 
+from tasklet_runner.member.durable_run import DurableRun, RunTask
 from tasklet_runner.member.progress import Counting, Progress
 from tasklet_runner.member.slot_wire import (
     EXIT_SCRATCH_FAILED,
@@ -32,7 +33,7 @@ from tasklet_runner.sandbox.confine import close_all_but, die_with_parent, make_
 from tasklet_runner.sandbox.engine import PULSE_SECONDS, new_engine
 from tasklet_runner.sandbox.running import Places, Runner
 from tasklet_runner.wire.errors import FaultError
-from tasklet_runner.wire.programs import Outcome, Result, Task
+from tasklet_runner.wire.programs import Limits, Outcome, Result, Task
 from tasklet_runner.wire.work import MAX_MESSAGE_BYTES, Results, Run, encode
 
 FLUSH_BYTES = 512 * 1024
@@ -146,6 +147,7 @@ class SlotProcess:
         self._wiring = wiring
         self._runners: dict[int, Runner] = {}
         self._max_output: dict[int, int] = {}
+        self._durable: dict[int, Limits] = {}
         self._outbox = Outbox(wiring.stream, wiring.progress, wiring.number)
         self._busy = threading.Event()
         self._file_limit = 0
@@ -177,13 +179,18 @@ class SlotProcess:
         self._outbox.flush(done=True)
 
     def _run_tasks(self, program: int, sequence: int, tasks: tuple[Task, ...]) -> None:
-        progress, run, add, clock = self._wiring.progress, self._runners[program].run, self._outbox.add, time.monotonic
+        progress, add, clock = self._wiring.progress, self._outbox.add, time.monotonic
+        run = self._run_of(program, alone=len(tasks) == 1)
         stdin = self._fetched(sequence, tasks)
         for position, task in enumerate(tasks):
             progress.started(sequence, position, program, clock())
             outcome = run(task, stdin)
             progress.ended()
             add(Result(task.index, task.attempt, outcome))
+
+    def _run_of(self, program: int, *, alone: bool) -> RunTask:
+        run, limits = self._runners[program].run, self._durable.get(program)
+        return run if limits is None else DurableRun(run, self._wiring.durable, self._wiring.held, limits, alone)
 
     def _fetched(self, sequence: int, tasks: tuple[Task, ...]) -> Path | None:
         if len(tasks) != 1 or not tasks[0].fetch:
@@ -216,6 +223,8 @@ class SlotProcess:
             runner = Runner(self._engine, wanted.program, code_fd=descriptors[0], places=places)
             self._runners[number] = runner
             self._max_output[number] = wanted.program.limits.max_output
+            if wanted.program.durable:
+                self._durable[number] = wanted.program.limits
         except FaultError as error:
             fault = error.fault
         finally:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from tasklet_runner.member.backlog import Backlog
+from tasklet_runner.member.backlog import Backlog, Supplies
 from tasklet_runner.member.codes import readable
-from tasklet_runner.member.fetching import Pantry
 from tasklet_runner.member.frames import Frame
 from tasklet_runner.member.progress import Progress, Running, Tally
 from tasklet_runner.member.slot_process import SlotWiring, become_slot
@@ -47,11 +46,11 @@ class ReadyProgram:
 
 @dataclass(frozen=True)
 class SlotHome:
-    """What all slots of a member share. `programs` is read again for each new process; `pantry` is the lease's."""
+    """What all slots of a member share. `programs` is read again for each new process; `supplies` are the lease's."""
 
     scratch: Path
     programs: Mapping[int, ReadyProgram]
-    pantry: Callable[[], Pantry]
+    supplies: Callable[[], Supplies]
     on_taint: Callable[[], None]
     on_scratch_failed: Callable[[], None]
 
@@ -64,7 +63,7 @@ class Slot:
         self.progress = Progress.new()
         self.killed = 0
         self._home = home
-        self._backlog = Backlog(number, home.pantry, self._pass_on)
+        self._backlog = Backlog(number, home.supplies, self._pass_on)
         self._gone = Tally()
         self._pid = 0
         self._listening = False
@@ -91,6 +90,11 @@ class Slot:
     def scratch(self) -> Path:
         """The slot's own directory."""
         return self._home.scratch / f"slot-{self.number}"
+
+    @property
+    def durable(self) -> Path:
+        """What its tasks see as /durable."""
+        return durable_path(self._home.scratch, self.number)
 
     def tally(self) -> Tally:
         """Everything counted since the last `reset_tally`, by this process and those before it."""
@@ -144,7 +148,7 @@ class Slot:
     def stop(self) -> None:
         """Kill the process because the lease is over: no other follows it, and it does not count as killed."""
         self._stopping = True
-        self._backlog.end_intakes()
+        self._backlog.end_errands()
         self.kill()
 
     def abandon(self, sink: object) -> None:
@@ -194,7 +198,7 @@ class Slot:
                 home.scratch / "held",
                 home.scratch / "blobs",
                 home.scratch / "fetched",
-                durable_path(home.scratch, self.number),
+                self.durable,
             )
             become_slot(wiring, parent)
         its_stream.close()
@@ -227,6 +231,8 @@ class Slot:
             return
         frame.received += count
         if done:
+            if frame.upkeep is not None:
+                await frame.upkeep.finish()
             self._backlog.done(frame)
             self._pass_on()
         await frame.sink.deliver(payload)
@@ -236,6 +242,8 @@ class Slot:
         if self._listening:
             for frame in self._backlog.due():
                 self._write(Verb.RUN, frame.program, frame.sequence, frame.data)
+                if frame.upkeep is not None:
+                    frame.upkeep.watch(self._pid)
 
     def _write(self, verb: Verb, program: int, sequence: int, payload: bytes) -> None:
         if self._listening:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from tasklet_runner.member.progress import Running
 from tasklet_runner.member.slot_process import runner_scratch
 from tasklet_runner.member.slots import ReadyProgram, Slot
+from tasklet_runner.sandbox.durable import excess, look
 from tasklet_runner.sandbox.outcomes import output_too_large, timed_out
 from tasklet_runner.sandbox.trees import list_tree
 from tasklet_runner.wire.faults import Fault
@@ -50,7 +51,9 @@ def _judge(slot: Slot, running: Running, program: Program) -> Fault | None:
     limits = program.limits
     if elapsed > limits.wall_seconds + WALL_GRACE_SECONDS:
         return timed_out(limits, b"")
-    return _excess(slot, running, limits) if elapsed > OUTPUT_AFTER_SECONDS else None
+    if elapsed <= OUTPUT_AFTER_SECONDS:
+        return None
+    return _excess(slot, running, limits) or (excess(look(slot.durable), limits) if program.durable else None)
 
 
 def _excess(slot: Slot, running: Running, limits: Limits) -> Fault | None:

@@ -6,7 +6,9 @@ from itertools import count
 from typing import Protocol
 
 from tasklet_runner.client.granted import StoreConnections
+from tasklet_runner.member.backlog import Supplies
 from tasklet_runner.member.blobs import BlobShelf
+from tasklet_runner.member.checkpoints import CheckpointShelf, CheckpointTally
 from tasklet_runner.member.codes import CodeShelf
 from tasklet_runner.member.facility import Warden
 from tasklet_runner.member.fetching import Pantry
@@ -25,7 +27,7 @@ from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.member import Counters
 from tasklet_runner.wire.statements import Bind
 
-PLACES = ("blobs", "durable", "fetched", "held", "mounts")
+PLACES = ("blobs", "checkpoints", "durable", "fetched", "held", "mounts")
 
 
 class Visit(Protocol):
@@ -52,10 +54,11 @@ class Workshop:
         self.programs: dict[int, ReadyProgram] = {}
         self.numbers = count(1)
         self.lifetime = Tally()
+        self.checkpoints = CheckpointTally()
         self.traffic = Traffic()
         self.sealing_key = SealingKey()
         self.connections: set[Visit] = set()
-        home = SlotHome(self.scratch, self.programs, lambda: self.pantry, self._tainted, self._scratch_failed)
+        home = SlotHome(self.scratch, self.programs, self._supplies, self._tainted, self._scratch_failed)
         self.slots = tuple(Slot(number, home) for number in range(settings.slots))
         self._watch: asyncio.Task[None] | None = None
         self._warden: Warden
@@ -116,15 +119,26 @@ class Workshop:
             total += slot.tally()
         return total
 
+    def checkpoint_tally(self) -> CheckpointTally:
+        """What was counted of checkpoints in the member's life."""
+        total = CheckpointTally()
+        total.add(self.checkpoints)
+        total.add(self.shelf.tally)
+        return total
+
     def counters(self) -> Counters:
         """The tally as it is handed over with a release."""
-        tally = self.tally()
+        tally, kept = self.tally(), self.shelf.tally
         return Counters(
             tasklets=tally.tasklets,
             faults=tally.faults,
             fuel_used=tally.fuel_used,
             wall_milliseconds=tally.wall_microseconds // 1000,
             killed=sum(slot.killed for slot in self.slots),
+            checkpoints=kept.kept,
+            checkpoints_failed=kept.failed,
+            checkpoint_bytes=kept.byte_count,
+            resumed=kept.resumed,
         )
 
     def stop(self) -> None:
@@ -145,6 +159,8 @@ class Workshop:
         await self.stores.close()
         _prove_no_children()
         self.lifetime += self.tally()
+        self.checkpoints.add(self.shelf.tally)
+        self.shelf.tally.clear()
         for slot in self.slots:
             slot.reset_tally()
         return wipe(self.scratch)
@@ -155,11 +171,15 @@ class Workshop:
     def _scratch_failed(self) -> None:
         self._warden.fail("IoError: the member's scratch failed")
 
+    def _supplies(self) -> Supplies:
+        return Supplies(self.pantry, self.shelf)
+
     def _fresh(self) -> None:
         self.blobs = BlobShelf(self.scratch / "blobs", self.settings.tmpfs)
         self.stores = StoreConnections()
         fetched, room = self.scratch / "fetched", FetchRoom(self.blobs)
         self.pantry = Pantry(fetched, room, Larder(fetched, room), self.stores, self.traffic)
+        self.shelf = CheckpointShelf(self.scratch, self.stores)
         self.code = CodeShelf(CompileBounds(memory=self.settings.memory // 2))
 
 

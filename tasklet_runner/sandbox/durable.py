@@ -28,7 +28,7 @@ class SeenFile:
 
 @dataclass(frozen=True)
 class Sighting:
-    """/durable at one look: what counts, sorted by name, and the bytes of everything.
+    """/durable at one look: what counts, sorted by name, and the bytes of everything and of its largest file.
 
     `refused` says in words why there is too much to look at; then the rest is not complete.
     """
@@ -36,12 +36,17 @@ class Sighting:
     files: tuple[SeenFile, ...] = ()
     directories: tuple[str, ...] = ()
     all_bytes: int = 0
+    largest: int = 0
     refused: str = ""
 
     @property
     def kept_bytes(self) -> int:
         """Bytes of what counts."""
         return sum(file.size for file in self.files)
+
+    def same_files(self, other: "Sighting") -> bool:
+        """True when what counts did not change in between, as far as time stamps tell."""
+        return (self.files, self.directories) == (other.files, other.directories)
 
 
 def counts(name: str) -> bool:
@@ -53,7 +58,7 @@ def look(root: Path) -> Sighting:
     """What stands below `root`, where a tasklet may be at work: what vanishes meanwhile is passed over."""
     files: list[SeenFile] = []
     directories: list[str] = []
-    all_bytes = entries = 0
+    all_bytes = entries = largest = 0
     pending = [("", True)]
     while pending:
         directory, kept = pending.pop()
@@ -68,18 +73,20 @@ def look(root: Path) -> Sighting:
                 directories += [name] if inside else []
             elif stat.S_ISREG(status.st_mode):
                 all_bytes += status.st_size
+                largest = max(largest, status.st_size)
                 files += [_seen(name, status)] if inside else []
-    return Sighting(tuple(sorted(files, key=lambda file: file.name)), tuple(sorted(directories)), all_bytes)
+    ordered = tuple(sorted(files, key=lambda file: file.name))
+    return Sighting(ordered, tuple(sorted(directories)), all_bytes, largest)
 
 
 def excess(sighting: Sighting, limits: Limits) -> Fault | None:
-    """The fault of a /durable past `maxOutput`: what counts is bounded by it, and everything together by twice as
-    much, as what is written anew stands beside what it will replace.
+    """The fault of a /durable past `maxOutput`: each file and all that counts is bounded by it, and everything together
+    by twice as much, as what is written anew stands beside what it will replace.
     """
     if sighting.refused:
         return output_too_large(limits, sighting.refused)
-    if sighting.kept_bytes > limits.max_output:
-        return output_too_large(limits, f"{sighting.kept_bytes} bytes into /durable, past maxOutput")
+    if (most := max(sighting.kept_bytes, sighting.largest)) > limits.max_output:
+        return output_too_large(limits, f"{most} bytes into /durable, past maxOutput")
     if sighting.all_bytes > 2 * limits.max_output:
         found = f"{sighting.all_bytes} bytes into /durable, past twice maxOutput (with names that are never kept)"
         return output_too_large(limits, found)

@@ -82,7 +82,7 @@ def test_at_the_deadline_running_tasks_stop_and_the_member_is_free_again(tmp_pat
             await rig.ready(client)
             assert not set(before) & set(rig.slot_pids())
             left = sorted(path.name for path in rig.scratch.iterdir())
-            assert left == ["blobs", "durable", "fetched", "held", "mounts", "slot-0"]
+            assert left == ["blobs", "checkpoints", "durable", "fetched", "held", "mounts", "slot-0"]
 
     asyncio.run(story())
 

@@ -187,6 +187,7 @@ def test_the_document_is_json_with_counts_failures_receipt_and_figures() -> None
 
     assert (document["exitCode"], document["warnings"]) == (1, ["careful"])
     assert job["chunks"] == {"total": 3, "succeeded": 2, "failed": 1, "retried": 0, "cached": 0, "skipped": 0}
+    assert job["checkpoints"] == {"kept": 0, "failed": 0}
     assert job["failures"][0]["reason"] == "Trapped(UNREACHABLE)"
     assert job["receipt"]["members"] == 2
     assert job["figures"] == {"seconds": 2.0, "chunksPerSecond": 1.0, "peakMembers": 2, "memberSeconds": 4.0}
