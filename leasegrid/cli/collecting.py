@@ -1,7 +1,6 @@
 """`leasegrid gc`: what runs have left on this machine is deleted, and said."""
 
 import json
-import time
 from collections.abc import Iterator
 
 import click
@@ -16,7 +15,7 @@ def collect_garbage(*, dry_run: bool, as_json: bool) -> int:
     """Delete what is over, or only say what would be deleted; returns the exit status. Raises StateDirectoryError."""
     state = StateDirectory.default()
     try:
-        collected = collect(state, time.time(), dry_run=dry_run)
+        collected = collect(state, dry_run=dry_run)
     finally:
         state.close()
     if as_json:

@@ -30,16 +30,15 @@ def show_leases(*, as_json: bool) -> int:
     """Print every lease of the state directory, having ended those that are over; returns the exit status."""
     state = StateDirectory.default()
     try:
-        now = time.time()
-        state.reap(now)
-        holdings = [_holding(state, lease) for lease in state.kept(now)]
+        state.reap()
+        holdings = [_holding(state, lease) for lease in state.kept()]
     finally:
         state.close()
     if as_json:
         entries = [_entry(held).as_json() for held in holdings]
         click.echo(json.dumps({"stateDirectory": str(state.root), "leases": entries}))
     elif holdings:
-        for line in table(holdings, now):
+        for line in table(holdings, time.time()):
             click.echo(line)
     else:
         click.echo(f"nothing is held in {state.root}")

@@ -1,6 +1,5 @@
 """What the state directory keeps of a run: its plan, its outputs, and the report that its timeline is drawn from."""
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -40,8 +39,8 @@ def hold_kept(state: StateDirectory, namespace: str, name: str) -> Volume:
 
     Raises StateDirectoryError: nothing of it is kept, or a command uses it.
     """
-    state.reap(time.time())
-    kept = [lease for lease in state.kept(time.time()) if lease.directory == f"jobs/{namespace}/{name}"]
+    state.reap()
+    kept = [lease for lease in state.kept() if lease.directory == f"jobs/{namespace}/{name}"]
     if not kept or not committed_chunks(state.root / kept[0].directory / "store"):
         raise StateDirectoryError(
             f"no outputs of a job {namespace}/{name} are kept in {state.root}",

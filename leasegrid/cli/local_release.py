@@ -1,7 +1,6 @@
 """`leasegrid release NAME` on one machine: what the state directory keeps under a name is deleted."""
 
 import json
-import time
 
 import click
 
@@ -21,9 +20,8 @@ def release_local(name: str, *, as_json: bool) -> int:
     """
     state = StateDirectory.default()
     try:
-        now = time.time()
-        state.reap(now)
-        lease = _named(state, name, now)
+        state.reap()
+        lease = _named(state, name)
         receipt = _deleted(state, lease)
     finally:
         state.close()
@@ -36,8 +34,8 @@ def release_local(name: str, *, as_json: bool) -> int:
     return 0
 
 
-def _named(state: StateDirectory, name: str, now: float) -> KeptLease:
-    found = [lease for lease in state.kept(now) if name in _names(lease)]
+def _named(state: StateDirectory, name: str) -> KeptLease:
+    found = [lease for lease in state.kept() if name in _names(lease)]
     if not found:
         raise NoSuchObjectError(
             f"nothing is kept under the name {name!r} in {state.root}",

@@ -70,7 +70,7 @@ class Session:
         state = StateDirectory.default()
         settings = LocalSettings(self._request.workers or 0, self._prepared.pools, launched=self._launched)
         try:
-            state.reap(time.time())
+            state.reap()
             async with LocalFabric(state, settings) as fabric:
                 for warning in fabric.warnings:
                     self._teller.warn(warning)

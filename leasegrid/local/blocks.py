@@ -77,9 +77,9 @@ class BlockVolumes:
             if not one.lease and one.member in members:
                 one.lease = uid
 
-    def directories(self, uid: str) -> str:
-        """Where the bytes of a lease are, as the books say it."""
-        return " ".join(self._state.relative(one.volume.path) for one in self.of_lease(uid))
+    def write_down(self, row: LeaseRow, ttl: float) -> None:
+        """A lease as it is now, on its volumes and in the books; a renewal gives it `ttl` seconds."""
+        self._state.enter_all([one.volume for one in self.of_lease(row.uid)], row, ttl)
 
     def spare(self, uid: str) -> None:
         """The lease cannot be served now; what it has is kept for a later run."""

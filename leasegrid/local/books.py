@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from tasklet_runner.fabric.protocol import Receipt
-from tasklet_runner.store.transactions import write_ahead
+from tasklet_runner.store.transactions import transaction, write_ahead
 from tasklet_runner.wire.errors import StateDirectoryError
 
 RECEIPTS_KEPT_SECONDS = 86400.0
@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE INDEX IF NOT EXISTS leases_by_directory ON leases (directory) WHERE ended IS NULL;
 """
 _COLUMNS = "uid, resource, name, namespace, holder, purpose, pool, members, directory, acquired, expires"
+_MARKS = ", ".join("?" for _ in _COLUMNS.split(", "))
+_RESTORED = ", ".join(f"excluded.{column}" for column in _COLUMNS.split(", "))
 
 
 class Resource(StrEnum):
@@ -77,15 +79,22 @@ class LeaseBooks:
 
     def write(self, row: LeaseRow) -> None:
         """Insert the row, or replace the one of the same lease."""
-        values = (
-            row.uid, row.resource.value, row.name, row.namespace, row.holder, row.purpose, row.pool,
-            " ".join(row.members), row.directory, row.acquired, row.expires,
-        )  # fmt: skip
-        marks = ", ".join("?" * len(values))
         with self._translated(), self._durable(row.resource is Resource.BLOCK):
             self._connection.execute(
-                f"INSERT OR REPLACE INTO leases ({_COLUMNS}) VALUES ({marks})",  # noqa: S608 - names are constants
-                values,
+                f"INSERT OR REPLACE INTO leases ({_COLUMNS}) VALUES ({_MARKS})",  # noqa: S608 - names are constants
+                _values(row),
+            )
+
+    def restore(self, row: LeaseRow) -> None:
+        """The lease as it stands on its volume, unless it is known to have ended; no other has the volume."""
+        with self._translated(), transaction(self._connection):
+            self._connection.execute(
+                "DELETE FROM leases WHERE ended IS NULL AND directory = ? AND uid != ?", (row.directory, row.uid)
+            )
+            self._connection.execute(
+                f"INSERT INTO leases ({_COLUMNS}) VALUES ({_MARKS}) "  # noqa: S608 - names are constants
+                f"ON CONFLICT (uid) DO UPDATE SET ({_COLUMNS}) = ({_RESTORED}) WHERE ended IS NULL",
+                _values(row),
             )
 
     def end(self, uid: str, now: float, receipt: Receipt) -> None:
@@ -154,6 +163,13 @@ class LeaseBooks:
                 f"the books {self._path} cannot be used: {error}",
                 remedy="check rights and free space; if it is damaged, move it away and a new one is made",
             ) from error
+
+
+def _values(row: LeaseRow) -> tuple[object, ...]:
+    return (
+        row.uid, row.resource.value, row.name, row.namespace, row.holder, row.purpose, row.pool,
+        " ".join(row.members), row.directory, row.acquired, row.expires,
+    )  # fmt: skip
 
 
 def _row(values: tuple[str, str, str, str, str, str, str, str, str, float, float | None]) -> LeaseRow:

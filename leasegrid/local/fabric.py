@@ -1,7 +1,6 @@
 """LocalFabric: leases of processes of this machine, under the rules that the cluster obeys too."""
 
 import asyncio
-import time
 from types import TracebackType
 from typing import Self
 
@@ -174,7 +173,7 @@ class LocalFabric:
         shape = local.pools.by_name[pool].shape
         if shape.role is not Role.BLOCK:
             return ""
-        row = self._state.kept_store(request.namespace, request.request_id, time.time())
+        row = self._state.kept_store(request.namespace, request.request_id)
         return row.uid if row is not None and local.volumes.resume(row, pool, shape) else ""
 
     def _pools_of(self, request: LeaseRequest) -> tuple[tuple[str, ...], bool]:

@@ -38,14 +38,12 @@ class Collected:
         return sum(one.byte_count for one in self.deleted)
 
 
-def collect(
-    state: StateDirectory, now: float, *, dry_run: bool, environment: Mapping[str, str] = os.environ
-) -> Collected:
-    """Delete all that is over by `now` (UNIX seconds) and that nobody uses. Raises StateDirectoryError."""
-    found = [*_leases(state, now), *_strays(state), *_runs(environment)]
-    kept = state.kept(now)
+def collect(state: StateDirectory, *, dry_run: bool, environment: Mapping[str, str] = os.environ) -> Collected:
+    """Delete all that is over and that nobody uses. Raises StateDirectoryError."""
+    found = [*_leases(state), *_strays(state), *_runs(environment)]
+    kept = state.kept()
     if not dry_run:
-        state.reap(now)
+        state.reap()
         reap_stale(environment)
     return Collected(
         deleted=tuple(one for one in found if not one.process and (dry_run or not _is_there(one))),
@@ -55,8 +53,9 @@ def collect(
     )
 
 
-def _leases(state: StateDirectory, now: float) -> list[Remnant]:
-    return [_lease(state, lease, now) for lease in state.expired(now)]
+def _leases(state: StateDirectory) -> list[Remnant]:
+    now = state.now().wall
+    return [_lease(state, lease, now) for lease in state.expired()]
 
 
 def _lease(state: StateDirectory, lease: KeptLease, now: float) -> Remnant:

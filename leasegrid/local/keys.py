@@ -10,6 +10,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from tasklet_runner.store.files import sync_directory
 from tasklet_runner.wire.errors import StateDirectoryError
 
 FABRIC = "the fabric's key"
@@ -36,19 +37,31 @@ def private_file(path: Path, content: bytes) -> bytes:
     """Make a file of mode 0600 appear whole and durable, or not at all.
 
     Returns what stands there afterwards: another process may have been quicker, and then its content counts.
+    Raises StateDirectoryError when the disk fails.
     """
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        return path.read_bytes()
-    finally:
-        os.close(descriptor)
-        temporary.unlink()
+        try:
+            _write_private(temporary, content)
+            path.hardlink_to(temporary)
+            sync_directory(path.parent)
+        except FileExistsError:
+            return path.read_bytes()
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateDirectoryError(
+            f"{path} cannot be made: {error.strerror}", remedy="check the rights and the free space of its directory"
+        ) from error
     return content
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _new_pem() -> bytes:
@@ -67,7 +80,12 @@ def _checked_content(path: Path, what: str) -> bytes:
         ) from error
     with os.fdopen(descriptor, "rb") as file:
         _check_rights(path, os.fstat(descriptor), what)
-        return file.read(4096)
+        try:
+            return file.read(4096)
+        except OSError as error:
+            raise StateDirectoryError(
+                f"{what} {path} cannot be read: {error.strerror}", remedy="check the disk"
+            ) from error
 
 
 def _check_rights(path: Path, found: os.stat_result, what: str) -> None:

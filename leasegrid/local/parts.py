@@ -1,7 +1,10 @@
 """What the parts of the local fabric share: the engine's own, and what belongs to one machine."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid.leasing.parts import Parts
@@ -42,23 +45,25 @@ class Books:
         """The lease as it is now, into the books."""
         request = record.request
         resource = Resource(self._pools[record.pools[0]].shape.role.value)
+        row = LeaseRow(
+            uid=record.uid,
+            resource=resource,
+            name=request.request_id,
+            namespace=request.namespace,
+            holder=request.holder_identity,
+            purpose=request.purpose,
+            pool=" ".join(record.pools),
+            members=tuple(record.held),
+            acquired=record.acquired,
+            expires=record.deadline,
+        )
         if resource is Resource.BLOCK:
             self._volumes.own(record.uid, record.held)
-        self._state.books.write(
-            LeaseRow(
-                uid=record.uid,
-                resource=resource,
-                name=request.request_id,
-                namespace=request.namespace,
-                holder=request.holder_identity,
-                purpose=request.purpose,
-                pool=" ".join(record.pools),
-                members=tuple(record.held),
-                directory=self._volumes.directories(record.uid) if resource is Resource.BLOCK else "",
-                acquired=record.acquired,
-                expires=record.deadline,
-            )
-        )
+            # The fabric's clock does not step, and what stands on a volume is read by the one that does.
+            left = record.deadline - self._clock.now()
+            self._volumes.write_down(msgspec.structs.replace(row, expires=time.time() + left), request.ttl_seconds)
+        else:
+            self._state.books.write(row)
 
     def close_account(self, record: LeaseRecord, receipt: Receipt) -> None:
         """The receipt, into the books; a lease that a later run may go on with stays in them."""

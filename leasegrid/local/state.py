@@ -2,13 +2,14 @@
 
 `$XDG_STATE_HOME/leasegrid` (default `~/.local/state/leasegrid`, XDG Base Directory Specification 0.8), mode 0700, with
 `key` (the fabric's pair), `jobs/<namespace>/<name>/`, `caches/<name>/` and `stores/<random>/` (volumes), `leases.db`
-(the books).
+(the books). What the books say of a volume is what stands on it: they are written anew from there.
 """
 
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from leasegrid.leasing.parts import Disposal
 from leasegrid.local.books import LeaseBooks, LeaseRow, Resource
 from leasegrid.local.keys import fabric_key
+from leasegrid.local.lasting import expires_at, is_over, lasts, restore, standing_of
+from leasegrid.local.standing import read_lease, read_moment, write_lease
 from leasegrid.local.volumes import (
     LOCK,
     Volume,
@@ -27,16 +30,15 @@ from leasegrid.local.volumes import (
     hold_volume,
     new_volume,
     serving_process,
+    translated,
     try_hold,
 )
+from leasegrid.rules.expiry import Moment, Standing, continued, standing
 from tasklet_runner.fabric.protocol import Receipt
 from tasklet_runner.wire.errors import StateDirectoryError
 
 STORES = "stores/"
 """Where the volumes of Block members are, beside those of jobs and caches."""
-
-LATE_SECONDS = 5.0
-"""A CPU lease of another run is ended in the books so long after its deadline: its members have freed themselves."""
 
 
 class KeptLease(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +65,9 @@ class KeptLease(msgspec.Struct, frozen=True, kw_only=True):
 class StateDirectory:
     """One user's state on this machine. Everything may raise StateDirectoryError with a remedy."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clock: Callable[[], Moment] = read_moment) -> None:
         self.root = root
+        self.now = clock
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -88,7 +91,9 @@ class StateDirectory:
     @cached_property
     def books(self) -> LeaseBooks:
         """The table of leases."""
-        return LeaseBooks(self.root / "leases.db")
+        books = LeaseBooks(self.root / "leases.db")
+        restore(books, self.root, self._locks())
+        return books
 
     def hold_job(self, namespace: str, name: str) -> Volume:
         """The job's volume for this run alone, its term raised."""
@@ -128,15 +133,24 @@ class StateDirectory:
         return self.books.at(self.relative(volume.path))
 
     def enter(self, volume: Volume, row: LeaseRow) -> LeaseRow:
-        """Write a volume's Block lease into the books; returns the row as written."""
-        entered = msgspec.structs.replace(row, resource=Resource.BLOCK, directory=self.relative(volume.path))
-        self.books.write(entered)
+        """Write down the Block lease of a volume that nobody renews; returns the row as written."""
+        return self.enter_all([volume], row, 0.0)
+
+    def enter_all(self, volumes: Sequence[Volume], row: LeaseRow, ttl: float) -> LeaseRow:
+        """Write down the Block lease of volumes, on each of them and in the books; a renewal gives it `ttl` seconds."""
+        directory = " ".join(self.relative(volume.path) for volume in volumes)
+        entered = msgspec.structs.replace(row, resource=Resource.BLOCK, directory=directory)
+        self._write(volumes, entered, standing(row.expires, ttl, self.now()))
         return entered
 
     def delete(self, volume: Volume, reason: str) -> Receipt:
         """Delete a volume at once, and write its lease's receipt. Its lock is released."""
         row = self.row_of(volume)
         started = time.monotonic()
+        if row is not None:
+            # A command that dies half-way through leaves a lease that is over, and not one without an end.
+            with suppress(OSError):
+                write_lease(volume.path, row, standing(self.now().wall, 0.0, self.now()))
         freed = volume.delete()
         return self._ended(row, reason, Disposal(1, freed), started)
 
@@ -157,32 +171,37 @@ class StateDirectory:
                 volume.release()
         return self._ended(row, reason, Disposal(len(volumes), freed), started)
 
-    def kept_store(self, namespace: str, name: str, now: float) -> LeaseRow | None:
-        """The Block lease of that name which an earlier run has left, and which has not expired by `now`."""
+    def kept_store(self, namespace: str, name: str) -> LeaseRow | None:
+        """The Block lease of that name which an earlier run has left, and which has not expired."""
+        now = self.now()
         for row in self.books.live():
             is_store = row.directory.startswith(STORES)
-            if is_store and (row.namespace, row.name) == (namespace, name) and (row.expires or now) > now:
+            if is_store and (row.namespace, row.name) == (namespace, name) and not is_over(self.root, row, now):
                 return row
         return None
 
-    def kept(self, now: float) -> list[KeptLease]:
-        """Every lease that has not ended by `now` (UNIX seconds), oldest first, with what it holds and until when."""
-        return [self._kept(row) for row in self.books.live() if row.expires is None or row.expires > now]
+    def kept(self) -> list[KeptLease]:
+        """Every lease that has not ended, oldest first, with what it holds and until when."""
+        now = self.now()
+        return [self._kept(row, now) for row in self.books.live() if lasts(self.root, row, now)]
 
-    def expired(self, now: float) -> list[KeptLease]:
-        """Every lease that `reap` would end by `now`, were nobody to use it, oldest first."""
-        return [self._kept(row) for row in self.books.live() if _is_over(row, self.root, now)]
+    def expired(self) -> list[KeptLease]:
+        """Every lease that `reap` would end now, were nobody to use it, oldest first."""
+        now = self.now()
+        return [self._kept(row, now) for row in self.books.live() if is_over(self.root, row, now)]
 
     def strays(self) -> list[Path]:
         """Volumes that no lease in the books has, whether they are in use or not."""
         known = {directory for row in self.books.live() for directory in row.directories}
         return [lock.parent for lock in self._locks() if self.relative(lock.parent) not in known]
 
-    def reap(self, now: float) -> list[Receipt]:
-        """End what has expired by `now`: volumes are deleted, unless a process serves them. Returns the receipts."""
+    def reap(self) -> list[Receipt]:
+        """End what has expired: volumes are deleted, unless a process serves them. Returns the receipts."""
+        now = self.now()
+        restore(self.books, self.root, self._locks())
         receipts = [receipt for row in self.books.live() if (receipt := self._reap(row, now)) is not None]
         self._reap_strays()
-        self.books.forget(now)
+        self.books.forget(now.wall)
         return receipts
 
     def close(self) -> None:
@@ -190,7 +209,14 @@ class StateDirectory:
         if "books" in self.__dict__:
             self.books.close()
 
-    def _kept(self, row: LeaseRow) -> KeptLease:
+    def _write(self, volumes: Sequence[Volume], row: LeaseRow, until: Standing) -> None:
+        """The volumes first: from them the books can be written, and not the other way about."""
+        for volume in volumes:
+            with translated("the lease of a volume", volume.path):
+                write_lease(volume.path, row, until)
+        self.books.write(row)
+
+    def _kept(self, row: LeaseRow, now: Moment) -> KeptLease:
         paths = [self.root / directory for directory in row.directories]
         return KeptLease(
             uid=row.uid,
@@ -202,25 +228,39 @@ class StateDirectory:
             members=row.members,
             volume_bytes=sum(byte_count(path) for path in paths),
             acquired=row.acquired,
-            expires=row.expires,
+            expires=expires_at(self.root, row, now),
             process=max((serving_process(path) for path in paths), default=0),
             directory=row.directory,
         )
 
-    def _reap(self, row: LeaseRow, now: float) -> Receipt | None:
-        if not _is_over(row, self.root, now):
-            return None
-        started = time.monotonic()
+    def _reap(self, row: LeaseRow, now: Moment) -> Receipt | None:
+        if not row.directory:
+            return self._ended(row, "Expired", Disposal(), time.monotonic()) if is_over(self.root, row, now) else None
         paths = [path for directory in row.directories if (path := self.root / directory).exists()]
-        freed, volumes = 0, 0
-        for path in paths:
-            volume = try_hold(path)
-            if volume is None and path.exists():
-                return None
-            if volume is not None:
-                freed, volumes = freed + volume.delete(), volumes + 1
-        reason = "Expired" if paths or not row.directory else "Deleted"
-        return self._ended(row, reason, Disposal(volumes, freed), started)
+        if not paths:
+            return self._ended(row, "Deleted", Disposal(), time.monotonic())
+        known = standing_of(self.root, row, now)
+        if continued(known, now) is known:
+            return None
+        with ExitStack() as held:
+            volumes = [volume for path in paths if (volume := try_hold(path)) is not None]
+            for volume in volumes:
+                held.callback(volume.release)
+            return self._judge(row, volumes, now) if len(volumes) == len(paths) else None
+
+    def _judge(self, row: LeaseRow, volumes: Sequence[Volume], now: Moment) -> Receipt | None:
+        """Now that nobody else writes what stands on its volumes: the lease goes on, or ends."""
+        if any((lease := read_lease(volume.path)) and lease.row.uid != row.uid for volume in volumes):
+            return None
+        known = standing_of(self.root, row, now)
+        lasting = continued(known, now)
+        if lasting is None:
+            started = time.monotonic()
+            freed = sum(volume.delete() for volume in volumes)
+            return self._ended(row, "Expired", Disposal(len(volumes), freed), started)
+        if lasting is not known:
+            self._write(volumes, msgspec.structs.replace(row, expires=lasting.expires), lasting)
+        return None
 
     def _reap_strays(self) -> None:
         """Volumes without a row: their maker died before it wrote one, or after it had ended one."""
@@ -259,14 +299,6 @@ class StateDirectory:
     def relative(self, path: Path) -> str:
         """Where a volume is, as the books say it."""
         return path.relative_to(self.root).as_posix()
-
-
-def _is_over(row: LeaseRow, root: Path, now: float) -> bool:
-    """True when nothing but its use stands in the way of a lease's end: its time, or that its bytes are gone."""
-    if row.directory:
-        over = row.expires is not None and row.expires <= now
-        return over or not any((root / directory).exists() for directory in row.directories)
-    return row.expires is not None and now >= row.expires + LATE_SECONDS
 
 
 def new_uid() -> str:

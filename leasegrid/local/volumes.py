@@ -1,9 +1,10 @@
 """Volumes: directories of the state directory that hold the bytes of a Block lease, a job's store or a cache.
 
 `<volume>/run.lock` is held by the command that serves it, or whose members do; `<volume>/term` is the generation of the
-last that did, `<volume>/store/` are the bytes. A Block member that serves them holds `<volume>/store/lock`, and may
-live on for a while when its command has died. What goes first is the bytes, what goes last is the row in the books: a
-crash in between leaves something that the next command finds and ends.
+last that did, `<volume>/lease` says whose it is and until when (`standing`), `<volume>/store/` are the bytes. A Block
+member that serves them holds `<volume>/store/lock`, and may live on for a while when its command has died. What goes
+first is the bytes, what goes last is the row in the books: a crash in between leaves something that the next command
+finds and ends.
 """
 
 import os
@@ -76,8 +77,8 @@ def hold_volume(path: Path, what: str) -> Volume:
 
     Raises StateDirectoryError: another process serves it (the message says which), or the disk fails.
     """
-    with _translated(what, path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with translated(what, path):
+        _make(path)
         try:
             lock = FileLock(path / LOCK)
         except HeldElsewhereError as error:
@@ -95,11 +96,9 @@ def hold_volume(path: Path, what: str) -> Volume:
 
 def new_volume(path: Path) -> Volume:
     """Make a volume of that name for this process. Raises StateDirectoryError."""
-    with _translated("a new volume", path):
-        path.mkdir(mode=0o700, parents=True)
-        volume = Volume(path, 0, FileLock(path / LOCK))
-        _sync_directory(path.parent)
-        return volume
+    with translated("a new volume", path):
+        _make(path)
+        return Volume(path, 0, FileLock(path / LOCK))
 
 
 def try_hold(path: Path) -> Volume | None:
@@ -192,14 +191,32 @@ def _raise_term(path: Path) -> int:
             f"the term in {known} is damaged: {text[:40]!r}", remedy=f"delete {path} if its contents are not needed"
         )
     term = int(text) + 1
-    temporary = path / f".{_TERM}-{secrets.token_hex(4)}"
-    with temporary.open("x", encoding="ascii") as file:
-        file.write(f"{term}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(known)
-    _sync_directory(path)
+    write_durably(known, f"{term}\n".encode("ascii"))
     return term
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace a small file whole; after a power cut it is the old one or the new one. Raises OSError."""
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _make(path: Path) -> None:
+    """The directory, and those above it, durable."""
+    if path.is_dir():
+        return
+    _make(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:
@@ -211,7 +228,8 @@ def _sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def _translated(what: str, path: Path) -> Iterator[None]:
+def translated(what: str, path: Path) -> Iterator[None]:
+    """What the operating system says of a volume, in our words."""
     try:
         yield
     except OSError as error:

@@ -17,6 +17,7 @@ from leasegrid.local.runtime import create_runtime_directory, reap_stale
 from leasegrid.local.state import StateDirectory
 from tasklet_runner.wire.errors import StateDirectoryError
 from tests.process.local_fabric_rig import local_fabric, members_of, processes_of, request, until
+from tests.support.machine_clock import MachineClock
 
 RUN = """
 import asyncio, json, sys
@@ -68,7 +69,7 @@ def test_a_closed_fabric_leaves_no_process_no_socket_and_no_scratch(tmp_path: Pa
     runtime, fabric = asyncio.run(story())
     assert gone(runtime)
     assert fabric.remains == ()
-    assert StateDirectory(tmp_path / "state").kept(time.time()) == []
+    assert StateDirectory(tmp_path / "state").kept() == []
 
 
 def test_a_fabric_that_is_closed_before_its_first_member_is_ready_leaves_nothing(tmp_path: Path) -> None:
@@ -108,9 +109,12 @@ def test_after_sigkill_of_a_run_nothing_is_left_by_its_deadline_and_the_books_cl
     # TTL + 1 s is the promise on an idle machine; the rest is room for a busy one.
     assert time.monotonic() - killed < 10
     state = StateDirectory(tmp_path / "state")
-    (receipt,) = state.reap(time.time() + 20)
+    clock = MachineClock()
+    clock.step(time.time() + 20 - clock.wall)
+    state.now = clock
+    (receipt,) = state.reap()
     assert receipt.reason == "Expired"
-    assert state.kept(0.0) == []
+    assert state.kept() == []
     state.close()
 
 

@@ -9,12 +9,15 @@ import psutil
 import pytest
 
 from leasegrid.local.books import Resource
+from leasegrid.local.engine import LocalSettings
 from leasegrid.local.fabric import LocalFabric
 from leasegrid.local.locks import holder
+from leasegrid.local.standing import read_moment
 from leasegrid.local.state import StateDirectory
+from leasegrid.rules.expiry import Moment
 from tasklet_runner.fabric.protocol import LeaseView
 from tasklet_runner.wire.errors import LeaseGridError, StateDirectoryError, StoreError, UnsupportedError
-from tests.process.local_fabric_rig import local_fabric, until
+from tests.process.local_fabric_rig import TWO_CORES, local_fabric, until
 from tests.support.local_stores import doomed_run, leased_store, store_pool
 
 BYTES = b"0123456789abcdef" * 65536
@@ -243,23 +246,60 @@ def test_a_block_lease_of_a_killed_run_is_taken_over_with_its_objects(tmp_path: 
     asyncio.run(story())
 
 
-@pytest.mark.unhappy("SIGKILL of a run with a block lease: its data are kept until its expiry, and reaped after it")
-def test_the_data_of_a_killed_run_are_reaped_by_the_first_command_after_their_expiry(tmp_path: Path) -> None:
+@pytest.mark.unhappy("SIGKILL of a run with a block lease: its data are kept for one TTL after a command has seen it")
+def test_the_data_of_a_killed_run_are_reaped_when_a_command_has_seen_them_for_one_ttl(tmp_path: Path) -> None:
     async def story() -> None:
         run = await asyncio.to_thread(doomed_run, tmp_path, ttl_seconds=12)
         (volume,) = volumes_of(tmp_path)
         run.kill()
         run.wait()
-        state = StateDirectory(tmp_path / "state")
-        (row,) = state.books.live()
-        assert row.expires is not None
-        assert state.reap(row.expires - 0.1) == []
-        assert volume.exists()
+        later = 0.0
+
+        def clock() -> Moment:
+            now = read_moment()
+            return Moment(now.wall + later, now.boot, now.since_boot + later)
+
+        state = StateDirectory(tmp_path / "state", clock)
+        assert state.reap() == []
         await until(lambda: server_pid(volume) == 0)
-        assert state.reap(row.expires - 0.1) == [], "nobody serves it, and it has not expired"
-        (receipt,) = state.reap(row.expires + 0.1)
+        later = 20.0
+        assert state.reap() == [], "its holder had no command with which to renew it"
+        later = 31.0
+        assert state.reap() == []
+        assert volume.exists()
+        later = 90.0
+        (receipt,) = state.reap()
         assert (receipt.reason, receipt.volumes) == ("Expired", 1)
         assert volumes_of(tmp_path) == []
         state.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("a power cut, a longer time without power than the TTL, and the database of leases is lost")
+def test_a_block_lease_survives_a_reboot_and_the_loss_of_the_books(tmp_path: Path) -> None:
+    async def story() -> None:
+        run = await asyncio.to_thread(doomed_run, tmp_path, ttl_seconds=20)
+        (volume,) = volumes_of(tmp_path)
+        run.kill()
+        run.wait()
+        os.kill(server_pid(volume), signal.SIGKILL)
+        for file in (tmp_path / "state").glob("leases.db*"):
+            file.unlink()
+        off = 86400.0
+
+        def clock() -> Moment:
+            now = read_moment()
+            return Moment(now.wall + off, "another boot", now.since_boot)
+
+        state = StateDirectory(tmp_path / "state", clock)
+        await until(lambda: server_pid(volume) == 0)
+        assert state.reap() == []
+        settings = LocalSettings(workers=1, machine=TWO_CORES)
+        async with LocalFabric(state, settings) as fabric, leased_store(fabric, "Block", name="data") as store:
+            assert await store.client.get("kept") == b"by the first run"
+            await fabric.release(store.view.uid)
+        state.close()
+        assert volumes_of(tmp_path) == []
 
     asyncio.run(story())

@@ -11,13 +11,18 @@ from leasegrid.local.state import StateDirectory, new_uid
 from tasklet_runner.fabric.protocol import Receipt
 from tasklet_runner.wire.errors import StateDirectoryError
 from tasklet_runner.wire.signed import public_text
-
-NOW = 1_000_000.0
+from tests.support.machine_clock import START as NOW
+from tests.support.machine_clock import MachineClock
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateDirectory]:
-    directory = StateDirectory(tmp_path / "state")
+def clock() -> MachineClock:
+    return MachineClock()
+
+
+@pytest.fixture
+def state(tmp_path: Path, clock: MachineClock) -> Iterator[StateDirectory]:
+    directory = StateDirectory(tmp_path / "state", clock)
     yield directory
     directory.close()
 
@@ -83,35 +88,40 @@ def test_a_name_that_leads_elsewhere_is_refused(state: StateDirectory, name: str
         state.hold_job("default", name)
 
 
-def test_a_kept_lease_says_what_it_holds_and_until_when(state: StateDirectory) -> None:
+def test_a_kept_lease_says_what_it_holds_and_until_when(state: StateDirectory, clock: MachineClock) -> None:
     filled_job(state, NOW + 60)
-    (kept,) = state.kept(NOW)
+    (kept,) = state.kept()
     assert (kept.name, kept.resource, kept.expires, kept.process) == ("fractal", Resource.BLOCK, NOW + 60, 0)
     assert kept.volume_bytes >= 8192
-    assert state.kept(NOW + 61) == []
+    clock.pass_by(61)
+    assert state.kept() == []
 
 
-def test_a_block_lease_is_reaped_after_its_expiry_and_not_before(state: StateDirectory) -> None:
+def test_a_block_lease_is_reaped_after_its_expiry_and_not_before(state: StateDirectory, clock: MachineClock) -> None:
     path = filled_job(state, NOW + 60)
-    assert state.reap(NOW + 59) == []
-    (receipt,) = state.reap(NOW + 61)
+    clock.pass_by(59)
+    assert state.reap() == []
+    clock.pass_by(2)
+    (receipt,) = state.reap()
     assert receipt.reason == "Expired"
     assert receipt.volume_bytes >= 8192
     assert not path.exists()
     assert state.books.receipt(receipt.lease_uid) == receipt
 
 
-def test_a_job_that_has_not_finished_is_kept_without_a_deadline(state: StateDirectory) -> None:
+def test_a_job_that_has_not_finished_is_kept_without_a_deadline(state: StateDirectory, clock: MachineClock) -> None:
     path = filled_job(state, None)
-    assert state.reap(NOW + 1e9) == []
+    clock.pass_by(1e9)
+    assert state.reap() == []
     assert path.exists()
 
 
-def test_an_expired_volume_that_a_process_serves_is_left_alone(state: StateDirectory) -> None:
+def test_an_expired_volume_that_a_process_serves_is_left_alone(state: StateDirectory, clock: MachineClock) -> None:
     filled_job(state, NOW)
     volume = state.hold_job("default", "fractal")
-    assert state.reap(NOW + 60) == []
-    assert state.kept(NOW - 1)[0].process == os.getpid()
+    clock.pass_by(60)
+    assert state.reap() == []
+    assert state.expired()[0].process == os.getpid()
     volume.release()
 
 
@@ -119,31 +129,33 @@ def test_a_deleted_volume_leaves_a_receipt_at_once(state: StateDirectory) -> Non
     filled_job(state, None)
     receipt = state.delete(state.hold_job("default", "fractal"), "Finished")
     assert (receipt.reason, receipt.volume_bytes >= 8192) == ("Finished", True)
-    assert state.kept(NOW) == []
+    assert state.kept() == []
 
 
 def test_a_volume_that_somebody_removed_by_hand_is_ended_in_the_books(state: StateDirectory) -> None:
     path = filled_job(state, None)
     path.rename(state.root / "elsewhere")
-    (receipt,) = state.reap(NOW)
+    (receipt,) = state.reap()
     assert receipt.reason == "Deleted"
 
 
 def test_a_volume_without_a_row_is_removed(state: StateDirectory) -> None:
     volume = state.hold_cache("build")
-    state.reap(NOW)
+    state.reap()
     assert volume.path.exists()
     volume.release()
-    state.reap(NOW)
+    state.reap()
     assert not volume.path.exists()
 
 
-def test_a_cpu_lease_of_a_dead_run_is_ended_after_its_deadline(state: StateDirectory) -> None:
+def test_a_cpu_lease_of_a_dead_run_is_ended_after_its_deadline(state: StateDirectory, clock: MachineClock) -> None:
     state.books.write(
         LeaseRow(uid="u", resource=Resource.CPU, name="a", acquired=NOW, expires=NOW + 10, members=("m-1", "m-2"))
     )
-    assert state.reap(NOW + 11) == []
-    (receipt,) = state.reap(NOW + 16)
+    clock.pass_by(11)
+    assert state.reap() == []
+    clock.pass_by(5)
+    (receipt,) = state.reap()
     assert receipt.members == ("m-1", "m-2")
 
 
