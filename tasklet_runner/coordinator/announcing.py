@@ -67,16 +67,16 @@ class Announcing:
         await self._announcer.close()
 
     async def _announce(self) -> None:
-        while not self._whole:
-            await self._some.wait()
-            self._some.clear()
-            while self._pending:
-                some = list(islice(self._pending, COMMITS_AT_ONCE))
-                for push in announcements(self._stage, some):
-                    if not await self._told(push):
-                        return
-                for _ in some:
-                    self._pending.popleft()
+        while self._pending or not self._whole:
+            if not self._pending:
+                self._some.clear()
+                await self._some.wait()
+            some = list(islice(self._pending, COMMITS_AT_ONCE))
+            for push in announcements(self._stage, some) if some else ():
+                if not await self._told(push):
+                    return
+            for _ in some:
+                self._pending.popleft()
         for push in closings(self._stage, self._partitions):
             if not await self._told(push):
                 return

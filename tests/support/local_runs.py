@@ -37,10 +37,13 @@ Meanwhile = Callable[[Coordinator], Awaitable[None]]
 
 @dataclass
 class Wire:
-    """What is seen of all work connections. `hears` may keep a member's message from the coordinator: it says True."""
+    """What is seen of all work connections. `hears` may keep a member's message from the coordinator: it says True.
+    `holds` is awaited before the coordinator hears a message.
+    """
 
     sends: Callable[[LeasedMember, ToMember], None] = lambda member, message: None
     hears: Callable[[LeasedMember, ToHolder], bool] = lambda member, message: False
+    holds: Callable[[LeasedMember, ToHolder], Awaitable[None]] | None = None
 
     async def connect(self, member: LeasedMember, capability: str, holder: Ed25519PrivateKey) -> Connection:
         """A real connection that this one looks into."""
@@ -63,6 +66,8 @@ class _Tapped:
 
     async def __aiter__(self) -> AsyncIterator[ToHolder]:
         async for message in self.real:
+            if self.wire.holds is not None:
+                await self.wire.holds(self.member, message)
             if not self.wire.hears(self.member, message):
                 yield message
 

@@ -7,8 +7,9 @@ import pytest
 
 from tasklet_runner.member.blobs import BlobShelf
 from tasklet_runner.member.room import FetchRoom
-from tasklet_runner.wire.errors import FaultError
+from tasklet_runner.wire.errors import FaultError, RefusedError
 from tasklet_runner.wire.faults import FaultKind
+from tasklet_runner.wire.work import Blob
 
 
 def room(capacity: int = 100, *, blobs: int = 0) -> tuple[FetchRoom, BlobShelf]:
@@ -91,3 +92,54 @@ def test_what_can_never_fit_is_told_with_both_numbers() -> None:
         assert fault.remedy
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("blobs", "held", "wanted", "granted"),
+    [
+        pytest.param(0, 0, 50, True, id="what nobody has asked for may take half"),
+        pytest.param(0, 0, 51, False, id="and no more than that"),
+        pytest.param(20, 20, 10, True, id="blobs and inputs count in that half"),
+        pytest.param(20, 20, 11, False, id="and are never crowded"),
+        pytest.param(0, 60, 0, False, id="beside a large input there is none"),
+    ],
+)
+def test_room_is_taken_ahead_only_where_it_is_surely_free(blobs: int, held: int, wanted: int, granted: bool) -> None:
+    rooms, shelf = room(blobs=blobs)
+    assert not held or rooms.try_take(held)
+    assert rooms.try_take_ahead(wanted) is granted
+    assert shelf.used == blobs + held + (wanted if granted else 0)
+
+
+def test_nothing_is_taken_ahead_while_an_input_waits() -> None:
+    async def story() -> None:
+        rooms, _ = room()
+        assert rooms.try_take(30)
+        waiting = asyncio.create_task(rooms.take(25))
+        await asyncio.sleep(0)
+        assert not rooms.try_take_ahead(1)
+        rooms.give_back(30)
+        await waiting
+
+    asyncio.run(story())
+
+
+def test_what_was_taken_ahead_makes_way_one_by_one_for_inputs_and_blobs() -> None:
+    rooms, shelf = room()
+    ahead = [20, 20]
+
+    def make_way() -> bool:
+        if ahead:
+            rooms.give_back_ahead(ahead.pop())
+            return True
+        return False
+
+    assert all(rooms.try_take_ahead(size) for size in ahead)
+    rooms.on_short(make_way)
+    assert rooms.try_take(70)
+    assert ahead == [20]
+    shelf.reserve(Blob("0" * 64, 30, 0, b""))
+    assert (ahead, shelf.used) == ([], 100)
+    assert not rooms.try_take(1)
+    with pytest.raises(RefusedError, match="does not fit"):
+        shelf.reserve(Blob("0" * 64, 1, 0, b""))
