@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.soak.tally import Findings, Tally, wrong
-from tests.support.faults.control import FOREVER, NEEDS_SPACE, Action, Control, Fault, Kind
+from tests.support.faults.control import CHANGES, FOREVER, NEEDS_SPACE, Action, Control, Fault, Kind
 from tests.support.faults.journal import Cut, Recording, read_journal, scan
 from tests.support.faults.nursery import DONE, REFUSED, Ended, Nursery
 
@@ -66,10 +66,10 @@ class Stage:
         self._control.close()
         shutil.rmtree(self._root)
 
-    def calls(self) -> list[Kind]:
+    def calls(self, kinds: Sequence[Kind] = CHANGES) -> list[Kind]:
         """What the scenario does undisturbed, call by call."""
         with self._emptied() as directory:
-            self._control.watch(directory)
+            self._control.watch(directory, kinds)
             ended = self._nursery.run(directory=str(directory))
             assert not ended.code, ended.complaint
             assert not (found := self._scenario.after_kill(directory, ended.said)), found
@@ -124,10 +124,13 @@ def kills(root: Path, scenario: Scenario, effort: Effort, tally: Tally) -> None:
 
 
 def failures(root: Path, scenario: Scenario, effort: Effort, tally: Tally) -> None:
-    """Every call fails once, and from every call on the disk is full or broken; and every write is short once."""
+    """Every call fails once, reads too; from every call on the disk is full or broken; every write is short once."""
     with Stage(root, scenario) as stage:
+        reads = len(stage.calls((Kind.READ,)))
         calls = stage.calls()
-        for fault in effort.drawn(list(_failures(calls))):
+        for fault in effort.drawn(
+            [*_failures(calls), *(Fault(Action.FAIL, at + 1, (Kind.READ,)) for at in range(reads))]
+        ):
             stage.try_fault(tally, fault)
 
 

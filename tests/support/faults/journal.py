@@ -178,4 +178,5 @@ def _lay_out(names: Mapping[str, _File | None], directory: Path) -> None:
                 path.hardlink_to(linked[id(file)])
             else:
                 path.write_bytes(file.data)
+                path.chmod(0o600)
                 linked[id(file)] = path
