@@ -6,7 +6,7 @@ Nothing is reckoned in a thread: a member's process forks its slots. Every call 
     RefusedError: Conflict (another base, or a generation that is not new), FullWanted (a delta: put the whole payload).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from mmap import mmap
 from pathlib import Path
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ from tasklet_runner.wire.checkpoints import (
     CheckpointInfo,
     checkpoint_path,
 )
-from tasklet_runner.wire.digests import checksum
+from tasklet_runner.wire.digests import Checksum
 from tasklet_runner.wire.errors import RefusedError
 from tasklet_runner.wire.programs import Durable
 from tasklet_runner.wire.store import DIGEST_HEADER, GRANT_HEADER
@@ -99,9 +99,9 @@ class HolderCheckpoints:
                 return None
             raise
 
-    async def put(self, generation: int, payload: Payload) -> None:
-        """Keep a payload; it is durable when the call returns."""
-        await self._done(full_ask(self._key, generation, payload))
+    async def put(self, generation: int, *parts: Payload) -> None:
+        """Keep a payload, given in parts; it is durable when the call returns."""
+        await self._done(full_ask(self._key, generation, *parts))
 
     async def put_delta(self, generation: int, delta: Payload, size: int) -> None:
         """Keep what changed since the checkpoint before; the payload has `size` bytes by now."""
@@ -117,9 +117,9 @@ class HolderCheckpoints:
             await response.read()
 
 
-def full_ask(key: str, generation: int, payload: Payload) -> Ask:
+def full_ask(key: str, generation: int, *parts: Payload) -> Ask:
     """The request that puts a whole payload."""
-    return _ask("PUT", f"{checkpoint_path(key)}?generation={generation}", payload)
+    return _ask("PUT", f"{checkpoint_path(key)}?generation={generation}", *parts)
 
 
 def delta_ask(key: str, generation: int, delta: Payload, size: int) -> Ask:
@@ -128,10 +128,12 @@ def delta_ask(key: str, generation: int, delta: Payload, size: int) -> Ask:
     return _ask("POST", f"{checkpoint_path(key, DELTAS)}?{query}", delta)
 
 
-def _ask(method: str, path: str, payload: Payload) -> Ask:
-    view = memoryview(payload)
-    headers = {DIGEST_HEADER: checksum(view).hex(), "Content-Length": str(len(view))}
-    return Ask(method, path, headers, lambda: _pieces(view))
+def _ask(method: str, path: str, *parts: Payload) -> Ask:
+    views, checksum = [memoryview(part) for part in parts], Checksum()
+    for view in views:
+        checksum.update(view)
+    headers = {DIGEST_HEADER: checksum.digest().hex(), "Content-Length": str(sum(map(len, views)))}
+    return Ask(method, path, headers, lambda: _pieces(views))
 
 
 async def _put(stores: StoreConnections, durable: Durable, ask: Ask) -> int:
@@ -143,6 +145,7 @@ async def _put(stores: StoreConnections, durable: Durable, ask: Ask) -> int:
     return int(headers["Content-Length"])
 
 
-async def _pieces(view: memoryview) -> AsyncIterator[bytes]:
-    for start in range(0, len(view), PIECE_BYTES):
-        yield bytes(view[start : start + PIECE_BYTES])
+async def _pieces(views: Sequence[memoryview]) -> AsyncIterator[bytes]:
+    for view in views:
+        for start in range(0, len(view), PIECE_BYTES):
+            yield bytes(view[start : start + PIECE_BYTES])

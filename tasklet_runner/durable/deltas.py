@@ -63,11 +63,16 @@ def encoded_bytes(runs: Sequence[Run]) -> int:
     return _COUNT.size + sum(_RUN.size + run.stop - run.start for run in runs)
 
 
-def encode(runs: Sequence[Run], new: Buffer) -> bytes:
-    """The delta that turns what the runs were found against into `new`."""
-    view = memoryview(new)
-    table = _COUNT.pack(len(runs)) + b"".join(_RUN.pack(run.start, run.stop - run.start) for run in runs)
-    return b"".join((table, *(view[run.start : run.stop] for run in runs)))
+def encode(runs: Sequence[Run], new: Buffer, front: Buffer = b"") -> bytes:
+    """The delta that turns what the runs were found against into `new`.
+
+    `front`: bytes that stand before `new` in the payload, at no place of the runs, and have always changed.
+    """
+    view, before = memoryview(new), len(front)
+    places = [(0, before)] if before else []
+    places += [(before + run.start, run.stop - run.start) for run in runs]
+    table = _COUNT.pack(len(places)) + b"".join(_RUN.pack(*place) for place in places)
+    return b"".join((table, front, *(view[run.start : run.stop] for run in runs)))
 
 
 def table_bytes(count: bytes) -> int:

@@ -1,34 +1,12 @@
 """One server per store: an exclusive lock for the life of the process that opened it."""
 
-import fcntl
-import os
 from pathlib import Path
 
-from tasklet_runner.wire.errors import StateDirectoryError
+from tasklet_runner.durable.locks import FileLock
 
 
-class DirectoryLock:
-    """`flock` on `<directory>/lock`, which holds the process id of the owner as text.
-
-    The kernel drops the lock when its owner dies, however it dies; a lock file left behind locks nothing.
-    """
+class DirectoryLock(FileLock):
+    """The lock of a store: `<directory>/lock`. Raises StateDirectoryError when another process serves it."""
 
     def __init__(self, directory: Path) -> None:
-        self._descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._descriptor)
-            raise StateDirectoryError(
-                f"the store in {directory} is in use by process {holder}",
-                remedy="wait until that process ends, or end it; one process at a time serves a store",
-            ) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
-
-    def release(self) -> None:
-        """Let the next one in. A second call does nothing."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        super().__init__(directory / "lock", f"the store in {directory}")

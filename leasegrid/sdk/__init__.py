@@ -1,0 +1,1 @@
+"""What a Python program holds: `Durable`, state that survives its process."""
