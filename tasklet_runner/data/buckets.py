@@ -98,7 +98,9 @@ class BucketStorage:
         from obstore.exceptions import PreconditionError
 
         try:
-            answer = self._store.get(self._key(found.location), options={"if_match": found.mark or None})
+            answer = self._store.get(
+                self._key(found.location), options={"if_match": found.mark} if found.mark else None
+            )
         except PreconditionError as error:
             raise ChangedError(found.location) from error
         with io.BufferedReader(_Pieces(iter(answer.stream(min_chunk_size=PIECE_BYTES))), PIECE_BYTES) as file:

@@ -12,7 +12,7 @@ _LIBRARIES = {"aiohttp", "http", "obstore", "botocore", "gcsfs", "adlfs", "param
 
 _CODE = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
-_DENIED = re.compile(r"\b40[13] (Forbidden|Unauthorized)\b")
+_DENIED = re.compile(r"\b40[13] (Forbidden|Unauthorized)\b|\(code: AccessDenied\)")
 _MISSING = re.compile(r"\b404 Not Found\b")
 _NO_CREDENTIALS = re.compile(r"/latest/(api/token|meta-data)|metadata|[Nn]o credentials|MissingAccessKey")
 _KEYS = (
