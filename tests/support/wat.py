@@ -18,6 +18,7 @@ _SIGNATURES = {
     "proc_exit": "(param i32)",
     "poll_oneoff": "(param i32 i32 i32 i32) (result i32)",
     "path_open": "(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)",
+    "path_rename": "(param i32 i32 i32 i32 i32 i32) (result i32)",
 }
 
 _WRITE = """
@@ -204,6 +205,41 @@ def write_file(name: str, text: bytes) -> bytes:
   (call $write (i32.load (i32.const 12)) (i32.const {64 + len(encoded)}) (i32.const {len(text)}))"""),
         "fd_write path_open",
         data=encoded + text,
+    )
+
+
+def count_durably(total: int, milliseconds: int) -> bytes:
+    """Counts in the file `count` of the first preopened directory, from what it finds there up to `total`, with a pause
+    before each step; each step is written to `count.tmp` and renamed. Prints where it began and ended: two
+    little-endian numbers of 32 bits.
+    """
+    # Data: the two names; the pause's subscription from 256; the counter at 128, where it began at 132.
+    return _command(
+        _start(f"""
+  (if (i32.eqz (call $path_open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 5) (i32.const 0)
+        (i64.const 2) (i64.const 2) (i32.const 0) (i32.const 12))) (then
+    (i32.store (i32.const 0) (i32.const 128))
+    (i32.store (i32.const 4) (i32.const 4))
+    (if (call $fd_read (i32.load (i32.const 12)) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+    (drop (call $fd_close (i32.load (i32.const 12))))))
+  (i32.store (i32.const 132) (i32.load (i32.const 128)))
+  (i32.store (i32.const 272) (i32.const 1))
+  (i64.store (i32.const 280) (i64.const {milliseconds * 1_000_000}))
+  (block $done (loop $again
+    (br_if $done (i32.ge_u (i32.load (i32.const 128)) (i32.const {total})))
+    (drop (call $poll_oneoff (i32.const 256) (i32.const 512) (i32.const 1) (i32.const 12)))
+    (i32.store (i32.const 128) (i32.add (i32.load (i32.const 128)) (i32.const 1)))
+    (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 69) (i32.const 9) (i32.const 9)
+          (i64.const 64) (i64.const 64) (i32.const 0) (i32.const 12)) (then unreachable))
+    (call $write (i32.load (i32.const 12)) (i32.const 128) (i32.const 4))
+    (drop (call $fd_close (i32.load (i32.const 12))))
+    (if (call $path_rename (i32.const 3) (i32.const 69) (i32.const 9) (i32.const 3) (i32.const 64) (i32.const 5))
+      (then unreachable))
+    (br $again)))
+  (call $write (i32.const 1) (i32.const 132) (i32.const 4))
+  (call $write (i32.const 1) (i32.const 128) (i32.const 4))"""),
+        "fd_write fd_read fd_close path_open path_rename poll_oneoff",
+        data=b"countcount.tmp",
     )
 
 
