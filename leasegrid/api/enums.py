@@ -85,7 +85,7 @@ class ShuffleMedium(StrEnum):
 
 
 class ShuffleMode(StrEnum):
-    """Barrier: readers start when all writers are done. Stream: readers take from queues while writers run."""
+    """Barrier: partitions are fetched when their readers' tasks come. Stream: as each writer ends, told by queues."""
 
     BARRIER = "Barrier"
     STREAM = "Stream"

@@ -46,7 +46,8 @@ class Shuffle(Model):
     )
     medium: ShuffleMedium = Field(default=ShuffleMedium.MEMORY, description="Memory or Block: where partitions wait.")
     mode: ShuffleMode = Field(
-        default=ShuffleMode.BARRIER, description="Barrier: readers start after all writers. Stream: at once, by queues."
+        default=ShuffleMode.BARRIER,
+        description="Members fetch partitions when their tasks come (Barrier), or as each mapper ends (Stream).",
     )
     size: ShuffleBytes = Field(default=512 * MEBI, description="Room for all partitions together.")
 

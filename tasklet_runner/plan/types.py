@@ -164,7 +164,9 @@ class Medium(StrEnum):
 
 
 class ShuffleMode(StrEnum):
-    """Barrier: readers start after all writers. Stream: what is committed is fetched at once, told by queues."""
+    """Readers start after all writers. Barrier: their inputs are fetched then. Stream: what is committed is fetched at
+    once, told by queues.
+    """
 
     BARRIER = "Barrier"
     STREAM = "Stream"
