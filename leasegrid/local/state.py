@@ -148,9 +148,11 @@ class StateDirectory:
         row = self.row_of(volume)
         started = time.monotonic()
         if row is not None:
-            # A command that dies half-way through leaves a lease that is over, and not one without an end.
-            with suppress(OSError):
-                write_lease(volume.path, row, standing(self.now().wall, 0.0, self.now()))
+            # A command that dies half-way through leaves a lease that is over, and not one without an end: in the
+            # books too, for what stands on the volume may go first. A full disk must not keep it from being deleted.
+            now = self.now()
+            with suppress(StateDirectoryError):
+                self._write([volume], msgspec.structs.replace(row, expires=now.wall), standing(now.wall, 0.0, now))
         freed = volume.delete()
         return self._ended(row, reason, Disposal(1, freed), started)
 

@@ -102,11 +102,12 @@ def new_volume(path: Path) -> Volume:
 
 
 def try_hold(path: Path) -> Volume | None:
-    """The volume for one who would delete it; None while a process serves it."""
-    try:
-        volume = Volume(path, 0, FileLock(path / LOCK))
-    except (HeldElsewhereError, FileNotFoundError):
-        return None
+    """The volume for one who would delete it; None while a process serves it. Raises StateDirectoryError."""
+    with translated("a volume", path):
+        try:
+            volume = Volume(path, 0, FileLock(path / LOCK))
+        except (HeldElsewhereError, FileNotFoundError):
+            return None
     if server_of(volume):
         volume.release()
         return None
