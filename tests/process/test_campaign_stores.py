@@ -1,4 +1,4 @@
-"""A store and checkpoint slots, killed at every call, on failing disks and through power cuts: short forms."""
+"""Checkpoint slots, a store and the state directory, killed at every call, on failing disks, through power cuts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
 from tests.soak.slots_judge import SLOTS
+from tests.soak.state_judge import STATE
 from tests.soak.store_judge import STORE
 from tests.soak.tally import Tally
 
@@ -22,9 +23,24 @@ CAMPAIGNS = [
         marks=pytest.mark.unhappy("disk full or broken in mid-checkpoint: the last good one stays"),
     ),
     pytest.param(
-        SLOTS, cuts, 300,
+        SLOTS, cuts, 200,
         id="checkpoints: power cuts that take what was not synced",
         marks=pytest.mark.unhappy("a power cut in mid-checkpoint takes what was not synced, and nothing acknowledged"),
+    ),
+    pytest.param(
+        STATE, kills, 100,
+        id="the state directory: SIGKILL at a system call, writes torn",
+        marks=pytest.mark.unhappy("a command is killed at any system call on its state: keys, terms and leases stay"),
+    ),
+    pytest.param(
+        STATE, failures, 80,
+        id="the state directory: ENOSPC, EDQUOT, EIO or a short write at a call",
+        marks=pytest.mark.unhappy("the disk below the state directory fails or fills at any call: a typed error"),
+    ),
+    pytest.param(
+        STATE, cuts, 200,
+        id="the state directory: power cuts that take what was not synced",
+        marks=pytest.mark.unhappy("the power goes at any call of a command: no lease, key or term is lost or doubled"),
     ),
     pytest.param(
         STORE, kills, 150,
@@ -37,7 +53,7 @@ CAMPAIGNS = [
         marks=pytest.mark.unhappy("a store's disk fails or fills at any call: a typed error, and nothing half"),
     ),
     pytest.param(
-        STORE, cuts, 300,
+        STORE, cuts, 200,
         id="a store: power cuts that take what was not synced",
         marks=pytest.mark.unhappy("the power of a store's machine goes at any call: what it had answered is there"),
     ),
