@@ -144,11 +144,9 @@ def _memory_exceeded(ending: Ending, stderr: bytes, limits: Limits, used: int) -
 
 
 def _exit_code(code: int, stderr: bytes, used: int) -> Fault:
-    lines = text_of(stderr).strip().splitlines()
-    said = f": {lines[-1][:200]}" if lines else " and wrote nothing to stderr"
     return Fault(
         kind=FaultKind.EXIT_CODE,
-        message=f"the tasklet exited with code {code}{said}",
+        message=f"the tasklet exited with code {code}{_said(stderr)}",
         remedy="read its stderr; exit code 0 means success",
         exit_code=code,
         fuel_used=used,
@@ -156,10 +154,15 @@ def _exit_code(code: int, stderr: bytes, used: int) -> Fault:
     )
 
 
+def _said(stderr: bytes) -> str:
+    lines = text_of(stderr).strip().splitlines()
+    return f": {lines[-1][:200]}" if lines else " and wrote nothing to stderr"
+
+
 def _unknown_answer(code: int, stderr: bytes, used: int) -> Fault:
     return Fault(
         kind=FaultKind.EXIT_CODE,
-        message=f"step() returned {code}, which is neither 0 (done) nor 1 (call me again)",
+        message=f"step() returned {code}, neither 0 (done) nor 1 (call me again){_said(stderr)}",
         remedy="read its stderr; return another number only to fail",
         exit_code=code,
         fuel_used=used,

@@ -43,7 +43,12 @@ PATIENCE_SECONDS = 10.0
 
 
 class Pace(Protocol):
-    """When to take snapshots; it is asked once after each step."""
+    """When to take snapshots; it is asked once after each step.
+
+    `patience`: how many seconds one that is due may have to wait for a step after which no file is open.
+    """
+
+    patience: float
 
     def is_due(self) -> bool:
         """True when one is to be taken now."""
@@ -56,6 +61,8 @@ class Pace(Protocol):
 
 class SteadyPace:
     """At most one in `SNAPSHOT_SECONDS`, and fewer when they are slow."""
+
+    patience = PATIENCE_SECONDS
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -130,7 +137,7 @@ class _Run:
         self._begin()
         while (code := self.instance.step()) == MORE:
             self.steps += 1
-            if pace.is_due() and self._can_save():
+            if pace.is_due() and self._can_save(pace.patience):
                 started = time.monotonic()
                 self._save()
                 pace.saved(time.monotonic() - started)
@@ -157,15 +164,15 @@ class _Run:
         self.steps = description.steps
         _write_from_start(self.stdout.path, stdout)
 
-    def _can_save(self) -> bool:
+    def _can_save(self, patience: float) -> bool:
         opened = open_files().items() - self._files.items()
         if not opened:
             self.put_off_since = None
             return True
         now = time.monotonic()
         self.put_off_since = self.put_off_since or now
-        if now - self.put_off_since > PATIENCE_SECONDS:
-            raise _keeps_files_open(sorted(Path(path).name for _, path in opened))
+        if now - self.put_off_since > patience:
+            raise _keeps_files_open(sorted(Path(path).name for _, path in opened), patience)
         return False
 
     def _save(self) -> None:
@@ -202,11 +209,11 @@ def _has_files(program: Program) -> FaultError:
     )
 
 
-def _keeps_files_open(names: list[str]) -> FaultError:
+def _keeps_files_open(names: list[str], seconds: float) -> FaultError:
     return FaultError(
         Fault(
             kind=FaultKind.UNSUPPORTED,
-            message=f"the module has files open after every step for {PATIENCE_SECONDS:g} seconds now, "
+            message=f"the module has files open after every step for {seconds:g} seconds now, "
             f"so that no snapshot can be taken: {', '.join(names[:5])}",
             remedy="open and close a file within one step",
         )
