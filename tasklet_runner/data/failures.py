@@ -90,13 +90,21 @@ def _told_by_words(what: str, verb: str, error: Exception) -> tuple[str, str]:
 def _is_denied(error: Exception, text: str) -> bool:
     if isinstance(error, PermissionError) or type(error).__name__ in {"PermissionDeniedError", "UnauthenticatedError"}:
         return True
-    return is_foreign(error) and (getattr(error, "status", 0) in {401, 403} or bool(_DENIED.search(text)))
+    if {_status(error), _status(error.__cause__)} & {401, 403}:
+        return True
+    return is_foreign(error) and bool(_DENIED.search(text))
+
+
+def _status(error: BaseException | None) -> int:
+    """The status of an HTTP answer that an error is about, else 0: aiohttp and the standard library name it so."""
+    given = getattr(error, "status", None) or getattr(error, "code", None)
+    return given if isinstance(given, int) else 0
 
 
 def _not_found(what: str, verb: str, error: Exception, said: str) -> tuple[str, str]:
     cause = error.__cause__
-    if isinstance(cause, OSError):
-        # fsspec says the same of a server that does not answer; what it knows of it stands in the cause.
+    if cause is not None and _status(cause) != 404 and isinstance(cause, Exception) and _is_failure(cause):
+        # fsspec says the same of a server that does not answer, or not as it should; what it knows stands in the cause.
         return f"{what} cannot be {verb}: {cause}", "check the URI and the access to it"
     code = f" ({said})" if "NoSuchBucket" in str(error) else ""
     return f"{what} cannot be found{code}", "correct the path, or create the file"

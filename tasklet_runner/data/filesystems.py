@@ -68,6 +68,8 @@ class FileSystemStorage:
         else:
             file = self._system.open(path, "rb")
         with file:
+            if self._scheme == "https":
+                _check_encrypted(file)
             self._compare(found, file)
             yield cast("BinaryIO", file)
 
@@ -124,6 +126,12 @@ def _options(scheme: str, options: Mapping[str, Any]) -> dict[str, Any]:
     # The default ends a download after five minutes; what counts is that bytes still come.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
     return {**options, "client_kwargs": {"timeout": timeout}}
+
+
+def _check_encrypted(file: OpenFile) -> None:
+    for answer in (*file.r.history, file.r):
+        if answer.url.scheme != "https":
+            raise ValueError(f"it leads to {answer.url}, which is not encrypted")
 
 
 def _length(headers: Mapping[str, str]) -> int | None:

@@ -51,7 +51,7 @@ def find_login(document: bytes, registry: str) -> Login | None:
     """The login that a document has for a registry. Raises ValueError."""
     try:
         config = json.loads(document)
-        entries: dict[str, dict[str, Any]] = config.get("auths", {})
+        entries: dict[str, dict[str, Any]] = dict(config.get("auths", {}))
         names = (registry, f"https://{registry}", *((_DOCKER_HUB,) if registry == DEFAULT_REGISTRY else ()))
         entry = next((entries[name] for name in names if name in entries), None)
         if entry is None:
@@ -73,5 +73,5 @@ def _login(entry: dict[str, Any]) -> Login | None:
         return Login(str(entry["username"]), str(entry["password"]))
     if not entry.get("auth"):
         return None
-    user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+    user, _, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
     return Login(user, password)
