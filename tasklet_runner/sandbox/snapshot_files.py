@@ -12,6 +12,7 @@ from typing import Self
 
 import msgspec
 
+from tasklet_runner.sandbox.durable import SNAPSHOT_NAME, SNAPSHOT_NAMES
 from tasklet_runner.sandbox.outcomes import mebibytes
 from tasklet_runner.sandbox.snapshots import (
     PAGE_BYTES,
@@ -25,9 +26,6 @@ from tasklet_runner.sandbox.snapshots import (
 )
 from tasklet_runner.wire.errors import InputError
 
-SNAPSHOT_NAME = "snapshot"
-
-_TEMPORARY_NAME = ".snapshot.tmp"
 _FIRST_BYTES = 4096
 _MAX_PARTS = 1024
 """IOV_MAX of Linux: so many pieces of memory go into one call."""
@@ -52,7 +50,7 @@ def write_snapshot(directory: Path, description: Description, memory: memoryview
     for part in parts:
         checksum = zlib.crc32(part, checksum)
     whole = msgspec.structs.replace(description, pages=count, present=present, stdout=len(stdout), checksum=checksum)
-    temporary = directory / _TEMPORARY_NAME
+    temporary = directory / SNAPSHOT_NAMES[1]
     try:
         with _any_file_size(), open(temporary, "wb", buffering=0) as file:
             _write_all(file.fileno(), [memoryview(encode_head(whole)), *parts])

@@ -101,3 +101,16 @@ def test_too_deep(tmp_path: Path) -> None:
 
     assert fault is not None
     assert "path" in fault.message
+
+
+def test_a_snapshot_is_bounded_by_the_memory_that_it_is_of_and_not_by_max_output(tmp_path: Path) -> None:
+    limits = Limits(max_output=1000, memory=100_000)
+    for name, size in (("snapshot", 140_000), (".snapshot.tmp", 140_000), ("small", 900)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    assert excess(look(tmp_path), limits) is None
+    with (tmp_path / "snapshot").open("wb") as file:
+        file.truncate(200_000)
+    fault = excess(look(tmp_path), limits)
+    assert fault is not None
+    assert "200000 bytes as a snapshot" in fault.message
