@@ -94,8 +94,8 @@ def look(root: Path) -> Sighting:
 
 def excess(sighting: Sighting, limits: Limits) -> Fault | None:
     """The fault of a /durable past `maxOutput`: each file and all that counts is bounded by it, and everything together
-    by twice as much, as what is written anew stands beside what it will replace. A snapshot may be what it is of: all of
-    memory, and stdout.
+    by twice as much, as what is written anew stands beside what it will replace. A snapshot may be what it is
+    of: all of memory, and stdout.
     """
     if sighting.refused:
         return output_too_large(limits, sighting.refused)
