@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from leasegrid.rules.continuing import FileState, Origin
+from tasklet_runner.data.access import ENVIRONMENT
 from tasklet_runner.plan.types import FilesInput, LinesInput, Plan, Source
 
 READ_BYTES = 64 * 1024 * 1024
@@ -15,9 +16,10 @@ change are the same, as for `make`."""
 
 
 def origin_of(plan: Plan) -> Origin:
-    """The plan with the state of every local file that it names, also of those below directories. Blocking.
+    """The plan with the state of every file that it names, also of those below directories. Blocking.
 
-    Modules are read, and mounts within bounds; inputs are not, as the ids of the chunks hold their content.
+    Modules are read, and mounts within bounds; inputs are not, as the ids of the chunks hold their content. The state
+    of what lies elsewhere is what its servers say.
     """
     inputs = {str(path): _state(path, read=False, is_input=True) for path in _inputs(plan)}
     mounts: dict[str, FileState | None] = {}
@@ -28,13 +30,25 @@ def origin_of(plan: Plan) -> Origin:
             left_bytes, left_files = left_bytes - size, left_files - 1
         mounts[str(path)] = _state(path, read=read)
     modules = {str(path): _state(path, read=True) for path in _modules(plan)}
-    found = {**inputs, **mounts, **modules}
+    found = {**inputs, **mounts, **modules, **_remote(plan)}
     return Origin(plan, {path: state for path, state in found.items() if state is not None})
 
 
 def _modules(plan: Plan) -> Iterator[Path]:
     for stage in plan.stages:
-        yield from _files(stage.tasklet.source)
+        for source in (stage.tasklet.source, *stage.tasklet.wheels):
+            yield from _files(source)
+
+
+def _remote(plan: Plan) -> dict[str, FileState]:
+    sources = [source for stage in plan.stages for source in (stage.tasklet.source, *stage.tasklet.wheels)]
+    mounts = [mount.source for stage in plan.stages for mount in stage.tasklet.mounts]
+    if not any("://" in source.uri for source in (*sources, *mounts)):
+        return {}
+    # Here and not above: most runs name nothing elsewhere, and start sooner.
+    from tasklet_runner.data.states import remote_states
+
+    return {uri: FileState(one.size, 0, one.mark) for uri, one in remote_states(plan, ENVIRONMENT).items()}
 
 
 def _mounts(plan: Plan) -> Iterator[Path]:

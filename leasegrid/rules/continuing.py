@@ -31,7 +31,8 @@ _VALUE_CHARACTERS = 60
 
 
 class FileState(msgspec.Struct, frozen=True, array_like=True):
-    """A file as a run found it: bytes, time of change in nanoseconds, SHA-256 in hex where it was read.
+    """A file as a run found it: bytes, time of change in nanoseconds, SHA-256 in hex where it was read (of one that
+    lies elsewhere: what its server says that differs when the content does).
 
     `is_input`: its content is in the ids of the chunks, which are compared one by one.
     """
@@ -116,6 +117,7 @@ def _tasklet(place: str, tasklet: TaskletPlan) -> Iterator[tuple[str, object]]:
     if tasklet.language is Language.PYTHON:
         yield f"{place}.python.source.{'inline' if source.inline is not None else 'path'}", source.inline or source.uri
         yield f"{place}.python.mode", tasklet.mode.value
+        yield f"{place}.python.wheels", tuple(wheel.uri for wheel in tasklet.wheels)
     else:
         yield f"{place}.module.{'path' if local else 'url'}", source.inline or source.uri
     if not local:  # the content of a local file is compared itself

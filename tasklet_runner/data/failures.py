@@ -97,7 +97,9 @@ def _is_denied(error: Exception, text: str) -> bool:
 
 def _status(error: BaseException | None) -> int:
     """The status of an HTTP answer that an error is about, else 0: aiohttp and the standard library name it so."""
-    given = getattr(error, "status", None) or getattr(error, "code", None)
+    given = getattr(error, "status", None)
+    if given is None:
+        given = getattr(error, "code", None)
     return given if isinstance(given, int) else 0
 
 

@@ -111,7 +111,9 @@ class FileSystemStorage:
             now = os.fstat(file.fileno())
             mark = mark_of({"size": now.st_size, "ino": now.st_ino, "mtime": now.st_mtime})
         elif self._scheme in {"http", "https"}:
-            mark = mark_of({**file.r.headers, "size": _length(file.r.headers)})
+            headers = file.r.headers  # their names have no case, which a dict of them would have
+            told = {key: headers[key] for key in (*_ETAGS, *_TIMES) if key in headers}
+            mark = mark_of({**told, "size": _length(headers)})
         else:
             mark = mark_of(file.details if isinstance(getattr(file, "details", None), dict) else {})
         if mark and mark != found.mark:
