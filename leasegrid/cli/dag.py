@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from leasegrid.cli.outlines import streamed
 from tasklet_runner.plan.types import Plan, StageInput
 
 _SWEEPS = 4
@@ -80,7 +81,7 @@ def _all_before(plan: Plan) -> dict[str, frozenset[str]]:
 def _label(plan: Plan, source: str, given: object) -> str:
     shuffle = plan.stage(source).shuffle
     if shuffle is not None:
-        return f"{shuffle.partitions:,} by {shuffle.by.lower()}, {shuffle.medium}"
+        return f"{shuffle.partitions:,} by {shuffle.by.lower()}, {shuffle.medium}{streamed(shuffle)}"
     return "all in one" if isinstance(given, StageInput) and given.gather else ""
 
 

@@ -4,7 +4,17 @@ from collections.abc import Iterator, Mapping
 
 from leasegrid.cli import speech, words
 from tasklet_runner.coordinator.progress import StageProgress, StageState
-from tasklet_runner.plan.types import CountInput, FilesInput, ItemsInput, Kind, Plan, Stage, StageInput
+from tasklet_runner.plan.types import (
+    CountInput,
+    FilesInput,
+    ItemsInput,
+    Kind,
+    Plan,
+    Shuffle,
+    ShuffleMode,
+    Stage,
+    StageInput,
+)
 from tasklet_runner.wire.programs import PartitionBy
 
 
@@ -57,9 +67,13 @@ def becomes(stage: Stage) -> Iterator[str]:
     if stage.shuffle is not None:
         by = "key" if stage.shuffle.by is PartitionBy.KEY else "file"
         shuffle = stage.shuffle
-        yield (
-            f"{words.count(shuffle.partitions, 'partition')} by {by} in {words.size(shuffle.size)} of {shuffle.medium}"
-        )
+        room = f"{words.size(shuffle.size)} of {shuffle.medium}{streamed(shuffle)}"
+        yield f"{words.count(shuffle.partitions, 'partition')} by {by} in {room}"
+
+
+def streamed(shuffle: Shuffle) -> str:
+    """A word for partitions that are fetched as they come."""
+    return ", streamed" if shuffle.mode is ShuffleMode.STREAM else ""
 
 
 def brief(plan: Plan, stage: Stage) -> str:

@@ -30,7 +30,7 @@ def assign(partitions: int, slots: Mapping[str, int], before: Mapping[int, str])
             assigned[partition] = member
             load[member] += 1
             heapq.heapreplace(lightest, ((load[member] + 1) / slots[member], position, member))
-    return assigned
+    return dict(sorted(assigned.items()))
 
 
 def best(partitions: Iterable[int], followed: Mapping[int, str], member: str) -> int:

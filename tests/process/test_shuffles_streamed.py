@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from leasegrid.local.locks import holder
+from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.fabric.protocol import LeasedMember
 from tasklet_runner.plan.types import ItemsInput, Medium, Plan, ShuffleMode, Stage, StageInput
 from tasklet_runner.wire.programs import PartitionBy
@@ -273,5 +274,30 @@ def test_a_streamed_store_that_is_too_small_fails_the_stage_with_the_field_to_en
             report = await one.run(streamed(shuffled(one, lines(30_000, 8), size=MEBIBYTE)))
             assert (report.complete, report.reason) == (False, "ChunksFailed")
             assert "enlarge tasks[map].shuffle.size" in report.message
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy(
+    "a run in mode Stream that was stopped while its mappers ran, and started again over the same store"
+)
+def test_a_resumed_run_streams_anew_and_has_the_same_result(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with local_runs(tmp_path) as one:
+            given = lines(50, 6)
+            plan = streamed(shuffled(one, given, partitions=8))
+            gate = Gate(one, 6)
+
+            async def stop(coordinator: Coordinator) -> None:
+                await gate.held.wait()
+                await until_counted(gate, AHEAD, 1)
+                coordinator.stop("Interrupted")
+                gate.open()
+
+            assert (await one.run(plan, stop)).reason == "Interrupted"
+            one.wire.holds = None
+            report = await one.run(plan)
+            assert report.complete, report.message
+            assert await one.outputs("reduce") == divided(given, 8)
 
     asyncio.run(story())

@@ -18,7 +18,7 @@ HEAD = "apiVersion: leasegrid.dev/v1alpha1\nkind: TaskGraph\nmetadata: {name: wo
 TASK = "  - {name: NAME, tasklet: {module: {path: a.wasm}}, INPUT}\n"
 WORDS = (
     ("map", "input: {files: {globs: ['b/*']}}, shuffle: {partitions: 8}"),
-    ("names", "input: {count: 3}, shuffle: {partitions: 8, medium: Block, by: File}"),
+    ("names", "input: {count: 3}, shuffle: {partitions: 8, medium: Block, by: File, mode: Stream}"),
     ("reduce", "dependsOn: [map, names], input: {from: [map, names]}"),
     ("note", "dependsOn: [map], input: {count: 1}"),
     ("final", "dependsOn: [reduce], input: {from: reduce, gather: true}"),
@@ -58,7 +58,7 @@ def texts(root: ElementTree.Element) -> list[str]:
 def test_edges_say_what_goes_along_them() -> None:
     assert list(dag.edges(plan_of(*WORDS))) == [
         Edge("map", "reduce", True, "8 by key, Memory"),
-        Edge("names", "reduce", True, "8 by file, Block"),
+        Edge("names", "reduce", True, "8 by file, Block, streamed"),
         Edge("map", "note", False),
         Edge("reduce", "final", True, "all in one"),
         Edge("final", "late", False),
@@ -161,7 +161,7 @@ def test_validate_says_waves_chunks_partitions_and_what_is_delivered() -> None:
     assert list(described(prepared)) == [
         "TaskGraph words: 6 tasks in 4 waves",
         "  1. map     a chunk per file; 8 partitions by key in 512 MiB of Memory",
-        "  1. names   3 chunks; 8 partitions by file in 512 MiB of Block",
+        "  1. names   3 chunks; 8 partitions by file in 512 MiB of Block, streamed",
         "  2. reduce  8 chunks, a partition of map, names each",
         "  2. note    1 chunk",
         "  3. final   1 chunk of all outputs of reduce",
