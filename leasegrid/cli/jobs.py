@@ -131,16 +131,29 @@ class JobRun:
         return replace(ending, kept=kept)
 
     async def _fetched(self, ending: Ending, hold: JobStoreHold) -> Ending:
-        try:
-            if self._results is not None:
-                exported = await export_outputs(hold.store, self._plan, self._results)
-                ending = replace(ending, exported=exported)
-            if self._plan.output.copy_to and ending.report.complete:
-                ending = replace(ending, again=True)
-                ending = replace(ending, copied=await copied_outputs(hold.store, self._plan), again=False)
-            return replace(ending, outputs=await inline_outputs(hold.store, self._plan))
-        except LeaseGridError as error:
-            return replace(ending, trouble=str(error))
+        """Hand over in every way that is asked for; the first that fails is told, and the others are still tried."""
+        for hand in (self._exported, self._copied, self._inlined):
+            try:
+                ending = await hand(ending, hold)
+            except LeaseGridError as error:
+                ending = replace(ending, trouble=ending.trouble or str(error))
+        return replace(ending, again=self._copies(ending) and ending.copied is None)
+
+    def _copies(self, ending: Ending) -> bool:
+        return bool(self._plan.output.copy_to) and ending.report.complete
+
+    async def _exported(self, ending: Ending, hold: JobStoreHold) -> Ending:
+        if self._results is None:
+            return ending
+        return replace(ending, exported=await export_outputs(hold.store, self._plan, self._results))
+
+    async def _copied(self, ending: Ending, hold: JobStoreHold) -> Ending:
+        if not self._copies(ending):
+            return ending
+        return replace(ending, copied=await copied_outputs(hold.store, self._plan))
+
+    async def _inlined(self, ending: Ending, hold: JobStoreHold) -> Ending:
+        return replace(ending, outputs=await inline_outputs(hold.store, self._plan))
 
     async def _kept(self, hold: JobStoreHold, ending: Ending, *, resumable: bool) -> Kept | None:
         anything = holds_work(hold.directory)

@@ -255,7 +255,8 @@ def test_a_module_in_a_registry_is_named_by_its_reference() -> None:
 
 def test_wheels_are_files_beside_the_yaml_or_uris() -> None:
     python = {"source": {"path": "p.py"}, "wheels": ["w/a-1-py3-none-any.whl", "https://h/b-1-py3-none-any.whl"]}
-    wheels = planned({"python": python}).stage("main").tasklet.wheels
+    mounts = [{"mountPath": "/wheelsome", "source": {"path": "d"}}]
+    wheels = planned({"python": python, "mounts": mounts}).stage("main").tasklet.wheels
 
     assert [source.uri for source in wheels] == ["/b/w/a-1-py3-none-any.whl", "https://h/b-1-py3-none-any.whl"]
 
