@@ -162,6 +162,6 @@ class JobRun:
         seconds = max(self._plan.output.retain_seconds, UNCOPIED_SECONDS if ending.again else 0)
         if anything and (resumable or seconds):
             until = None if resumable else time.time() + seconds
-            return await keep_store(self._surface.state, hold, until, delivered=not ending.again)
+            return await keep_store(self._surface.state, hold, until, delivered=not (ending.again or ending.trouble))
         await drop_store(self._surface.state, hold)
         return None
