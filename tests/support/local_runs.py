@@ -118,14 +118,14 @@ async def _beside(meanwhile: Meanwhile | None, coordinator: Coordinator) -> None
 
 
 @asynccontextmanager
-async def local_runs(directory: Path, workers: int = 2) -> AsyncIterator[LocalRuns]:
+async def local_runs(directory: Path, workers: int = 2, quota_bytes: int = 1 << 30) -> AsyncIterator[LocalRuns]:
     """Everything that runs need, and its end."""
     for needed in (directory / "code", directory / "scratch"):
         needed.mkdir()
     holder = Ed25519PrivateKey.generate()
     state = StateDirectory(directory / "state")
     settings = LocalSettings(workers=workers, machine=Machine(cores=2, memory=8 * 1024**3))
-    store = DiskStore.open(directory / "store", uid="job", quota_bytes=1 << 30, term=1)
+    store = DiskStore.open(directory / "store", uid="job", quota_bytes=quota_bytes, term=1)
     server = await serve(store, directory / "job.sock", holder.public_key())
     try:
         async with LocalFabric(state, settings) as fabric:
@@ -148,13 +148,18 @@ async def local_runs(directory: Path, workers: int = 2) -> AsyncIterator[LocalRu
 
 
 def kill(*endpoints: str) -> None:
-    """SIGKILL for the processes that listen there, by what the kernel says of the sockets."""
+    """SIGKILL for the processes that listen there."""
     for endpoint in endpoints:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.connect(endpoint.removeprefix("unix://"))
-            pid, _, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        assert pid != os.getpid()
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid_at(endpoint), signal.SIGKILL)
+
+
+def pid_at(endpoint: str) -> int:
+    """The process that listens there, by what the kernel says of the socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(endpoint.removeprefix("unix://"))
+        pid, _, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    assert pid != os.getpid()
+    return int(pid)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -211,8 +211,9 @@ def write_file(name: str, text: bytes) -> bytes:
 def count_durably(total: int, milliseconds: int) -> bytes:
     """Counts in the file `count` of the first preopened directory, from what it finds there up to `total`, with a pause
     before each step; each step is written to `count.tmp` and renamed. Prints where it began and ended: two
-    little-endian numbers of 32 bits.
+    little-endian numbers of 32 bits. `total` 0: counts for ever if it found nothing, else does not count at all.
     """
+    end = f"(i32.ge_u (i32.load (i32.const 128)) (i32.const {total}))" if total else "(i32.load (i32.const 132))"
     # Data: the two names; the pause's subscription from 256; the counter at 128, where it began at 132.
     return _command(
         _start(f"""
@@ -226,7 +227,7 @@ def count_durably(total: int, milliseconds: int) -> bytes:
   (i32.store (i32.const 272) (i32.const 1))
   (i64.store (i32.const 280) (i64.const {milliseconds * 1_000_000}))
   (block $done (loop $again
-    (br_if $done (i32.ge_u (i32.load (i32.const 128)) (i32.const {total})))
+    (br_if $done {end})
     (drop (call $poll_oneoff (i32.const 256) (i32.const 512) (i32.const 1) (i32.const 12)))
     (i32.store (i32.const 128) (i32.add (i32.load (i32.const 128)) (i32.const 1)))
     (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 69) (i32.const 9) (i32.const 9)
@@ -240,6 +241,28 @@ def count_durably(total: int, milliseconds: int) -> bytes:
   (call $write (i32.const 1) (i32.const 128) (i32.const 4))"""),
         "fd_write fd_read fd_close path_open path_rename poll_oneoff",
         data=b"countcount.tmp",
+    )
+
+
+def write_in_halves(milliseconds: int) -> bytes:
+    """Writes the file `count` of the first preopened directory in place, for ever: the number of the round in 32 bits,
+    and after a pause once more; then it closes the file and pauses again.
+    """
+    pause = "(drop (call $poll_oneoff (i32.const 256) (i32.const 512) (i32.const 1) (i32.const 12)))"
+    write = "(call $write (i32.load (i32.const 140)) (i32.const 128) (i32.const 4))"
+    return _command(
+        _start(f"""
+  (i32.store (i32.const 272) (i32.const 1))
+  (i64.store (i32.const 280) (i64.const {milliseconds * 1_000_000}))
+  (loop $again
+    (i32.store (i32.const 128) (i32.add (i32.load (i32.const 128)) (i32.const 1)))
+    (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 5) (i32.const 9)
+          (i64.const 64) (i64.const 64) (i32.const 0) (i32.const 140)) (then unreachable))
+    {write} {pause} {write}
+    (drop (call $fd_close (i32.load (i32.const 140)))) {pause}
+    (br $again))"""),
+        "fd_write fd_close path_open poll_oneoff",
+        data=b"count",
     )
 
 
