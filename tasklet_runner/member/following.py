@@ -61,6 +61,7 @@ class Follower:
         self._grant = ""
         self._queues: tuple[str, ...] = ()
         self._task: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
 
     def tell(self, message: Follow) -> None:
         """Follow these queues, with this grant."""
@@ -72,14 +73,15 @@ class Follower:
                 self._pantry.larder.drop(hoard)
         if self._task is not None and changed:
             self._task.cancel()
-            self._task = None
-        if message.queues and (self._task is None or self._task.done()):
+        if message.queues and (changed or self._task is None or self._task.done()):
             self._task = self._spawn(self._run())
 
     async def _run(self) -> None:
         try:
-            while not await self._ended():
-                pass
+            # One that was cancelled may still be leaving its file.
+            async with self._turn:
+                while not await self._ended():
+                    pass
         except (LeaseGridError, OSError, NoRoomAheadError, ValueError):
             # ValueError: an endpoint of which no URL can be made.
             return
@@ -155,7 +157,10 @@ class _Landing:
 
     def write(self, queue: str, data: memoryview) -> None:
         """The next bytes of an object that this queue told of. Raises OSError."""
-        write_all(self._opened(queue), data)
+        hoard = self._hoard_of(queue)
+        # Of one that is over the file is another's, or gone.
+        if not hoard.over:
+            write_all(self._opened(hoard), data)
 
     def end(self, queue: str, info: ObjectInfo) -> None:
         """All bytes of this object are written."""
@@ -171,16 +176,18 @@ class _Landing:
         taken, self._taken = self._taken, 0
         self._pantry.room.give_back_ahead(taken)
 
-    def _opened(self, queue: str) -> FileIO:
-        hoard = self._hoard_of(queue)
+    def _opened(self, hoard: Hoard) -> FileIO:
         if self._file is None or hoard is not self._hoard:
             self._leave()
-            self._hoard, self._file = hoard, FileIO(hoard.path, "ab")
+            self._hoard, self._file = hoard, FileIO(hoard.path, "r+b")
+            self._file.truncate(hoard.size)
+            self._file.seek(hoard.size)
         return self._file
 
     def _leave(self) -> None:
         if self._file is not None and self._hoard is not None:
             if not self._hoard.over:
+                # What was cut off takes no room that nobody counts.
                 self._file.truncate(self._hoard.size)
             self._file.close()
         self._file = None
