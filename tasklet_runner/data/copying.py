@@ -7,6 +7,7 @@ the copy. It is taken away before anything else is written, so that it never sta
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -26,6 +27,8 @@ MARKER = "_SUCCESS"
 PIECE_BYTES = 1024 * 1024
 _AT_ONCE = 8
 """So many objects are written side by side: a bucket answers in milliseconds, a chunk's output is often smaller."""
+
+_LOOK_SECONDS = 1.0
 
 
 class CopiedObject(msgspec.Struct, frozen=True):
@@ -120,13 +123,17 @@ async def _check(store: JobStore, plan: Plan) -> None:
 
 @dataclass
 class _Copier:
-    """Writes objects side by side. `objects`: those that are written."""
+    """Writes objects side by side. `objects`: those that are written.
+
+    Its threads are its own: they wait for the store, which may need one of the event loop's to answer.
+    """
 
     store: JobStore
     storage: Storage
     root: str
     objects: list[CopiedObject] = field(default_factory=list)
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_AT_ONCE, "copy"))
 
     async def run(self, plan: Plan) -> None:
         taking = asyncio.Lock()
@@ -138,6 +145,7 @@ class _Copier:
             raise errors.exceptions[0] from None
         finally:
             self._stopped.set()
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _work(self, work: AsyncIterator[tuple[int, str, str]], taking: asyncio.Lock) -> None:
         while True:
@@ -151,8 +159,9 @@ class _Copier:
     async def _copy(self, key: str, path: str) -> None:
         first = await self.store.read(key, 0, PIECE_BYTES)
         size = len(first) if len(first) < PIECE_BYTES else (await self.store.stat(key)).size
-        pieces = self._pieces(key, first, size, asyncio.get_running_loop())
-        await asyncio.to_thread(self._write, f"{self.root}/{path}", pieces)
+        loop = asyncio.get_running_loop()
+        pieces = self._pieces(key, first, size, loop)
+        await loop.run_in_executor(self._threads, self._write, f"{self.root}/{path}", pieces)
         self.objects.append(CopiedObject(path, size))
 
     def _write(self, location: str, pieces: Iterator[bytes]) -> None:
@@ -164,8 +173,13 @@ class _Copier:
         yield first
         done = len(first)
         while done < size:
-            if self._stopped.is_set():
-                raise InterruptedError("the copy was stopped")
-            data = asyncio.run_coroutine_threadsafe(self.store.read(key, done, PIECE_BYTES), loop).result()
+            data = self._answer(asyncio.run_coroutine_threadsafe(self.store.read(key, done, PIECE_BYTES), loop))
             done += len(data)
             yield data
+
+    def _answer(self, reading: Future[bytes]) -> bytes:
+        """What the store answers, unless the copy ends before: then the loop may never answer."""
+        while not self._stopped.is_set():
+            if wait([reading], _LOOK_SECONDS).done:
+                return reading.result()
+        raise InterruptedError("the copy was stopped")

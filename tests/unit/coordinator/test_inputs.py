@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -104,6 +105,7 @@ def test_a_large_file_travels_as_an_archive_that_is_forgotten_after_use(tmp_path
             assert await one.outputs() == [hashlib.sha256(content).hexdigest().encode()]
             with tarfile.open(fileobj=io.BytesIO(used[0])) as archive:
                 assert archive.getnames() == ["stdin", "in/large"]
+                assert {archive.extractfile(name).read() for name in archive.getnames()} == {content}  # type: ignore[union-attr]
             assert sum(member.received["Forget"] for member in one.members) == 1
 
     asyncio.run(scenario())
@@ -119,37 +121,53 @@ def test_shards_of_files_put_all_files_on_stdin_and_in_the_archive(tmp_path: Pat
             tasklet = msgspec.structs.replace(TASKLET, input_files=True)
             given = FilesInput(globs=(f"{tmp_path}/*.txt",), root=str(tmp_path), shards=2)
             await one.run(plan(stage(given, tasklet=tasklet)))
-            names = []
+            found: dict[str, bytes] = {}
             for data in used.values():
                 with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-                    names += [name for name in archive.getnames() if name != "stdin"]
-            assert sorted(names) == [f"in/{number}.txt" for number in range(10)]
+                    parts = {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
+                assert b"".join(part for name, part in parts.items() if name != "stdin") == parts.pop("stdin")
+                found.update(parts)
+            assert found == {f"in/{number}.txt": b"%d\n" % number for number in range(10)}
 
     asyncio.run(scenario())
 
 
-class VanishingStore(DiskStore):
-    """A file vanishes when the plan is stored: the inputs are listed, and nothing was read."""
+class MeddlingStore(DiskStore):
+    """Something happens to a file when the plan is stored: the inputs are listed, and nothing was read."""
 
-    vanishing = Path("/nowhere")
+    happens: Callable[[], object] = staticmethod(lambda: None)
 
     async def put_value(self, name: str, value: bytes) -> None:
-        self.vanishing.unlink(missing_ok=True)
+        self.happens()
         await super().put_value(name, value)
 
 
-def test_a_file_that_vanishes_while_the_job_runs_fails_only_its_chunk(tmp_path: Path) -> None:
+@pytest.mark.unhappy(
+    "an input file that vanishes or changes between listing and reading: its chunk alone fails, in words"
+)
+@pytest.mark.parametrize(
+    ("meddle", "says"),
+    [
+        (lambda path: path.unlink(missing_ok=True), "0009.txt cannot be found"),
+        (lambda path: path.write_text("something else"), "0009.txt has changed since it was listed"),
+    ],
+    ids=["it vanishes", "it is changed"],
+)
+def test_a_file_that_is_meddled_with_while_the_job_runs_fails_only_its_chunk(
+    tmp_path: Path, meddle: Callable[[Path], object], says: str
+) -> None:
     async def scenario() -> None:
         for number in range(20):
             (tmp_path / f"{number:04}.txt").write_text("x")
         async with rig(tmp_path) as one:
             given = FilesInput(globs=(f"{tmp_path}/*.txt",), root=str(tmp_path))
-            store = VanishingStore.open(tmp_path / "other", uid="other", quota_bytes=1 << 20, term=1)
-            store.vanishing = tmp_path / "0009.txt"
+            store = MeddlingStore.open(tmp_path / "other", uid="other", quota_bytes=1 << 20, term=1)
+            store.happens = lambda: meddle(tmp_path / "0009.txt")
             surroundings = dataclasses.replace(one.surroundings, store=store)
             report = await Coordinator(plan(stage(given)), surroundings).run()
             await store.close()
             assert [(one.index, one.fault.kind) for one in report.failures] == [(9, FaultKind.IO_ERROR)]
+            assert says in report.failures[0].fault.message
             assert report.progress.stages[0].succeeded == 19
 
     asyncio.run(scenario())
