@@ -153,7 +153,6 @@ class SlotProcess:
         self._file_limit = 0
         self._engine: wasmtime.Engine | None = None
         wiring.scratch.mkdir(exist_ok=True)
-        wiring.durable.mkdir(mode=0o700, exist_ok=True)
         threading.Thread(target=self._pulse, daemon=True).start()
 
     def serve(self) -> None:
