@@ -17,13 +17,14 @@ from tasklet_runner.coordinator.keeping import first_of
 from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, Phase, StageProgress
 from tasklet_runner.coordinator.reporting import ending
 from tasklet_runner.coordinator.results import ResultTaker
-from tasklet_runner.coordinator.resuming import find_done
+from tasklet_runner.coordinator.resuming import find_done, require_same_programs
 from tasklet_runner.coordinator.running import StageRunner, Tools
 from tasklet_runner.coordinator.shuffles import Shuffles
 from tasklet_runner.coordinator.stages import StageOpener, settle_written
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.coordinator.workforce import Workforce
 from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.plan.chunks import program_key
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.faults import FaultKind
@@ -81,6 +82,8 @@ class Execution:
         store = self._surroundings.store
         opener = StageOpener(self._plan, store, scratch, self._arrived, self._surroundings.access)
         await opener.read_all()
+        keys = {stage.name: program_key(opener.program(stage.name)[1].program) for stage in self._plan.stages}
+        await require_same_programs(self._plan, store, keys)
         await store.put_value("plan", msgspec.json.encode(self._plan))
         await self._find_done()
         runner = StageRunner(self._tools(opener), self._board)

@@ -8,11 +8,33 @@ from tasklet_runner.coordinator.progress import StageProgress, StageState
 from tasklet_runner.coordinator.shuffles import readers_of, shuffled_inputs
 from tasklet_runner.plan.types import Plan, Stage
 from tasklet_runner.store.protocol import JobStore, all_commits
+from tasklet_runner.wire.errors import InputError
+
+_PROGRAMS = "programs"
+"""The record of what each stage runs."""
 
 
 def done_record(name: str) -> str:
     """The name of the record that a shuffled stage leaves in the job's store when its partitions are whole."""
     return f"partitions of {name}"
+
+
+async def require_same_programs(plan: Plan, store: JobStore, programs: Mapping[str, str]) -> None:
+    """Outputs of one stage come of one program, wherever that was fetched from. `programs`: the `program_key` of each
+    stage, which is written down.
+
+    Raises InputError when chunks are done that another one did; StoreError.
+    """
+    written = await store.get_value(_PROGRAMS)
+    before = msgspec.json.decode(written, type=dict[str, str]) if written else {}
+    changed = [name for name, key in programs.items() if before.get(name, key) != key]
+    if changed and any([await store.commits(stage.name, 0, 1) for stage in plan.stages]):
+        raise InputError(
+            f"what {changed[0]} runs is not what it ran as chunks of this job were done: its module, its text, "
+            "a mount, a wheel or the interpreter is another",
+            remedy="put it back as it was to go on with that run, or begin anew, which deletes it: --restart",
+        )
+    await store.put_value(_PROGRAMS, msgspec.json.encode(programs))
 
 
 async def find_done(plan: Plan, store: JobStore) -> dict[str, StageProgress]:

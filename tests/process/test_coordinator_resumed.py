@@ -4,14 +4,15 @@ import asyncio
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.plan.chunks import chunk_id
-from tasklet_runner.plan.types import CountInput, Item, ItemsInput, RetryPolicy
+from tasklet_runner.plan.types import CountInput, Item, ItemsInput, RetryPolicy, Source
 from tasklet_runner.store.protocol import CommitRecord, NewObject
 from tasklet_runner.wire.faults import Fault, FaultKind
-from tests.support.runs import plan, rig, stage
+from tests.support.runs import TASKLET, plan, rig, stage
 
 ITEMS = ItemsInput(items=tuple(Item(value=value) for value in "abc"))
 
@@ -86,6 +87,25 @@ def test_a_changed_input_is_refused_with_the_remedy(committed: CommitRecord, sai
             assert (report.complete, report.reason) == (False, "InvalidInput")
             assert re.search(said, report.message), report.message
             assert "--restart" in report.message
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.unhappy("a module that is fetched from elsewhere is another one when its job goes on")
+def test_a_program_with_other_content_is_refused_where_chunks_are_done(tmp_path: Path) -> None:
+    other = msgspec.structs.replace(TASKLET, source=Source(inline="another"))
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as one:
+
+            async def stop(coordinator: Coordinator) -> None:
+                coordinator.stop("Interrupted")
+
+            await one.run(plan(stage(ITEMS)), stop)
+            assert (await one.run(plan(stage(ITEMS, tasklet=other)))).complete, "nothing was done by the first"
+            report = await one.run(plan(stage(ITEMS)))
+            assert (report.complete, report.reason) == (False, "InvalidInput")
+            assert "what main runs is not what it ran" in report.message
 
     asyncio.run(scenario())
 

@@ -9,6 +9,7 @@ from leasegrid.rules.continuing import FileState, Origin, changes, in_words
 from tasklet_runner.plan.types import (
     CacheSettings,
     CountInput,
+    FilesInput,
     Item,
     ItemsInput,
     Kind,
@@ -147,6 +148,29 @@ HARMFUL = {
         'spec.tasks[map].shuffle.by: was "Key", is "File"',
     ),
 }  # fmt: skip
+
+
+KNOWN = {
+    Plan: "namespace name stages waves kind output active_deadline_seconds suspended",
+    Stage: "name tasklet input depends_on parallelism min_parallelism max_failed_chunks retry lease cache shuffle",
+    TaskletPlan: "name language source mode arguments environment mounts wheels limits input_files output_files "
+    "durable",
+    Source: "uri inline digest secret",
+    Limits: "fuel memory wall_seconds max_output",
+    Shuffle: "partitions by medium mode size",
+    ItemsInput: "items shards",
+    CountInput: "count",
+    LinesInput: "source per_chunk shards",
+    FilesInput: "globs root shards",
+    StageInput: "stages gather",
+    OutputSettings: "store size retain_seconds copy_to layout",
+}
+
+
+@pytest.mark.parametrize(("kind", "fields"), KNOWN.items(), ids=[kind.__name__ for kind in KNOWN])
+def test_of_every_field_it_was_decided_whether_it_may_be_changed(kind: type[msgspec.Struct], fields: str) -> None:
+    """A new field: compare it in `rules.continuing`, or say there that it may be changed; then name it here."""
+    assert set(kind.__struct_fields__) == set(fields.split())
 
 
 def plans(before: Plan, change: Change) -> tuple[str, ...]:
