@@ -46,7 +46,8 @@ class Checkpoints:
             term=self._surroundings.term,
             key=key,
             epoch=self._surroundings.term * EPOCHS_PER_TERM + self._sent,
-            max_bytes=limits.max_output + ARCHIVE_BYTES,
+            # A snapshot of a module that exports `step` is as large as its memory.
+            max_bytes=limits.max_output + limits.memory + ARCHIVE_BYTES,
             expires_at=time.time() + 2 * limits.wall_seconds + GRANT_SECONDS,
         )
         return Durable(store.endpoint, sign(grant, self._surroundings.holder), key)
