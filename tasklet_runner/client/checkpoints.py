@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from tasklet_runner.client.granted import StoreConnections, opened, translated, write_all
+from tasklet_runner.client.granted import StoreConnections, opened, translated
 from tasklet_runner.client.store_calls import Ask, HolderCalls
-from tasklet_runner.client.transfers import PIECE_BYTES
+from tasklet_runner.client.transfers import PIECE_BYTES, write_all
 from tasklet_runner.wire.checkpoints import (
     DELTAS,
     EPOCH,

@@ -13,11 +13,13 @@ from yarl import URL
 
 from tasklet_runner.client.batches import Admit, BatchBody, BatchSink, Source, request_of
 from tasklet_runner.client.keys import unreachable
+from tasklet_runner.client.neighbours import PlacedObjects, handed_files, is_not_here, may_be_near
 from tasklet_runner.client.refusals import error_of, reply_of
-from tasklet_runner.client.transfers import PIECE_BYTES, pieces_of_file, refusal_in
+from tasklet_runner.client.transfers import PIECE_BYTES, pieces_of_file, refusal_in, write_all
 from tasklet_runner.client.transport import base_url, connector_to
 from tasklet_runner.wire.batches import MAX_BATCH_OBJECTS, BatchReply
-from tasklet_runner.wire.errors import InputError, UnreachableError
+from tasklet_runner.wire.errors import InputError, RefusedError, UnreachableError
+from tasklet_runner.wire.neighbours import BATCH_FILES_PATH, BATCH_PLACES_PATH, HandedFile, HandedFiles, Places
 from tasklet_runner.wire.store import BATCH_GET_PATH, BATCH_PATH, GRANT_HEADER, ObjectInfo, object_path
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -87,6 +89,12 @@ class StoreConnections:
 
         What each one is, in their order. Raises besides: ProtocolError (a key twice, or none that can be one).
         """
+        if may_be_near(endpoint) and (handed := await handed_files(objects)):
+            try:
+                return await self._hand_over(endpoint, grant, handed)
+            except RefusedError as error:
+                if not is_not_here(error):
+                    raise
         body = BatchBody(objects)
         headers = {GRANT_HEADER: grant, "Content-Length": str(body.size)}
         with translated(endpoint, f"take {len(objects):,} objects", body):
@@ -118,11 +126,38 @@ class StoreConnections:
         """
         for at in range(0, len(keys), MAX_BATCH_OBJECTS):
             some = keys[at : at + MAX_BATCH_OBJECTS]
+            if placed := await self._placed(endpoint, grant, some):
+                admit(placed.size)
+                await placed.append(file)
+                continue
             asked = self.answer(endpoint, "POST", BATCH_GET_PATH, {GRANT_HEADER: grant}, request_of(some))
             with translated(endpoint, f"give {len(keys):,} objects"):
                 async with asked as response:
                     admit(response.content_length or 0)
                     await _append(response, BatchSink(endpoint, some), file)
+
+    async def _hand_over(self, endpoint: str, grant: str, files: tuple[HandedFile, ...]) -> tuple[ObjectInfo, ...]:
+        body = msgspec.msgpack.encode(HandedFiles(files))
+        with translated(endpoint, f"take {len(files):,} files"):
+            async with self.answer(endpoint, "POST", BATCH_FILES_PATH, {GRANT_HEADER: grant}, body) as response:
+                return msgspec.json.decode(await response.read(), type=BatchReply).objects
+
+    async def _placed(self, endpoint: str, grant: str, keys: Sequence[str]) -> PlacedObjects | None:
+        if not may_be_near(endpoint):
+            return None
+        asked = self.answer(endpoint, "POST", BATCH_PLACES_PATH, {GRANT_HEADER: grant}, request_of(keys))
+        try:
+            with translated(endpoint, f"say where {len(keys):,} objects are"):
+                async with asked as response:
+                    told = msgspec.msgpack.decode(await response.read(), type=Places)
+        except RefusedError as error:
+            if is_not_here(error):
+                return None
+            raise
+        try:
+            return PlacedObjects(endpoint, keys, told.places)
+        except FileNotFoundError:
+            return None  # its files are not to be seen from here
 
     @asynccontextmanager
     async def answer(
@@ -155,15 +190,6 @@ def opened(path: Path, mode: str = "rb") -> Iterator[FileIO]:
         raise InputError(f"cannot open {path}: {error}", remedy="is it there, with the right to use it?") from error
     with file:
         yield file
-
-
-def write_all(file: FileIO, data: memoryview) -> None:
-    """All of the bytes, where the file stands. Raises InputError."""
-    try:
-        while data:
-            data = data[file.write(data) :]
-    except OSError as error:
-        raise InputError(f"cannot write {file.name}: {error}", remedy="is there space?") from error
 
 
 @contextmanager

@@ -81,6 +81,15 @@ async def pieces_of_file(file: FileIO) -> AsyncIterator[bytes]:
         yield piece
 
 
+def write_all(file: FileIO, data: memoryview) -> None:
+    """All of the bytes, where the file stands. Raises InputError."""
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError as error:
+        raise InputError(f"cannot write {file.name}: {error}", remedy="is there space?") from error
+
+
 async def save(response: aiohttp.ClientResponse, path: Path) -> tuple[int, str]:
     """Write an answer's body to a file; its size, and its digest (hex) of the kind that the answer names.
 

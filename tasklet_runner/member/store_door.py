@@ -14,7 +14,7 @@ from tasklet_runner.member.core import MemberCore
 from tasklet_runner.member.nonces import Nonces
 from tasklet_runner.member.queue_door import QueueDoor
 from tasklet_runner.member.shelf import Shelf
-from tasklet_runner.store.batch_serving import asked_keys, receive_batch, send_batch
+from tasklet_runner.store.batch_serving import asked_keys, receive_batch, send_batch, take_files, tell_places
 from tasklet_runner.store.checkpoint_serving import CheckpointDoor
 from tasklet_runner.store.refusals import refusal
 from tasklet_runner.store.serving import (
@@ -27,6 +27,7 @@ from tasklet_runner.store.serving import (
     stored,
 )
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
+from tasklet_runner.wire.neighbours import BATCH_FILES_PATH, BATCH_PLACES_PATH
 from tasklet_runner.wire.statements import GetGrant
 from tasklet_runner.wire.store import (
     BATCH_GET_PATH,
@@ -67,6 +68,8 @@ class StoreDoor:
             web.get(COMMITS_PATH, worded(self._list_commits)),
             web.post(BATCH_PATH, worded(self._put_batch)),
             web.post(BATCH_GET_PATH, worded(self._get_batch)),
+            web.post(BATCH_FILES_PATH, worded(self._take_files)),
+            web.post(BATCH_PLACES_PATH, worded(self._tell_places)),
             *QueueDoor(self._access, self._shelf).routes(),
             *CheckpointDoor(
                 lambda: self._shelf.store.checkpoints, self._access.checkpoint_writer, self._shelf.transfer
@@ -107,6 +110,16 @@ class StoreDoor:
         keys = await asked_keys(request)
         self._access.require(request, GetGrant, *keys)
         return await self._shelf.transfer(send_batch(request, self._shelf.store, keys))
+
+    async def _take_files(self, request: web.Request) -> web.StreamResponse:
+        store, allowance = self._shelf.store, self._access.allowance(request)
+        return await self._shelf.transfer(take_files(request, store, allowance))
+
+    async def _tell_places(self, request: web.Request) -> web.StreamResponse:
+        self._access.require(request, GetGrant)
+        keys = await asked_keys(request)
+        self._access.require(request, GetGrant, *keys)
+        return await self._shelf.transfer(tell_places(request, self._shelf.store, keys))
 
     async def _list(self, request: web.Request) -> web.Response:
         self._access.require_session(request)

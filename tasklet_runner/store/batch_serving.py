@@ -4,7 +4,8 @@ Everything raises LeaseGridError for the caller to turn into a refusal, until th
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -12,8 +13,10 @@ from aiohttp import web
 
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.grants import Allowance
+from tasklet_runner.store.neighbours import not_here
 from tasklet_runner.wire.batches import MAX_BATCH_OBJECTS, BatchReply, BatchRequest, framed_bytes
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError
+from tasklet_runner.wire.neighbours import HandedFiles, Places
 
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """Of a request that is read whole: keys, messages."""
@@ -51,13 +54,7 @@ async def asked_keys(request: web.Request) -> tuple[str, ...]:
 async def send_batch(request: web.Request, store: DiskStore, keys: tuple[str, ...]) -> web.StreamResponse:
     """The objects in the order of the keys. Raises RefusedError (NotFound) that names the first that are not there."""
     known = await store.describe(keys)
-    if missing := [key for key in keys if key not in known]:
-        names = ", ".join(map(repr, missing[:_NAMED]))
-        raise RefusedError(
-            "NotFound",
-            f"{len(missing):,} of {len(keys):,} objects are not there: {names}{' …' if missing[_NAMED:] else ''}",
-            remedy="list the objects there are",
-        )
+    _require_known(keys, known)
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
     response.content_length = sum(framed_bytes(key, *known[key]) for key in keys)
     windows = store.read_batch(keys)
@@ -66,6 +63,41 @@ async def send_batch(request: web.Request, store: DiskStore, keys: tuple[str, ..
     await response.prepare(request)
     await _send(request, response, first, windows)
     return response
+
+
+async def take_files(request: web.Request, store: DiskStore, allowance: Allowance) -> web.Response:
+    """Put the files that are named. Raises what `Neighbours.take` does."""
+    _require_near(request)
+    try:
+        handed = msgspec.msgpack.decode(await body_of(request), type=HandedFiles)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"the request cannot be read: {error}", remedy="put the objects' bytes") from error
+    objects = await store.neighbours.take(handed.files, allowance)
+    return web.Response(body=msgspec.json.encode(BatchReply(objects)), content_type="application/json")
+
+
+async def tell_places(request: web.Request, store: DiskStore, keys: tuple[str, ...]) -> web.Response:
+    """Where the objects stand. Raises RefusedError (NotFound, NotHere)."""
+    _require_near(request)
+    _require_known(keys, await store.describe(keys))
+    body = msgspec.msgpack.encode(Places(store.neighbours.places(keys)))
+    return web.Response(body=body, content_type="application/msgpack")
+
+
+def _require_near(request: web.Request) -> None:
+    connection = request.get_extra_info("socket")
+    if connection is None or connection.family != socket.AF_UNIX or request.secure:
+        raise not_here("the two are not on one machine")
+
+
+def _require_known(keys: tuple[str, ...], known: Mapping[str, object]) -> None:
+    if missing := [key for key in keys if key not in known]:
+        names = ", ".join(map(repr, missing[:_NAMED]))
+        raise RefusedError(
+            "NotFound",
+            f"{len(missing):,} of {len(keys):,} objects are not there: {names}{' …' if missing[_NAMED:] else ''}",
+            remedy="list the objects there are",
+        )
 
 
 async def _send(

@@ -7,10 +7,10 @@ segment. Bytes are hashed and written in the store's own thread, while the next 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from tasklet_runner.store.files import BLOCK_BYTES, BlockSums, FileArea, IncomingFile
+from tasklet_runner.store.files import FileArea, IncomingFile
 from tasklet_runner.store.index import ObjectRow
 from tasklet_runner.wire.batches import MAX_BATCH_OBJECTS, BatchDecoder, ObjectHead
-from tasklet_runner.wire.digests import CHECKSUM_BYTES, Hasher, hasher_like
+from tasklet_runner.wire.digests import BLOCK_BYTES, CHECKSUM_BYTES, BlockSums, Hasher, hasher_like
 from tasklet_runner.wire.errors import ObjectConflictError, ProtocolError, RefusedError
 from tasklet_runner.wire.store import ObjectInfo
 

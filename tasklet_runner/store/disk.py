@@ -21,6 +21,7 @@ from tasklet_runner.store.grants import Allowance
 from tasklet_runner.store.index import OWNER, Index, ObjectRow, QuotaReachedError
 from tasklet_runner.store.locks import DirectoryLock
 from tasklet_runner.store.log import WriteAheadLog
+from tasklet_runner.store.neighbours import Neighbours
 from tasklet_runner.store.protocol import CommitRecord, NewObject, ObjectInfo
 from tasklet_runner.store.queues import Queues
 from tasklet_runner.store.quota import Quota, Reservation
@@ -54,6 +55,7 @@ class DiskStore:
         self._log = WriteAheadLog(name, self._run)
         self._endpoint = ""
         self.queues = Queues(name, index, self._quota)
+        self.neighbours = Neighbours(name, index, files, self._quota, self._apply)
         self.checkpoints = Checkpoints(name, self._quota, durable=files.durable)
 
     @classmethod
@@ -299,7 +301,7 @@ class DiskStore:
     async def _run(self, work: Callable[[], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
-    async def _apply(self, rows: Sequence[ObjectRow], commits: Sequence[CommitRecord]) -> int:
+    async def _apply(self, rows: Sequence[ObjectRow], commits: Sequence[CommitRecord] = ()) -> int:
         try:
             applied = self._index.apply(rows, commits, self.room)
         except BaseException as error:

@@ -1,20 +1,18 @@
 """Bytes of large objects in files: written under a temporary name, synced, renamed, read back with a check.
 
 `incoming/<token>` is being written, `files/<two letters>/<token>` is complete: one object, or those of one batch, one
-after the other (a *segment*). A file counts only when a row of the index names it: what a crash left without a row is
-removed at the next opening.
+after the other (a *segment*), or a directory with the files of a batch that changed hands on one machine. A file counts
+only when a row of the index names it: what a crash left without a row is removed at the next opening.
 """
 
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tasklet_runner.wire.digests import CHECKSUM_BYTES, Checksum, checksum
-
-BLOCK_BYTES = 1024 * 1024
-"""A checksum is kept for every block of an object, so that a range of a large one is checked alone."""
+from tasklet_runner.wire.digests import BLOCK_BYTES, CHECKSUM_BYTES, checksum
 
 
 def sync_directory(directory: Path) -> None:
@@ -24,36 +22,6 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class BlockSums:
-    """The checksums of one object, whose bytes come in any pieces."""
-
-    def __init__(self) -> None:
-        self._sums: list[bytes] = []
-        self._open = Checksum()
-        self._filled = 0
-
-    def add(self, data: bytes | memoryview) -> None:
-        """The next bytes."""
-        view = memoryview(data)
-        while view:
-            piece = view[: BLOCK_BYTES - self._filled]
-            self._open.update(piece)
-            self._filled += len(piece)
-            view = view[len(piece) :]
-            if self._filled == BLOCK_BYTES:
-                self._close()
-
-    def finish(self) -> bytes:
-        """All bytes are in: the checksum of each block, one after the other."""
-        if self._filled:
-            self._close()
-        return b"".join(self._sums)
-
-    def _close(self) -> None:
-        self._sums.append(self._open.digest())
-        self._open, self._filled = Checksum(), 0
 
 
 class IncomingFile:
@@ -113,8 +81,9 @@ class FileArea:
     def __init__(self, root: Path, *, durable: bool = True) -> None:
         self._root = root
         self.durable = durable
+        self.incoming = root / "incoming"
         self._files = str(root / "files")
-        (root / "incoming").mkdir(exist_ok=True)
+        self.incoming.mkdir(exist_ok=True)
         (root / "files").mkdir(exist_ok=True)
 
     def create(self) -> IncomingFile:
@@ -125,7 +94,7 @@ class FileArea:
         """Bytes [start, end) of an object; None when a block of them is not what was written."""
         first, last = start // BLOCK_BYTES, (end - 1) // BLOCK_BYTES
         base = first * BLOCK_BYTES
-        descriptor = os.open(self._path(extent.file), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(self.path_of(extent.file), os.O_RDONLY | os.O_CLOEXEC)
         try:
             data = os.pread(descriptor, min(extent.size, (last + 1) * BLOCK_BYTES) - base, extent.start + base)
         finally:
@@ -141,17 +110,35 @@ class FileArea:
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete files whose rows are gone; those that are not there are no error."""
+        directories = set()
         for name in names:
-            Path(self._path(name)).unlink(missing_ok=True)
+            path = Path(self.path_of(name))
+            path.unlink(missing_ok=True)
+            if "/" in name:
+                directories.add(path.parent)
+        for directory in directories:
+            with suppress(OSError):  # some of its files are named by other rows
+                directory.rmdir()
 
     def keep_only(self, names: set[str]) -> None:
         """Delete what no row names: the rest of a crash."""
-        for leftover in (self._root / "incoming").iterdir():
-            leftover.unlink()
+        for leftover in self.incoming.iterdir():
+            _keep_of(leftover, leftover.name, set())
         for path in (self._root / "files").glob("*/*"):
-            if path.name not in names:
-                path.unlink()
+            _keep_of(path, path.name, names)
 
-    def _path(self, name: str) -> str:
+    def path_of(self, name: str) -> str:
+        """Where a complete file stands."""
         # A text and no Path: a reader of a hundred parts asks a hundred times.
         return f"{self._files}/{name[:2]}/{name}"
+
+
+def _keep_of(path: Path, name: str, names: set[str]) -> None:
+    if not path.is_dir():
+        if name not in names:
+            path.unlink()
+        return
+    for file in path.iterdir():
+        _keep_of(file, f"{name}/{file.name}", names)
+    with suppress(OSError):  # some of its files are kept
+        path.rmdir()

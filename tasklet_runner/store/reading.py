@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from typing import TypeVar
 
 from tasklet_runner.store.failures import StoreName
-from tasklet_runner.store.files import BLOCK_BYTES, Extent, FileArea
+from tasklet_runner.store.files import Extent, FileArea
 from tasklet_runner.store.index import Index, ObjectRow
 from tasklet_runner.wire.batches import ObjectHead, framed
-from tasklet_runner.wire.digests import digest_like
+from tasklet_runner.wire.digests import BLOCK_BYTES, digest_like
 
 WINDOW_BYTES = BLOCK_BYTES
 """About so much of a batch is read at once, while the window before it is sent."""

@@ -3,9 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 
-from tasklet_runner.store.files import BlockSums, FileArea
+from tasklet_runner.store.files import FileArea
 from tasklet_runner.store.index import ObjectRow
 from tasklet_runner.store.protocol import NewObject
+from tasklet_runner.wire.digests import BlockSums
 from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES
 
 

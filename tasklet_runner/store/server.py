@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import ClientConnectionResetError, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from tasklet_runner.store.batch_serving import asked_keys, receive_batch, send_batch
+from tasklet_runner.store.batch_serving import asked_keys, receive_batch, send_batch, take_files, tell_places
 from tasklet_runner.store.checkpoint_serving import CheckpointDoor, Writer, writer_by_grant
 from tasklet_runner.store.checkpoints import Checkpoints
 from tasklet_runner.store.disk import DiskStore
@@ -18,6 +18,7 @@ from tasklet_runner.store.grants import Allowance, check_grant, require_below
 from tasklet_runner.store.refusals import refusal
 from tasklet_runner.store.serving import granted_bytes, key_of, receive_object, send_object, stored
 from tasklet_runner.wire.errors import LeaseGridError, StateDirectoryError
+from tasklet_runner.wire.neighbours import BATCH_FILES_PATH, BATCH_PLACES_PATH
 from tasklet_runner.wire.signed import Statement, verify
 from tasklet_runner.wire.statements import CheckpointGrant, GetGrant, PutGrant
 from tasklet_runner.wire.store import BATCH_GET_PATH, BATCH_PATH, GRANT_HEADER, OBJECTS_PATH
@@ -81,6 +82,8 @@ def _application(door: "_Door") -> web.Application:
             web.get(key, door.get),
             web.post(BATCH_PATH, door.put_batch),
             web.post(BATCH_GET_PATH, door.get_batch),
+            web.post(BATCH_FILES_PATH, door.take_files),
+            web.post(BATCH_PLACES_PATH, door.tell_places),
             *CheckpointDoor(door.checkpoints, door.checkpoint_writer, _as_it_is).routes(lambda handler: handler),
         ]
     )
@@ -128,14 +131,26 @@ class _Door:
         return await send_object(request, self._store)
 
     async def put_batch(self, request: web.Request) -> web.StreamResponse:
-        grant = self._shown(request, PutGrant)
-        check_grant(grant, store_uid=self._store.uid, term=self._store.term, now=self._clock())
-        return await receive_batch(request, self._store, Allowance.of(grant))
+        return await receive_batch(request, self._store, self._allowance(request))
 
     async def get_batch(self, request: web.Request) -> web.StreamResponse:
+        return await send_batch(request, self._store, await self._readable(request))
+
+    async def take_files(self, request: web.Request) -> web.StreamResponse:
+        return await take_files(request, self._store, self._allowance(request))
+
+    async def tell_places(self, request: web.Request) -> web.StreamResponse:
+        return await tell_places(request, self._store, await self._readable(request))
+
+    def _allowance(self, request: web.Request) -> Allowance:
+        grant = self._shown(request, PutGrant)
+        check_grant(grant, store_uid=self._store.uid, term=self._store.term, now=self._clock())
+        return Allowance.of(grant)
+
+    async def _readable(self, request: web.Request) -> tuple[str, ...]:
         keys = await asked_keys(request)
         self._require_readable(request, keys)
-        return await send_batch(request, self._store, keys)
+        return keys
 
     def _require_readable(self, request: web.Request, keys: tuple[str, ...]) -> None:
         grant = self._shown(request, GetGrant)

@@ -12,9 +12,9 @@ import msgspec
 from aiohttp import web
 
 from tasklet_runner.store.disk import DiskStore
-from tasklet_runner.store.files import BLOCK_BYTES
 from tasklet_runner.store.grants import check_grant, require_below
 from tasklet_runner.store.ranges import byte_range
+from tasklet_runner.wire.digests import BLOCK_BYTES
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError
 from tasklet_runner.wire.queues import CommitPage
 from tasklet_runner.wire.statements import PutGrant

@@ -5,9 +5,9 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from tasklet_runner.store.files import BLOCK_BYTES, BlockSums, FileArea, IncomingFile
+from tasklet_runner.store.files import FileArea, IncomingFile
 from tasklet_runner.store.index import ObjectRow
-from tasklet_runner.wire.digests import Checksum, checksum
+from tasklet_runner.wire.digests import BLOCK_BYTES, BlockSums, Checksum, checksum
 from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES
 
 Run = Callable[[Callable[[], None]], Awaitable[None]]

@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 CHECKSUM_BYTES = 16
 SHA256_BYTES = 32
 
+BLOCK_BYTES = 1024 * 1024
+"""A checksum is kept for every block of an object, so that a range of a large one is checked alone."""
+
 _KEY = bytes(range(32))
 
 
@@ -59,3 +62,33 @@ def digest_like(digest: bytes | str, data: bytes | memoryview) -> bytes:
     hasher = hasher_like(digest)
     hasher.update(data)
     return hasher.digest()
+
+
+class BlockSums:
+    """The checksums of one object, whose bytes come in any pieces."""
+
+    def __init__(self) -> None:
+        self._sums: list[bytes] = []
+        self._open = Checksum()
+        self._filled = 0
+
+    def add(self, data: bytes | memoryview) -> None:
+        """The next bytes."""
+        view = memoryview(data)
+        while view:
+            piece = view[: BLOCK_BYTES - self._filled]
+            self._open.update(piece)
+            self._filled += len(piece)
+            view = view[len(piece) :]
+            if self._filled == BLOCK_BYTES:
+                self._close()
+
+    def finish(self) -> bytes:
+        """All bytes are in: the checksum of each block, one after the other."""
+        if self._filled:
+            self._close()
+        return b"".join(self._sums)
+
+    def _close(self) -> None:
+        self._sums.append(self._open.digest())
+        self._open, self._filled = Checksum(), 0

@@ -134,7 +134,7 @@ def test_a_store_that_dies_in_mid_fetch_is_a_transient_fault_and_nothing_is_run_
     async def story() -> None:
         async with (
             shuffle_store(tmp_path) as store,
-            sluice(tmp_path, store.rig.endpoint, MEBIBYTE, upward=False) as (way, endpoint),
+            sluice(store.rig.endpoint, MEBIBYTE, upward=False) as (way, endpoint),
             worker(tmp_path, "reader") as (rig, connection),
         ):
             await prepare_module(connection, wat.echo())
@@ -157,7 +157,7 @@ def test_a_frame_waits_for_its_input_and_those_behind_it_keep_their_order(tmp_pa
     async def story() -> None:
         async with (
             shuffle_store(tmp_path) as store,
-            sluice(tmp_path, store.rig.endpoint, 0, upward=False) as (way, endpoint),
+            sluice(store.rig.endpoint, 0, upward=False) as (way, endpoint),
             worker(tmp_path, "reader") as (rig, connection),
         ):
             await prepare_module(connection, wat.echo())
@@ -221,7 +221,7 @@ def test_of_a_connection_that_ends_in_mid_fetch_nothing_is_left_and_another_work
     async def story() -> None:
         async with (
             shuffle_store(tmp_path) as store,
-            sluice(tmp_path, store.rig.endpoint, MEBIBYTE, upward=False) as (way, endpoint),
+            sluice(store.rig.endpoint, MEBIBYTE, upward=False) as (way, endpoint),
             worker(tmp_path, "reader") as (rig, connection),
         ):
             await prepare_module(connection, wat.echo())
@@ -250,7 +250,7 @@ def test_a_member_drained_in_mid_fetch_ends_in_order_and_leaves_nothing(tmp_path
     async def story() -> None:
         async with (
             shuffle_store(tmp_path) as store,
-            sluice(tmp_path, store.rig.endpoint, MEBIBYTE, upward=False) as (way, endpoint),
+            sluice(store.rig.endpoint, MEBIBYTE, upward=False) as (way, endpoint),
             worker(tmp_path, "reader") as (rig, connection),
         ):
             await prepare_module(connection, wat.echo())

@@ -210,7 +210,7 @@ def test_of_a_part_that_was_cut_off_nothing_is_used(tmp_path: Path) -> None:
     async def story() -> None:
         async with (
             shuffle(tmp_path) as one,
-            sluice(tmp_path, one.store.rig.endpoint, MEBIBYTE, upward=False) as (way, endpoint),
+            sluice(one.store.rig.endpoint, MEBIBYTE, upward=False) as (way, endpoint),
         ):
             await one.put(0, a=b"0a;")
             await one.put(1, a=bytes(2 * MEBIBYTE))
@@ -221,6 +221,41 @@ def test_of_a_part_that_was_cut_off_nothing_is_used(tmp_path: Path) -> None:
             await one.connection.send(Follow(endpoint, "", ()))
             await wait(lambda: one.files() == [], "the parts to be deleted")
             assert await one.read(1, one.fetch("a", 0)) == b"0a;"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["as it was told", "told to follow others too"])
+def test_a_task_that_comes_while_its_parts_are_under_way_gets_them_whole(tmp_path: Path, changed: bool) -> None:
+    large = bytes(range(256)) * 8192  # 2 MiB
+
+    async def story() -> None:
+        async with (
+            shuffle(tmp_path) as one,
+            sluice(one.store.rig.endpoint, MEBIBYTE, upward=False) as (way, endpoint),
+        ):
+            await prepare_module(one.connection, wat.echo(), 1, partitions=1)
+            await one.put(0, a=b"0a\n")
+            await one.follow("a", endpoint=endpoint)
+            await one.until_ahead(3)
+            await one.put(1, a=large)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await way.full.wait()
+            if changed:
+                await one.put(2, b=b"2b\n")
+                await one.follow("a", "b", endpoint=endpoint)
+                await one.until_ahead(6)
+            keys = ("map/1/1/a", "map/0/1/a")
+            task = Task(5, 1, "5-x", fetch=(fetch_of(one.store, *keys, endpoint=endpoint),))
+            running = asyncio.create_task(run_one(one.connection, task, 1, 1))
+            await wait(lambda: any(path.name.startswith("0-") for path in one.files()), "the input to begin")
+            way.open()
+            outcome = (await running).outcome
+            assert outcome.fault is None, outcome.fault
+            held = one.rig.scratch / "held" / "5-1" / "part-0"
+            assert held.read_bytes() == large + b"0a\n"
+            await one.follow(endpoint=endpoint)
+            await wait(lambda: one.files() == [], "the parts to be deleted")
 
     asyncio.run(story())
 

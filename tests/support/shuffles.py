@@ -149,13 +149,13 @@ class Sluice:
 
 
 @contextlib.asynccontextmanager
-async def sluice(root: Path, target: str, limit: int, *, upward: bool) -> AsyncIterator[tuple[Sluice, str]]:
+async def sluice(target: str, limit: int, *, upward: bool) -> AsyncIterator[tuple[Sluice, str]]:
     """An open sluice and its endpoint; cut at the end."""
     made = Sluice(target, limit, upward=upward)
-    path = root / "sluice.sock"
-    server = await asyncio.start_unix_server(made._serve, path)
+    # Not a unix socket: through that the two ends would only tell each other where their files stand.
+    server = await asyncio.start_server(made._serve, "127.0.0.1", 0)
     try:
-        yield made, f"unix://{path}"
+        yield made, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         made.cut()
