@@ -100,6 +100,7 @@ bench-claims: $(VENV)/.developed ## claims on a real control plane, beside the b
 bench: $(VENV)/.benched ## the figures, beside the limit and the peers, in one run
 	@$(BIN)/python -m benchmarks.tasks
 	@$(BIN)/python -m benchmarks.shuffle
+	@$(BIN)/python -m benchmarks.durable
 
 examples: $(VENV)/.developed ## run every example and its own check
 	@$(BIN)/python -m pytest -q tests/process/test_examples.py tests/process/test_examples_mapreduce.py tests/process/test_foreign_modules.py

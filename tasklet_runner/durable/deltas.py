@@ -16,7 +16,7 @@ from tasklet_runner.durable.disk import Buffer
 BLOCK_BYTES = 4096
 """A change of one byte costs a block."""
 
-_PIECE_BYTES = 16 * BLOCK_BYTES
+_PIECE_BYTES = 8 * BLOCK_BYTES
 _COUNT = struct.Struct("<Q")
 _RUN = struct.Struct("<QQ")
 
@@ -111,15 +111,11 @@ def apply(delta: bytes, old: Buffer, size: int) -> bytes | None:
 def _changed(old: int, new: int, size: int) -> Iterator[Run]:
     for start in range(0, size, _PIECE_BYTES):
         stop = min(start + _PIECE_BYTES, size)
-        if _differ(old + start, new + start, stop - start):
+        if _memcmp(old + start, new + start, stop - start):
             for block in range(start, stop, BLOCK_BYTES):
                 block_stop = min(block + BLOCK_BYTES, stop)
-                if _differ(old + block, new + block, block_stop - block):
+                if _memcmp(old + block, new + block, block_stop - block):
                     yield Run(block, block_stop)
-
-
-def _differ(old: int, new: int, size: int) -> bool:
-    return bool(_memcmp(old, new, size))
 
 
 # Slices that are compared would be copied first; memcmp reads each byte once, and that is all the time there is.
