@@ -11,7 +11,7 @@ BASE_IMAGE ?= python:$$($(BIN)/python -c 'import sys; print("{}.{}".format(*sys.
 SOURCES := leasegrid tasklet_runner operator tests benchmarks tools charts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format generate unit smoke process integration unhappy coverage bench examples chart chart-test e2e image clean bench-claims
+.PHONY: help install demo test lint format generate unit smoke process integration soak unhappy coverage bench examples chart chart-test e2e image clean bench-claims
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ chart-test: $(VENV)/.developed ## the chart on a real kube-apiserver (binaries i
 
 e2e: $(VENV)/.developed ## what README.md does on Kubernetes, and much more, on a kind cluster made from nothing (docker, kind, kubectl, helm)
 	@$(BIN)/python -m pytest -q --durations=10 tests/e2e
+
+soak: $(VENV)/.developed ## kill, fill, cut, stop and damage what keeps things; half an hour (SOAK=--short: minutes; SOAK=--seed=7)
+	@$(BIN)/python -m tests.soak $(SOAK)
 
 unhappy: $(VENV)/.developed $(VENV)/s3-server/.installed ## every unhappy path beside the test that shows it
 	@$(BIN)/python -m pytest -q -m unhappy --paths tests

@@ -23,15 +23,16 @@ from tests.support.running import Place
 HOUR = 3600.0
 STEPS = (-48 * HOUR, -5 * HOUR, -1.5 * HOUR, 0.0, 1.5 * HOUR, 5 * HOUR, 48 * HOUR)
 LEASE_SECONDS = 4.0
+BLOCK_SECONDS = 3
 LATE_SECONDS = 1.0
 """A lease ends by its deadline and so much."""
 
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 20.0
 """Besides, this machine may be so late with any process: what is later is a finding."""
 
 
 def jobs(root: Path, tries: int, seed: int, tally: Tally) -> None:
-    """Jobs with leases of five seconds, and a clock that steps some times a second: nothing runs twice."""
+    """Jobs with leases of ten seconds, and a clock that steps some times a second: nothing runs twice."""
     for number in range(tries):
         control = Control(root / f"control-{number}")
         job = KnownJob(Place(root / f"job-{number}", control.environment))
@@ -47,24 +48,26 @@ def jobs(root: Path, tries: int, seed: int, tally: Tally) -> None:
 
 
 def members(root: Path, steps: Sequence[float], tally: Tally) -> None:
-    """A member whose clock steps right after its bind frees itself at its deadline, neither sooner nor later."""
-    for number, seconds in enumerate(steps):
-        place = root / f"member-{number}"
-        place.mkdir()
-        control = Control(root / f"member-control-{number}")
-        with environment(control.environment):
-            held = asyncio.run(_held(place, control, seconds))
+    """Members whose clocks step right after their binds free themselves at their deadlines, not sooner, not later."""
+    for step, held in zip(steps, asyncio.run(_all_held(root, steps)), strict=True):
         findings = lost([f"it was free {LEASE_SECONDS - held:.1f} s too soon"] if held < LEASE_SECONDS - 0.2 else [])
         late = held - LEASE_SECONDS - LATE_SECONDS
         findings += doubled([f"it was held {late:.1f} s too long"] if late > BUSY_SECONDS else [])
-        tally.judge(f"a member and a step of {seconds / HOUR} h", findings)
-        control.close()
+        tally.judge(f"a member and a step of {step / HOUR} h", findings)
 
 
-async def _held(place: Path, control: Control, step: float) -> float:
+async def _all_held(root: Path, steps: Sequence[float]) -> list[float]:
+    for number in range(len(steps)):
+        (root / f"member-{number}").mkdir()
+    return await asyncio.gather(*(_held(root / f"member-{number}", step) for number, step in enumerate(steps)))
+
+
+async def _held(place: Path, step: float) -> float:
     """For how many seconds a lease was held, by the clock that does not step."""
+    control = Control(place / "control")
     rig = MemberRig(place)
-    rig.start()
+    with environment(control.environment):
+        rig.start()
     client = MemberClient(rig.endpoint)
     try:
         state = await rig.ready(client)
@@ -78,6 +81,7 @@ async def _held(place: Path, control: Control, step: float) -> float:
     finally:
         await client.close()
         rig.stop()
+        control.close()
 
 
 def blocks(root: Path, steps: Sequence[float], tally: Tally) -> None:
@@ -86,7 +90,7 @@ def blocks(root: Path, steps: Sequence[float], tally: Tally) -> None:
         place = root / f"block-{number}"
         place.mkdir()
         control = Control(root / f"block-control-{number}")
-        process = doomed_run(place, ttl_seconds=6)
+        process = doomed_run(place, ttl_seconds=BLOCK_SECONDS)
         process.kill()
         process.wait()
         control.step_clock(step)
@@ -99,11 +103,11 @@ def blocks(root: Path, steps: Sequence[float], tally: Tally) -> None:
 
 def _ends(place: Path, control: Control) -> Findings:
     """It is given its time once more, and then it is over."""
-    until = time.monotonic() + 3 * 6 + BUSY_SECONDS
+    until = time.monotonic() + 3 * BLOCK_SECONDS + BUSY_SECONDS
     while _reaped(place, control):
         if time.monotonic() > until:
             return doubled(["it lives on after the time that nobody renewed"])
-        time.sleep(1.0)
+        time.sleep(0.5)
     return Findings()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tasklet_runner.client.work import WorkConnection
 from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.programs import Task
 from tasklet_runner.wire.work import Ended, Run, ToHolder
-from tests.soak.jobs import LONGEST_SECONDS, TTL_SECONDS, KnownJob
+from tests.soak.jobs import LONGEST_SECONDS, KnownJob
 from tests.soak.tally import Findings, Tally, doubled, wrong
 from tests.support import wat
 from tests.support.faults.processes import stopped
@@ -23,15 +23,19 @@ from tests.support.running import Place, Running, wait_until
 from tests.support.store_members import held_store
 
 LEASE_SECONDS = 3.0
+TTL_SECONDS = 3
+ROLES = ("Memory", "Block")
 PAST_SECONDS = 1.5
 """So long after a deadline a stopped process is continued."""
+
+Attempt = Callable[[Path, int], Coroutine[object, object, Findings]]
 
 
 def jobs(root: Path, tries: int, seed: int, tally: Tally) -> None:
     """In turn a member with its slots, and the whole command, are stopped for longer than their leases last."""
     chance = random.Random(seed)
     for number in range(tries):
-        job = KnownJob(Place(root / f"job-{number}"))
+        job = KnownJob(Place(root / f"job-{number}"), TTL_SECONDS)
         whom = (_member, _command)[number % 2]
         with job.started() as running:
             _await_store(job.place, running)
@@ -69,13 +73,11 @@ def member_processes(root: Path) -> list[psutil.Process]:
 
 def members(root: Path, tries: int, tally: Tally) -> None:
     """A member that is stopped past its deadline while a tasklet runs frees itself; its old holder is a stranger."""
-    for number in range(tries):
-        place = root / f"member-{number}"
-        place.mkdir()
-        tally.judge(f"member {number}", asyncio.run(_stalled_member(place)))
+    for number, findings in enumerate(asyncio.run(_together(root, "member", _stalled_member, tries))):
+        tally.judge(f"member {number}", findings)
 
 
-async def _stalled_member(place: Path) -> Findings:
+async def _stalled_member(place: Path, _: int) -> Findings:
     async with leased(place, seconds=LEASE_SECONDS) as (rig, client, connection):
         state = await client.state()
         old = rig.signed(rig.capability(state, LEASE_SECONDS))
@@ -107,14 +109,20 @@ async def _heard(connection: WorkConnection) -> list[ToHolder]:
 
 def stores(root: Path, tries: int, tally: Tally) -> None:
     """A put that waits at the door of a stopped store until its lease is over is not taken."""
-    for number in range(tries):
-        place = root / f"store-{number}"
+    for number, findings in enumerate(asyncio.run(_together(root, "store", _late_put, tries))):
+        tally.judge(f"store {number}", findings)
+
+
+async def _together(root: Path, name: str, attempt: Attempt, tries: int) -> list[Findings]:
+    """All tries at once: they do nothing but wait."""
+    places = [root / f"{name}-{number}" for number in range(tries)]
+    for place in places:
         place.mkdir()
-        tally.judge(f"store {number}", asyncio.run(_late_put(place, ("Memory", "Block")[number % 2])))
+    return await asyncio.gather(*(attempt(place, number) for number, place in enumerate(places)))
 
 
-async def _late_put(place: Path, role: str) -> Findings:
-    async with held_store(place, role, seconds=LEASE_SECONDS) as held:
+async def _late_put(place: Path, number: int) -> Findings:
+    async with held_store(place, ROLES[number % 2], seconds=LEASE_SECONDS) as held:
         await held.store.put("early", b"in time")
         assert held.rig.process is not None
         with stopped(held.rig.process.pid, tree=True):
