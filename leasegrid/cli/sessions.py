@@ -13,6 +13,7 @@ from leasegrid.cli.orders import lease_request
 from leasegrid.cli.preparing import Prepared
 from leasegrid.cli.requests import RunRequest
 from leasegrid.cli.signals import Stops
+from leasegrid.cli.stores import refuse_changed
 from leasegrid.cli.telling import Teller
 from leasegrid.local.engine import LocalSettings
 from leasegrid.local.fabric import LocalFabric
@@ -71,12 +72,18 @@ class Session:
         settings = LocalSettings(self._request.workers or 0, self._prepared.pools, launched=self._launched)
         try:
             state.reap()
+            self._refuse_changed(state)
             async with LocalFabric(state, settings) as fabric:
                 for warning in fabric.warnings:
                     self._teller.warn(warning)
                 await self._run_on(fabric, state)
         finally:
             state.close()
+
+    def _refuse_changed(self, state: StateDirectory) -> None:
+        for plan in self._prepared.plans:
+            if not (plan.suspended or plan.output.store == "None" or self._request.restart):
+                refuse_changed(state, plan)
 
     async def _run_on(self, fabric: LocalFabric, state: StateDirectory) -> None:
         for plan in self._prepared.plans:

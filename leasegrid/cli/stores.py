@@ -21,7 +21,7 @@ from leasegrid.rules.continuing import Origin, changes, in_words
 from tasklet_runner.plan.types import CacheSettings, Plan
 from tasklet_runner.store.cache import ResultCache
 from tasklet_runner.store.disk import DiskStore
-from tasklet_runner.store.inspection import committed_chunks
+from tasklet_runner.store.inspection import committed_chunks, stored_value
 from tasklet_runner.store.server import StoreServer, serve
 from tasklet_runner.wire.errors import JobChangedError, StateDirectoryError, StoreError
 
@@ -124,6 +124,21 @@ async def _begin_or_go_on(volume: Volume, uid: str, plan: Plan) -> tuple[DiskSto
         await store.close()
         raise
     return store, 0
+
+
+def refuse_changed(state: StateDirectory, plan: Plan) -> None:
+    """Raise JobChangedError for a job that cannot go on as its file says now: known before anything of it starts.
+
+    Files are compared when the job is: those before it may yet write them.
+    """
+    directory = state.job_path(plan.namespace, plan.name) / "store"
+    begun = stored_value(directory, _ORIGIN)
+    if begun is None or stored_value(directory, DELIVERED) is not None or not holds_work(directory):
+        return
+    with contextlib.suppress(msgspec.MsgspecError):
+        before = msgspec.msgpack.decode(begun, type=Origin)
+        if found := changes(Origin(before.plan, {}), Origin(plan, {})):
+            raise _changed(plan, committed_chunks(directory), found)
 
 
 def _changes(begun: bytes, now: Origin) -> tuple[str, ...]:

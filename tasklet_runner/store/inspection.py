@@ -21,6 +21,22 @@ def cached_results(directory: Path) -> int:
     return _rows(directory / CACHE_DATABASE, "SELECT count(*) FROM entries")
 
 
+def stored_value(directory: Path, name: str) -> bytes | None:
+    """A record of a job's store; None where there is none, or no store yet."""
+    return _first(directory / STORE_DATABASE, "SELECT value FROM records WHERE name = ?", name)
+
+
+def _first(database: Path, query: str, *values: str) -> bytes | None:
+    try:
+        with closing(
+            sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+        ) as opened:
+            found = opened.execute(query, values).fetchone()
+    except sqlite3.OperationalError:
+        return None
+    return bytes(found[0]) if found else None
+
+
 def _rows(database: Path, query: str) -> int:
     try:
         # A reader of a write-ahead log needs its shared-memory file, which a read-only connection can use but not make.

@@ -53,6 +53,20 @@ def test_a_changed_job_is_refused_until_it_is_told_to_begin_anew(tmp_path: Path)
     assert files_of(out) == WANTED
 
 
+@pytest.mark.unhappy("the second of two jobs was changed: said before the first of them runs")
+def test_a_changed_job_is_refused_before_anything_of_its_file_runs(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    file = Path(write_job(place))
+    kill_at(place, COMMITTED, "run", str(file), "--workers", "1")
+    changed = file.read_text().replace("perChunk: 1", "perChunk: 2")
+    file.write_text("---\n".join([cli_jobs.job("first", module="echo.wasm"), changed]))
+
+    refused = run_leasegrid(place, "run", str(file))
+    assert refused.code == 2, str(refused)
+    assert "spec.input.lines.perChunk: was 1, is 2" in refused.error
+    assert "first" not in refused.error + refused.out
+
+
 @pytest.mark.unhappy("an input that was edited between two runs: refused by the chunk whose input it is")
 def test_an_edited_input_is_refused_with_its_chunk(tmp_path: Path) -> None:
     place = Place(tmp_path)
