@@ -131,7 +131,7 @@ def test_a_chunk_goes_on_from_its_checkpoint_when(end: Callable[[str], None], tm
             began, ended = counted(output)
             assert began == ended > 0
             assert main_of(report).checkpoints == len(seen.kept) >= 1
-            assert sum(receipt.counters.resumed for receipt in report.receipts) == 1
+            assert sum(receipt.counters.resumed for receipt in report.receipts) >= 1
             assert nothing_left(seen.runs)
 
     asyncio.run(story())
@@ -148,17 +148,20 @@ def test_members_may_die_of_a_chunk_as_often_as_it_gets_on(tmp_path: Path) -> No
     async def story() -> None:
         async with watched(tmp_path) as seen:
 
-            async def disturb(_: Coordinator) -> None:
+            async def disturb(coordinator: Coordinator) -> None:
                 for number in range(6):
                     await seen.until_sent(number + 1)
                     await seen.until_kept()
                     kill(seen.where)
+                await seen.until_sent(7)
+                await seen.until_kept()
+                coordinator.stop("Seen enough")
 
-            report = await seen.runs.run(durable_plan(seen.runs, wat.count_durably(2000, STEP_MILLISECONDS)), disturb)
-            assert report.complete, report.message
-            assert len(seen.attempts) == 7
-            (output,) = await seen.runs.outputs("main")
-            assert counted(output)[1] == 2000
+            module = wat.count_durably(10**6, STEP_MILLISECONDS)
+            report = await seen.runs.run(durable_plan(seen.runs, module, wall_seconds=300), disturb)
+            assert (report.reason, report.failures) == ("Seen enough", ())
+            generations = [one.generation for one in seen.kept]
+            assert generations == sorted(set(generations))
 
     asyncio.run(story())
 
@@ -199,10 +202,10 @@ def test_a_durable_that_holds_too_much_is_a_typed_fault_that_names_max_output(tm
 def test_an_attempt_runs_on_when_its_checkpoints_cannot_be_kept_and_people_are_told(tmp_path: Path) -> None:
     async def story() -> None:
         async with watched(tmp_path, quota_bytes=1000) as seen:
-            module = wat.count_durably(400, STEP_MILLISECONDS)
+            module = wat.count_durably(1000, STEP_MILLISECONDS)
             report = await seen.runs.run(durable_plan(seen.runs, module))
             assert report.complete, report.message
-            assert counted((await seen.runs.outputs("main"))[0]) == (0, 400)
+            assert counted((await seen.runs.outputs("main"))[0]) == (0, 1000)
             assert (main_of(report).checkpoints, seen.kept) == (0, [])
             assert main_of(report).checkpoints_failed >= 1
             assert any("a checkpoint of main could not be kept" in text for text in report.progress.notices)
@@ -221,7 +224,7 @@ def test_the_checkpoints_of_an_older_attempt_are_fenced(tmp_path: Path) -> None:
                 assert await get_checkpoint(stores, later(seen), tmp_path / "newest") is not None
                 await until(lambda: seen.news[-1].fault is not None)
 
-            report = await seen.runs.run(durable_plan(seen.runs, wat.count_durably(1500, STEP_MILLISECONDS)), disturb)
+            report = await seen.runs.run(durable_plan(seen.runs, wat.count_durably(1400, STEP_MILLISECONDS)), disturb)
             assert report.complete, report.message
             assert seen.news[-1].fault is not None
             assert seen.news[-1].fault.kind is FaultKind.FENCED
