@@ -11,7 +11,7 @@ BASE_IMAGE ?= python:$$($(BIN)/python -c 'import sys; print("{}.{}".format(*sys.
 SOURCES := leasegrid tasklet_runner operator tests benchmarks tools charts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format generate unit smoke process integration soak unhappy coverage bench examples chart chart-test e2e image clean bench-claims
+.PHONY: help install demo test lint format generate unit smoke process integration soak unhappy coverage bench examples chart chart-test e2e image clean bench-claims power-outage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ demo: $(VENV)/.installed ## 1,024 tiles of a fractal on leased workers, one pict
 	$(BIN)/leasegrid run examples/pop-up-supercomputer/fractal.yaml --results $(DEMO)/results --timeline $(DEMO)/timeline.html
 	@$(BIN)/python examples/pop-up-supercomputer/check.py $(DEMO)/results
 	@echo "look at:  $$(find $(DEMO)/results -name 'fractal.png')  and  $(DEMO)/timeline.html"
+
+power-outage: $(VENV)/.installed ## a long computation whose power is cut again and again, and its digits
+	@$(BIN)/python examples/power-outage/outage.py build/power-outage
 
 test: lint coverage smoke ## the linters, the unit tier with its coverage gate, and a smoke of the process tier
 
@@ -106,7 +109,7 @@ bench: $(VENV)/.benched ## the figures, beside the limit and the peers, in one r
 	@$(BIN)/python -m benchmarks.durable
 
 examples: $(VENV)/.developed ## run every example and its own check
-	@$(BIN)/python -m pytest -q tests/process/test_examples.py tests/process/test_examples_mapreduce.py tests/process/test_foreign_modules.py
+	@$(BIN)/python -m pytest -q tests/process/test_examples.py tests/process/test_examples_mapreduce.py tests/process/test_examples_power_outage.py tests/process/test_foreign_modules.py
 
 $(WHEELS)/.fetched: pyproject.toml constraints.txt | $(VENV)/.installed
 	@rm -rf $(WHEELS) && mkdir -p $(WHEELS)
