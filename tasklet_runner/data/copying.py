@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tasklet_runner.data.access import Access
-from tasklet_runner.data.failures import reading, writing
+from tasklet_runner.data.failures import is_denied, reading, writing
 from tasklet_runner.data.found import Storage
 from tasklet_runner.data.storages import Storages
 from tasklet_runner.plan.types import Layout, Plan
@@ -52,10 +52,20 @@ class CopyReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_target(plan: Plan, access: Access) -> None:
-    """Raises InputError when the copy could not be begun: a package is missing, or the scheme is unknown."""
-    if plan.output.copy_to:
-        with reading(f"spec.output.copyTo {plan.output.copy_to}"):
-            Storages(access).of(plan.output.copy_to)
+    """Raises InputError when the copy could not be begun: an unknown scheme, a package that is missing, no credentials,
+    a server that does not answer. Whether one may write there shows when it is written.
+    """
+    root = plan.output.copy_to.rstrip("/")
+    if not root:
+        return
+    with reading(f"spec.output.copyTo {root}"):
+        storage = Storages(access).of(root)
+        try:
+            storage.stat(f"{root}/{MARKER}")
+        except Exception as error:
+            # Who may write may not always read, and is told the same of what is not there.
+            if not isinstance(error, FileNotFoundError) and not is_denied(error):
+                raise
 
 
 async def copy_outputs(store: JobStore, plan: Plan, access: Access) -> CopyReceipt:

@@ -80,19 +80,20 @@ def _told_by_words(what: str, verb: str, error: Exception) -> tuple[str, str]:
     text, said = str(error), brief(error)
     if is_foreign(error) and _NO_CREDENTIALS.search(text):
         return f"{what} cannot be {verb}: there are no credentials for it", _KEYS
-    if _is_denied(error, text):
+    if is_denied(error):
         return f"{what} may not be {verb}: {said}", _RIGHTS[verb]
     if isinstance(error, FileNotFoundError) or (is_foreign(error) and _MISSING.search(text)):
         return _not_found(what, verb, error, said)
     return f"{what} cannot be {verb}: {said}", "check the path or URI and the access to it"
 
 
-def _is_denied(error: Exception, text: str) -> bool:
+def is_denied(error: Exception) -> bool:
+    """True when a place says that one may not."""
     if isinstance(error, PermissionError) or type(error).__name__ in {"PermissionDeniedError", "UnauthenticatedError"}:
         return True
     if {_status(error), _status(error.__cause__)} & {401, 403}:
         return True
-    return is_foreign(error) and bool(_DENIED.search(text))
+    return is_foreign(error) and bool(_DENIED.search(str(error)))
 
 
 def _status(error: BaseException | None) -> int:

@@ -117,14 +117,16 @@ def test_a_timeline_that_cannot_be_written_is_found_before_anything_runs(tmp_pat
     assert refused(place, "run", file, "--timeline", str(tmp_path / "none" / "x.svg")).code == 4
 
 
-def test_what_this_version_cannot_do_is_said_by_field_before_anything_runs(tmp_path: Path) -> None:
+def test_what_one_machine_cannot_do_is_said_by_field_before_anything_runs(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    file = cli_jobs.write(place, cli_jobs.job("hello", "  output: {copyTo: {uri: 's3://bucket'}}\n"))
+    file = cli_jobs.write(
+        place, cli_jobs.job("hello", "  output: {copyTo: {persistentVolumeClaim: {claimName: mine}}}\n")
+    )
 
     ended = refused(place, "run", file)
 
     assert ended.code == 3
-    assert "job hello: spec.output.copyTo" in ended.error
+    assert "job hello: spec.output.copyTo.persistentVolumeClaim" in ended.error
 
 
 def test_two_files_with_one_name_are_a_fault(tmp_path: Path) -> None:

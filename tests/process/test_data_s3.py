@@ -104,6 +104,27 @@ def test_objects_that_cannot_be_had_are_told_before_anything_starts(
     assert says in finished.job["message"]
 
 
+@pytest.mark.unhappy("a copy to a bucket without credentials or without a server: told before anything starts")
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        (NOBODY, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_SKIP_SIGNATURE": "true"}, "cannot be read: "),
+    ],
+    ids=["no credentials", "no server"],
+)
+def test_a_copy_that_cannot_be_begun_is_told_before_anything_starts(
+    tmp_path: Path, environment: dict[str, str], says: str
+) -> None:
+    spec = f"{ECHOED}  input: {{count: 3}}\n  output: {{copyTo: {{uri: 's3://{BUCKET}/x'}}}}\n"
+    finished = run_job(Place(tmp_path, environment), spec, ECHO)
+
+    assert finished.ended.code == 4, str(finished.ended)
+    assert (finished.job["reason"], finished.job["receipt"]["members"]) == ("InvalidInput", 0)
+    assert f"spec.output.copyTo s3://{BUCKET}/x" in finished.job["message"]
+    assert says in finished.job["message"]
+
+
 @pytest.mark.unhappy("outputs that may not be copied: the store is kept, and the next run copies without a chunk run")
 def test_a_copy_that_is_refused_keeps_the_store_and_the_next_run_has_only_to_copy(tmp_path: Path, s3: S3Server) -> None:
     spec = f"{ECHOED}  input: {{count: 3}}\n  output: {{copyTo: {{uri: 's3://{BUCKET}/refused'}}}}\n"
