@@ -6,9 +6,9 @@ A part of `make bench`. With --smallest a megabyte is kept twice: to see that ev
 import argparse
 
 from benchmarks.conditions import conditions
-from benchmarks.keeping import checkpoints
+from benchmarks.keeping import checkpoints, steps
 
-TABLES = (checkpoints.rows,)
+TABLES = (checkpoints.rows, steps.rows)
 """Each prints its tables; `smallest` is its one argument."""
 
 
