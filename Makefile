@@ -71,10 +71,10 @@ generate: $(VENV)/.installed ## crds/, docs/api.md and docs/openapi.json from th
 chart: $(VENV)/.installed ## the chart's schema, table of values and definitions, from values.yaml and crds/
 	@$(BIN)/python tools/chart.py
 
-unit: $(VENV)/.developed $(VENV)/s3-server/.installed ## the unit tier: Python and nothing else
+unit: $(VENV)/.developed ## the unit tier: Python and nothing else
 	@$(BIN)/python -m pytest -q tests/unit
 
-coverage: $(VENV)/.developed $(VENV)/s3-server/.installed ## the pure rooms' tables, which must cover every branch, then the rest of the unit tier
+coverage: $(VENV)/.developed ## the pure rooms' tables, which must cover every branch, then the rest of the unit tier
 	@$(BIN)/python -m coverage run -m pytest -q $(PURE)
 	@$(BIN)/python -m coverage report --skip-covered
 	@$(BIN)/python -m pytest -q tests/unit $(addprefix --ignore=,$(PURE))

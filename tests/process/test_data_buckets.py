@@ -9,10 +9,7 @@ from tasklet_runner.data.failures import reading
 from tasklet_runner.data.found import ChangedError, Storage
 from tasklet_runner.data.storages import Storages
 from tasklet_runner.wire.errors import InputError
-from tests.process.data_rigs import s3
 from tests.support.s3 import BUCKET, S3Server
-
-__all__ = ["s3"]
 
 
 def storage_of(server: S3Server) -> Storage:

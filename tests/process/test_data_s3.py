@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.data_rigs import s3
 from tests.process.jobs import Finished, run_job, write_job
 from tests.support import wat
 from tests.support.running import Place, leasegrid
 from tests.support.s3 import BUCKET, Gate, S3Server, User
-
-__all__ = ["s3"]
 
 ECHO = {"echo.wasm": wat.echo()}
 ECHOED = "  tasklet: {module: {path: echo.wasm}}\n"
