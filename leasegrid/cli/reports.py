@@ -162,7 +162,8 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
 
 def _figures(ending: Ending) -> dict[str, Any]:
     figures = shapes.figures(ending.report.timeline)
-    done = endings.total(ending.report.progress.stages).succeeded
+    stages = endings.total(ending.report.progress.stages)
+    done = max(0, stages.succeeded - stages.resumed)
     return {
         "seconds": round(ending.seconds, 4),
         "chunksPerSecond": round(done / ending.seconds, 2) if ending.seconds > 0 else 0.0,

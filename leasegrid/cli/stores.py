@@ -152,8 +152,8 @@ def _changed(plan: Plan, chunks: int, found: tuple[str, ...]) -> JobChangedError
     return JobChangedError(
         f"{plan.name} has an unfinished run, {words.count(chunks, 'chunk')} done, that was begun from something else: "
         f"{in_words(found)}",
-        remedy="undo that to go on with it, or begin anew, which deletes it: --restart "
-        f"(leasegrid results {plan.name} DIR takes what is done)",
+        remedy=f"undo that to go on with it; to take what is done: leasegrid results {plan.name} DIR; "
+        "to begin anew, which deletes it: --restart",
     )
 
 

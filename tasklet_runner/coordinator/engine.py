@@ -148,7 +148,8 @@ class Coordinator:
         done = sum(stage.done for stage in stages)
         leased = sum(group.leased for group in self._workforce.groups.values()) + self._execution.shuffles.leased
         self._timeline.note(TimelinePoint(now - self._started, leased, sum(stage.running for stage in stages), done))
-        self._rate.note(now, done)
+        # What an earlier run did says nothing of how fast this one is.
+        self._rate.note(now, done - sum(stage.resumed for stage in stages))
 
 
 def _reason(error: LeaseGridError) -> str:

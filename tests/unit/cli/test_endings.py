@@ -1,6 +1,7 @@
 """How a job's end is told: in lines, as a document, as an exit status."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -176,6 +177,18 @@ def test_members_whose_end_is_not_verified_are_named() -> None:
 )
 def test_readable_outputs(data: bytes, text: str | None) -> None:
     assert summaries.readable(data) == text
+
+
+def test_the_document_and_the_summary_say_what_was_gone_on_from() -> None:
+    stage = StageProgress(name="tile", total=10, succeeded=10, resumed=4)
+    progress = Progress(phase=Phase.COMPLETE, elapsed=2.0, stages=(stage,), generation=5)
+    ending = Ending("default", "fractal", RunReport(complete=True, reason="Finished", message="", progress=progress))
+    (job,) = reports.document([replace(ending, resumes=2)], [], [], ExitCode.OK, FOOTPRINT)["jobs"]
+
+    assert (job["coordinatorGeneration"], job["resumedChunks"], job["resumeCount"]) == (5, 4, 2)
+    assert job["figures"]["chunksPerSecond"] == 3.0
+    said = [line.text for line in summaries.lines(ending, 0.0)]
+    assert "  resumed: 4 of 10 chunks were done (generation 5)" in said
 
 
 def test_the_document_is_json_with_counts_failures_receipt_and_figures() -> None:

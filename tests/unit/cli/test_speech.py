@@ -113,3 +113,26 @@ def test_a_notice_is_said_once() -> None:
 
     assert first[0] == "job: cores: 2"
     assert second == ["job: late"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        pytest.param((STAGE,), "", id="nothing was done before"),
+        pytest.param(
+            (msgspec.structs.replace(STAGE, resumed=412),),
+            "resumed: 412 of 1,000 chunks were done (generation 3)",
+            id="some of the chunks",
+        ),
+        pytest.param(
+            (msgspec.structs.replace(STAGE, resumed=412), StageProgress(name="mosaic")),
+            "resumed: 412 chunks were done (generation 3)",
+            id="how many there are is not known yet",
+        ),
+    ],
+)
+def test_what_an_earlier_run_did_is_said_with_the_generation(stages: tuple[StageProgress, ...], said: str) -> None:
+    progress = snapshot(stages=stages, generation=3)
+
+    assert speech.resumed(progress) == said
+    assert said in speech.plain_line("fractal", progress)
