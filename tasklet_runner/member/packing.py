@@ -113,7 +113,7 @@ def _pack_to(path: Path, root: Path, seen: Sighting, left_out: frozenset[str]) -
 def _header(name: str, size: int, kind: bytes) -> bytes:
     header = tarfile.TarInfo(name)
     header.size, header.type, header.mode = size, kind, 0o755 if kind == tarfile.DIRTYPE else 0o644
-    return header.tobuf(tarfile.GNU_FORMAT, errors="surrogateescape")
+    return header.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 
 def _add(root: Path, file: SeenFile, target: BinaryIO) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tasklet_runner.member.checkpoints import CheckpointShelf, Keeper, fault_kind, restore_fault
-from tasklet_runner.member.children import in_child
+from tasklet_runner.member.children import KILLED, in_child
 from tasklet_runner.member.packing import Packs, take
 from tasklet_runner.member.slot_wire import durable_path
 from tasklet_runner.member.standing import SlotProcessId
@@ -62,6 +62,7 @@ class Upkeep:
         self._tally = shelf.tally
         self._packs = Packs(shelf.directory / f"{slot}-{sequence}")
         self._keeper = Keeper(shelf.stores, attempt.durable, self._packs)
+        # What the newest checkpoint is of, as far as that is known.
         self._seen: Sighting | None = Sighting()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -117,7 +118,8 @@ class Upkeep:
             return
         kept = self._packs.kept
         if wrong := await in_child(lambda: unpack(kept, self._root, kept.stat().st_size, MAX_OUTPUT_FILES)):
-            raise InputError(f"it cannot be laid out: {wrong}")
+            # What was killed may live when it is tried again; all else is the archive's or the member's.
+            raise (LeaseGridError if wrong == KILLED else InputError)(f"it cannot be laid out: {wrong}")
         self._seen = look(self._root)
         self._tally.resumed += 1
 
@@ -126,10 +128,13 @@ class Upkeep:
         interval = INTERVAL_SECONDS
         try:
             while not await self._closed_within(interval):
+                looked_ns = time.time_ns()
                 seen = look(self._root)
                 if self._seen is not None and seen.same_files(self._seen):
                     continue
-                failed = await self._keep(slot, seen)
+                failed = await self._keep(slot)
+                settled = all(file.changed_ns < looked_ns - SETTLED_NS for file in seen.files)
+                self._seen = seen if settled and failed is None else None
                 if failed is not None and failed.kind is FaultKind.FENCED:
                     return
                 interval = INTERVAL_SECONDS if failed is None else min(2 * interval, LAST_INTERVAL_SECONDS)
@@ -145,7 +150,7 @@ class Upkeep:
             return False
         return True
 
-    async def _keep(self, slot: SlotProcessId, seen: Sighting) -> Fault | None:
+    async def _keep(self, slot: SlotProcessId) -> Fault | None:
         """Keep a checkpoint of what is there now; why it could not be, or None."""
         started = time.monotonic()
         try:
@@ -155,8 +160,6 @@ class Upkeep:
             self._tally.failed += 1
             await self._say(0, started, fault)
             return fault
-        newest = max((file.changed_ns for file in seen.files), default=0)
-        self._seen = seen if newest < time.time_ns() - SETTLED_NS else None
         if sent:
             self._tally.keep(sent, _since(started))
             await self._say(sent, started, None)
