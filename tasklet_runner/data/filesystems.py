@@ -1,6 +1,7 @@
 """Files of this machine, HTTP, and whatever else fsspec has a file system for."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ OpenFile = Any
 
 _ETAGS = ("ETag", "etag", "e_tag", "Content-MD5", "md5Hash")
 _TIMES = ("mtime", "LastModified", "last_modified", "Last-Modified", "updated", "modified", "created")
+_WEB = ("http", "https")
+_WEB_WILDCARD = re.compile(r"[*\[]")
 _WHOLE = {"Accept-Encoding": "identity"}
 """A compressed answer has another length and another ETag than the file."""
 
@@ -46,7 +49,9 @@ class FileSystemStorage:
         return self._found(info)
 
     def glob(self, pattern: str) -> list[Found]:
-        """The files that match."""
+        """The files that match. On a server a `?` begins a query, and a page that links to files is their listing."""
+        if self._scheme in _WEB and not _WEB_WILDCARD.search(pattern):
+            return self._only(pattern)
         matches = self._system.glob(self._path(pattern), detail=True)
         return [self._found(info) for info in matches.values() if info.get("type") != "directory"]
 
@@ -62,7 +67,7 @@ class FileSystemStorage:
     def open(self, found: Found) -> Iterator[BinaryIO]:
         """Its bytes. A server is asked once, for all of it: what comes is of one version."""
         path = self._path(found.location)
-        if self._scheme in {"http", "https"}:
+        if self._scheme in _WEB:
             # A block size of 0 streams, and a size spares the request for it.
             file = self._system.open(path, "rb", block_size=0, size=1, headers=_WHOLE)
         else:
@@ -95,6 +100,15 @@ class FileSystemStorage:
         with suppress(FileNotFoundError):
             self._system.rm_file(self._path(location))
 
+    def _only(self, location: str) -> list[Found]:
+        try:
+            return [self.stat(location)]
+        except FileNotFoundError as error:
+            # fsspec says this of every failure; what the server said stands in the cause.
+            if error.__cause__ is not None and getattr(error.__cause__, "status", 0) != 404:
+                raise
+            return []
+
     def _path(self, location: str) -> str:
         return cast("str", self._system._strip_protocol(location))
 
@@ -110,7 +124,7 @@ class FileSystemStorage:
         if self._scheme == "file":
             now = os.fstat(file.fileno())
             mark = mark_of({"size": now.st_size, "ino": now.st_ino, "mtime": now.st_mtime})
-        elif self._scheme in {"http", "https"}:
+        elif self._scheme in _WEB:
             headers = file.r.headers  # their names have no case, which a dict of them would have
             told = {key: headers[key] for key in (*_ETAGS, *_TIMES) if key in headers}
             mark = mark_of({**told, "size": _length(headers)})
@@ -121,7 +135,7 @@ class FileSystemStorage:
 
 
 def _options(scheme: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    if scheme not in {"http", "https"} or "client_kwargs" in options:
+    if scheme not in _WEB or "client_kwargs" in options:
         return dict(options)
     import aiohttp
 

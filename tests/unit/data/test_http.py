@@ -26,7 +26,7 @@ class Site(Registry):
 
     def answer(self, path: str, authorization: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of a GET."""
-        if path == "/file":
+        if path in {"/file", "/file?sig=1"}:
             return 200, {"ETag": f'"{hash(self.content)}"'}, self.content
         if path == "/moved":
             return 302, {"Location": "/file"}, b""
@@ -93,6 +93,16 @@ def test_a_file_that_has_changed_since_it_was_listed_is_refused(site: Site) -> N
     site.content = b"other"
     with pytest.raises(InputError, match="has changed since it was listed"), reading(url), storage.open(found):
         pass
+
+
+def test_a_url_without_wildcard_is_one_input_and_a_query_is_no_wildcard(site: Site) -> None:
+    (found,) = Storages().of(f"http://{site.host}").glob(f"http://{site.host}/file")
+    assert found.size == 5
+    (signed,) = Storages().of(f"http://{site.host}").glob(f"http://{site.host}/file?sig=1")
+    assert signed.location.endswith("/file?sig=1")
+    assert Storages().of(f"http://{site.host}").glob(f"http://{site.host}/404") == []
+    with pytest.raises(InputError, match="may not be read"), reading("the glob"):
+        Storages().of(f"http://{site.host}").glob(f"http://{site.host}/403")
 
 
 def test_the_state_of_a_module_changes_with_its_content_and_is_left_out_where_nobody_tells_it(site: Site) -> None:
