@@ -251,7 +251,8 @@ class Slots:
 
     def _files(self) -> list[Path]:
         slots = [self._slot(suffix) for suffix in SUFFIXES]
-        named = [*slots, *map(_log_of, slots), *map(_fresh_of, slots), self._slot(_EPOCH)]
+        named = [*slots, *map(_log_of, slots), self._slot(_EPOCH)]
+        named += [_fresh_of(path) for path in (*slots, self._slot(_EPOCH))]
         return [path for path in named if path.exists()]
 
     def _header_epochs(self) -> list[int]:

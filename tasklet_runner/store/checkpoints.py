@@ -160,19 +160,19 @@ class Checkpoints:
 
     @asynccontextmanager
     async def _writing(self, key: str) -> AsyncIterator[_Kept]:
-        kept = self._of(key)
-        kept.users += 1
-        try:
-            async with kept.writing:
-                try:
-                    with self._name.translated():
+        with self._name.translated():
+            kept = self._of(key)
+            kept.users += 1
+            try:
+                async with kept.writing:
+                    try:
                         yield kept
-                finally:
-                    await self._settle(kept)
-        finally:
-            kept.users -= 1
-            if kept.used == kept.users == 0:
-                del self._kept[key]
+                    finally:
+                        await self._settle(kept)
+            finally:
+                kept.users -= 1
+                if kept.used == kept.users == 0:
+                    del self._kept[key]
 
     @contextmanager
     def _room_for(self, byte_count: int) -> Iterator[None]:

@@ -213,3 +213,15 @@ def test_what_was_asked_twice_is_known(tmp_path: Path) -> None:
     assert slots.is_kept(Draft(1, 1, 3), slots.newest.digest)
     assert not slots.is_kept(Draft(1, 1, 3), bytes(16))
     assert not slots.is_kept(Draft(1, 2, 3), slots.newest.digest)
+
+
+def test_what_a_kill_left_behind_goes_with_the_rest(tmp_path: Path) -> None:
+    for name in ("a.new", "b.new", "epoch.new", "b.deltas"):
+        (tmp_path / f"main%2F7.{name}").write_bytes(b"left behind")
+    slots = Slots(tmp_path, KEY)
+    assert (kept(slots), slots.epoch) == (None, 0)
+    save(slots, 1, b"first")
+    assert slots.next_epoch() == 2
+    assert kept(Slots(tmp_path, KEY)) == (1, b"first")
+    slots.delete()
+    assert os.listdir(tmp_path) == []
