@@ -46,7 +46,7 @@ class Sizes:
     resumed_mebibytes: int = 64
     resumes: int = 7
     running_mebibytes: int = 16
-    steps: int = 3000
+    steps: int = 1000
     rounds: int = 3
 
 
