@@ -14,7 +14,8 @@ import yaml
 from leasegrid_operator.broker.gate import USER_ROLE
 from leasegrid_operator.metrics import MemberFigures, OperatorMetrics
 from leasegrid_operator.settings import provision_spec, read_settings
-from tasklet_runner.member.metrics import store_figures, tasklet_figures
+from tasklet_runner.member.checkpoints import CheckpointTally
+from tasklet_runner.member.metrics import checkpoint_figures, store_figures, tasklet_figures
 from tasklet_runner.member.progress import Tally, Traffic
 from tests.chart.charting import CHART, KUBERNETES, Chart, Rendered
 
@@ -119,7 +120,11 @@ def test_every_metric_of_dashboard_alerts_and_guide_is_one_that_is_shown(chart: 
     }
     metrics = OperatorMetrics()
     metrics.look_at(MemberFigures)
-    members = [*tasklet_figures(Tally(), Traffic()), *store_figures(0, 1)]
+    members = [
+        *tasklet_figures(Tally(), Traffic()),
+        *checkpoint_figures(CheckpointTally()),
+        *store_figures(0, 1),
+    ]
     shown = {family.name for family in [*metrics.registry.collect(), *members]}
     assert asked <= shown | {f"{name}_total" for name in shown}
 
