@@ -4,7 +4,6 @@ Run as `python -m benchmarks.storing.plain SOCKET FOLDER`: the bare server, with
 """
 
 import asyncio
-import hashlib
 import os
 import subprocess
 import sys
@@ -16,17 +15,18 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from tasklet_runner.wire.digests import Hasher
+
 PIECE_BYTES = 1024 * 1024
 
 
-def copy(source: Path, target: Path) -> str:
-    """Copy a file piece by piece, hashing it on the way: one read, one write, one SHA-256."""
-    digest = hashlib.sha256()
+def copy(source: Path, target: Path, digest: Hasher) -> bytes:
+    """Copy a file piece by piece, hashing it on the way: one read, one write, one digest."""
     with source.open("rb", buffering=0) as read, target.open("wb", buffering=0) as written:
         while piece := read.read(PIECE_BYTES):
             digest.update(piece)
             written.write(piece)
-    return digest.hexdigest()
+    return digest.digest()
 
 
 async def bare_put(http: aiohttp.ClientSession, name: str, source: Path) -> None:

@@ -57,6 +57,7 @@ class StoreConnections:
 
     def __init__(self) -> None:
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._distant: set[tuple[str, str]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,12 +90,11 @@ class StoreConnections:
 
         What each one is, in their order. Raises besides: ProtocolError (a key twice, or none that can be one).
         """
-        if may_be_near(endpoint) and (handed := await handed_files(objects)):
+        if self._may_be_near(endpoint, BATCH_FILES_PATH) and (handed := await handed_files(objects)):
             try:
                 return await self._hand_over(endpoint, grant, handed)
             except RefusedError as error:
-                if not is_not_here(error):
-                    raise
+                self._learn(endpoint, BATCH_FILES_PATH, error)
         body = BatchBody(objects)
         headers = {GRANT_HEADER: grant, "Content-Length": str(body.size)}
         with translated(endpoint, f"take {len(objects):,} objects", body):
@@ -143,21 +143,28 @@ class StoreConnections:
                 return msgspec.json.decode(await response.read(), type=BatchReply).objects
 
     async def _placed(self, endpoint: str, grant: str, keys: Sequence[str]) -> PlacedObjects | None:
-        if not may_be_near(endpoint):
+        if not self._may_be_near(endpoint, BATCH_PLACES_PATH):
             return None
         asked = self.answer(endpoint, "POST", BATCH_PLACES_PATH, {GRANT_HEADER: grant}, request_of(keys))
         try:
             with translated(endpoint, f"say where {len(keys):,} objects are"):
                 async with asked as response:
                     told = msgspec.msgpack.decode(await response.read(), type=Places)
-        except RefusedError as error:
-            if is_not_here(error):
-                return None
-            raise
-        try:
             return PlacedObjects(endpoint, keys, told.places)
-        except FileNotFoundError:
-            return None  # its files are not to be seen from here
+        except RefusedError as error:
+            self._learn(endpoint, BATCH_PLACES_PATH, error)
+        except OSError:
+            self._distant.add((endpoint, BATCH_PLACES_PATH))  # its files are not to be seen from here
+        return None
+
+    def _may_be_near(self, endpoint: str, path: str) -> bool:
+        return may_be_near(endpoint) and (endpoint, path) not in self._distant
+
+    def _learn(self, endpoint: str, path: str, error: RefusedError) -> None:
+        if not is_not_here(error):
+            raise error
+        # Once refused, never asked again: who measures files for nothing pays for them twice.
+        self._distant.add((endpoint, path))
 
     @asynccontextmanager
     async def answer(

@@ -82,13 +82,10 @@ class PlacedObjects:
         copied = 0
         for number, (key, place) in enumerate(self._objects, start=1):
             try:
-                source = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC)
+                with FileIO(place.path) as source:
+                    await self._copy(key, place, source.fileno(), file, buffer)
             except OSError as error:
                 raise self._gone(key, error) from error
-            try:
-                await self._copy(key, place, source, file, buffer)
-            finally:
-                os.close(source)
             copied += place.size
             if copied >= _YIELD_BYTES or number % OBJECTS_AT_ONCE == 0:
                 copied = 0
@@ -113,6 +110,6 @@ class PlacedObjects:
 
     def _gone(self, key: str, error: OSError) -> UnreachableError:
         return UnreachableError(
-            f"the store at {self._endpoint} has no file of {key!r} any more: {error}",
+            f"the store at {self._endpoint} does not let {key!r} be read any more: {error}",
             remedy="it may have ended; read the lease's status",
         )
