@@ -182,8 +182,8 @@ async def keep_store(
 ) -> Kept | None:
     """Close the store and keep its outputs until that UNIX second; None: its job goes on when it is run again.
 
-    `delivered` False: also with a deadline, the next run has only to hand over. Returns what is kept; None when there
-    is nothing to keep, and then nothing stays.
+    With a deadline too it goes on when it has not finished (its own `activeDeadlineSeconds` were over), and hands over
+    again unless it was `delivered`. Returns what is kept; None when there is nothing to keep, and then nothing stays.
     """
     used = await hold.store.used_bytes()
     if hold.volume is None or hold.row is None:
@@ -191,7 +191,7 @@ async def keep_store(
         shutil.rmtree(hold.directory, ignore_errors=True)
         return None
     state.enter(hold.volume, msgspec.structs.replace(hold.row, expires=until))
-    if until is not None and delivered:
+    if until is not None and delivered and await hold.store.get_value(FINISHED) is not None:
         # After its deadline, and not before: a run that dies in between hands over once more, and leaves nothing kept
         # for ever.
         await hold.store.put_value(DELIVERED, b"1")
