@@ -70,7 +70,9 @@ class Gate:
 
     def count(self, name: str) -> int:
         """The sum of a figure of all members that still live."""
-        return sum(counted(Path(member.endpoint.removeprefix("unix://")), name) for member in self.members.values())
+        # A copy: this runs in a thread, and members come meanwhile.
+        members = list(self.members.values())
+        return sum(counted(Path(member.endpoint.removeprefix("unix://")), name) for member in members)
 
 
 async def until_counted(gate: Gate, name: str, least: int) -> None:
