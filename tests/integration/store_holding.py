@@ -22,6 +22,18 @@ BLOCK = {"resource": "Block", "storage": {"size": "8Mi", "storageClassName": CLA
 MEMORY = {"resource": "Memory", "storage": {"size": "8Mi"}}
 
 
+def block_template(directory: Path) -> Path:
+    """A file with the operator's template for members that are made for a lease: their volumes are of CLASS."""
+    path = directory / "provision.yaml"
+    path.write_text(
+        "apiVersion: leasegrid.dev/v1alpha1\nkind: InstancePool\nmetadata: {name: provision}\nspec:\n"
+        "  resources: {cpu: '1', memory: 64Mi}\n  requests: {cpu: 10m, memory: 32Mi}\n  resource: Block\n"
+        f"  storage: {{size: 1Mi, storageClassName: {CLASS}}}\n",
+        encoding="utf-8",
+    )
+    return path
+
+
 @dataclass
 class StoreLease:
     """A lease of one store, its holder's key, and the member that it had first."""

@@ -13,7 +13,7 @@ from tasklet_runner.wire.errors import UnsupportedError
 from tasklet_runner.wire.signed import public_text
 from tests.integration.control_plane import ControlPlane
 from tests.integration.operator_rig import OperatorRig, operator_rig
-from tests.integration.store_holding import CLASS
+from tests.integration.store_holding import CLASS, block_template
 from tests.support.cluster.plane import storage_class
 
 MEBIBYTE = 1 << 20
@@ -61,18 +61,7 @@ def test_programs_lease_stores_by_resource_and_size(controlled: ControlPlane, tm
             assert (await fabric.release(made.uid)).volumes == 1
 
     with operator_rig(controlled, tmp_path, real=True) as rig:
-        rig.start(provision_template=str(_template(tmp_path)))
+        rig.start(provision_template=str(block_template(tmp_path)))
         for name, size in (("tight", "4Mi"), ("roomy", "16Mi")):
             rig.pool(1, name, resource="Memory", storage={"size": size})
         asyncio.run(story(rig))
-
-
-def _template(directory: Path) -> Path:
-    path = directory / "provision.yaml"
-    path.write_text(
-        "apiVersion: leasegrid.dev/v1alpha1\nkind: InstancePool\nmetadata: {name: provision}\nspec:\n"
-        "  resources: {cpu: '1', memory: 64Mi}\n  requests: {cpu: 10m, memory: 32Mi}\n  resource: Block\n"
-        f"  storage: {{size: 1Mi, storageClassName: {CLASS}}}\n",
-        encoding="utf-8",
-    )
-    return path
