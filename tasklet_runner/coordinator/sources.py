@@ -12,9 +12,7 @@ from tasklet_runner.coordinator.archives import ArchiveWriter
 from tasklet_runner.coordinator.blobs import BlobFile, BlobWriter
 from tasklet_runner.data.failures import reading
 from tasklet_runner.data.found import Found
-from tasklet_runner.data.registries import SCHEME as OCI
-from tasklet_runner.data.registries import open_module
-from tasklet_runner.data.storages import Storages, scheme_of
+from tasklet_runner.data.storages import OCI, Storages, scheme_of
 from tasklet_runner.plan.types import Source
 from tasklet_runner.wire.errors import InputError
 from tasklet_runner.wire.work import BLOB_PIECE_BYTES
@@ -33,6 +31,9 @@ def opened(source: Source, what: str, storages: Storages, mark: str = "") -> Ite
         return
     with reading(f"{what} {source.uri}"):
         if scheme_of(source.uri)[0] == OCI:
+            # Here and not above: most runs pull nothing, and start sooner.
+            from tasklet_runner.data.registries import open_module
+
             with open_module(source.uri, source.secret, storages.access) as file:
                 yield file
             return

@@ -156,6 +156,8 @@ class _Copier:
         finally:
             self._stopped.set()
             self._threads.shutdown(wait=False, cancel_futures=True)
+            # What is being written ends before anybody is told how the copy ended.
+            await asyncio.to_thread(self._threads.shutdown)
 
     async def _work(self, work: AsyncIterator[tuple[int, str, str]], taking: asyncio.Lock) -> None:
         while True:

@@ -18,11 +18,10 @@ from tasklet_runner.data import web
 from tasklet_runner.data.access import Access
 from tasklet_runner.data.logins import Login, login_of
 from tasklet_runner.data.references import Reference, is_loopback, parse_reference
+from tasklet_runner.data.storages import OCI
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-SCHEME = "oci"
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -82,7 +81,7 @@ class _Repository:
 
     @classmethod
     def of(cls, uri: str, secret: str, access: Access) -> "_Repository":
-        reference = parse_reference(uri.removeprefix(f"{SCHEME}://"))
+        reference = parse_reference(uri.removeprefix(f"{OCI}://"))
         return cls(reference, login_of(reference.registry, secret, access))
 
     def manifest(self) -> tuple[str, dict[str, Any]]:

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from tasklet_runner.data.access import Access
 from tasklet_runner.data.failures import reading
 from tasklet_runner.data.found import Found
-from tasklet_runner.data.registries import SCHEME as OCI
 from tasklet_runner.data.registries import manifest_digest
-from tasklet_runner.data.storages import Storages, scheme_of
+from tasklet_runner.data.storages import OCI, Storages, scheme_of
 from tasklet_runner.plan.types import Plan, Source
 from tasklet_runner.wire.errors import InputError
 

@@ -8,6 +8,9 @@ from tasklet_runner.data.buckets import SCHEMES, BucketStorage
 from tasklet_runner.data.filesystems import FileSystemStorage
 from tasklet_runner.data.found import Storage
 
+OCI = "oci"
+"""The scheme of what is no storage: `registries` pulls it."""
+
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)")
 
 
