@@ -16,7 +16,7 @@ from leasegrid.cli.origins import origin_of
 from leasegrid.local.books import LeaseRow, Resource
 from leasegrid.local.runtime import RuntimeDirectory
 from leasegrid.local.state import StateDirectory, new_uid
-from leasegrid.local.volumes import Volume
+from leasegrid.local.volumes import Volume, serving_process
 from leasegrid.rules.continuing import Origin, changes, in_words
 from tasklet_runner.plan.types import CacheSettings, Plan
 from tasklet_runner.store.cache import ResultCache
@@ -129,9 +129,13 @@ async def _begin_or_go_on(volume: Volume, uid: str, plan: Plan) -> tuple[DiskSto
 def refuse_changed(state: StateDirectory, plan: Plan) -> None:
     """Raise JobChangedError for a job that cannot go on as its file says now: known before anything of it starts.
 
-    Files are compared when the job is: those before it may yet write them.
+    Files are compared when the job is: those before it may yet write them. Of one that runs it is said when it is
+    opened who runs it.
     """
-    directory = state.job_path(plan.namespace, plan.name) / "store"
+    path = state.job_path(plan.namespace, plan.name)
+    if serving_process(path):
+        return
+    directory = path / "store"
     begun = stored_value(directory, _ORIGIN)
     if begun is None or stored_value(directory, DELIVERED) is not None or not holds_work(directory):
         return

@@ -22,7 +22,7 @@ from leasegrid.cli.stores import (
 from leasegrid.local.runtime import RuntimeDirectory, create_runtime_directory
 from leasegrid.local.state import StateDirectory
 from tasklet_runner.plan.types import CountInput, Plan, Source, Stage, TaskletPlan
-from tasklet_runner.wire.errors import JobChangedError
+from tasklet_runner.wire.errors import JobChangedError, StateDirectoryError
 from tasklet_runner.wire.programs import Language
 from tests.support.stores import commit, output
 
@@ -114,6 +114,20 @@ def test_a_changed_job_is_refused_and_its_store_stays(machine: Machine) -> None:
         with pytest.raises(JobChangedError, match=r"1 chunk done.*spec\.input\.count: was 3, is 4"):
             await machine.next_run(plan(4))
         assert await machine.next_run(plan()) == (1, 1)
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("a job that runs is started once more from another file: who runs it is said, not what changed")
+def test_a_job_that_runs_is_in_use_whatever_was_changed(machine: Machine) -> None:
+    async def story() -> None:
+        await machine.left()
+        async with machine.opened(plan()):
+            refuse_changed(machine.state, plan(4))
+            with pytest.raises(StateDirectoryError, match="is in use by process"):
+                await machine.next_run(plan(4))
+            with pytest.raises(StateDirectoryError, match="is in use by process"):
+                discard(machine.state, plan())
 
     asyncio.run(story())
 
