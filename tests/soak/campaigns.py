@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.soak import clocks, corruptions, pauses
+from tests.soak import clocks, corruptions, durable_jobs, pauses
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
 from tests.soak.durable_judge import DURABLE
 from tests.soak.slots_judge import SLOTS
@@ -28,17 +28,18 @@ class Scale:
     corruptions: int
     jobs: int
     stalls: int
+    durable_kills: int
     outages: int
 
 
 def short(seed: int) -> Scale:
     """Some minutes."""
-    return Scale(seed, 100, 3, 500, 1, 2, 20)
+    return Scale(seed, 100, 3, 500, 1, 2, 6, 20)
 
 
 def long(seed: int) -> Scale:
     """Half an hour: every call of every scenario, 10,000 corruptions, 200 kills."""
-    return Scale(seed, None, 10, 10_000, 10, 10, 200)
+    return Scale(seed, None, 10, 10_000, 10, 10, 60, 200)
 
 
 SCENARIOS = {"checkpoint slots": SLOTS, "Durable": DURABLE, "a store": STORE, "the state directory": STATE}
@@ -60,6 +61,10 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
     )
     yield "stopped: members", lambda root, tally: pauses.members(root, scale.stalls, tally)
     yield "stopped: stores with a put at the door", lambda root, tally: pauses.stores(root, scale.stalls, tally)
+    yield (
+        "killed at random: slots, members and commands of durable chunks",
+        lambda root, tally: durable_jobs.campaign(root, scale.durable_kills, scale.seed, tally),
+    )
     yield "killed at random: commands, and everything", partial(_outages, scale)
 
 

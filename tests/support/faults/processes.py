@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
+from tests.support.running import wait_until
+
 
 def tree_of(pid: int) -> list[psutil.Process]:
     """The process and everything below it, parents first; empty when it is gone."""
@@ -34,8 +36,16 @@ def kill_tree(pid: int) -> int:
         for process in found:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-    psutil.wait_procs(found, timeout=30)
+    # Looked at and not waited for: whoever waits for a child takes its exit status from the one that started it.
+    wait_until(lambda: not any(map(_runs, found)), 30, "the processes to be gone")
     return len(found)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
