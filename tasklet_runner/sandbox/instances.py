@@ -119,7 +119,7 @@ class Instance:
 
     def set_fuel_used(self, used: int) -> None:
         """Go on as if so much of it had been used."""
-        self._store.set_fuel(max(0, self._bounds.fuel - used))
+        self._store.set_fuel(max(0, self._bounds.fuel - max(0, used)))
 
     @property
     def memory_bytes(self) -> int:
