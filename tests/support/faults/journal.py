@@ -26,8 +26,8 @@ _NAMES = frozenset("crudlm")
 
 @dataclass(frozen=True)
 class Entry:
-    """One change. `operation`: c(reate) w(rite) t(runcate to size) s(ync) r(ename) u(nlink) l(ink) m(kdir) d(rmdir),
-    and a: something was said on stdout. Paths are absolute; `other` is the old name.
+    """One change. `operation`: c created, w written, t cut or grown to a size, s synced, r renamed, u removed, l linked,
+    m and d a directory made and removed, a something said on stdout. Paths are absolute; `other` is the old name.
     """
 
     operation: str
