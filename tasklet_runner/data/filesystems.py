@@ -52,8 +52,8 @@ class FileSystemStorage:
         """The files that match. On a server a `?` begins a query, and a page that links to files is their listing."""
         if self._scheme in _WEB and not _WEB_WILDCARD.search(pattern):
             return self._only(pattern)
-        matches = self._system.glob(self._path(pattern), detail=True)
-        return [self._found(info) for info in matches.values() if info.get("type") != "directory"]
+        matches = map(self._followed, self._system.glob(self._path(pattern), detail=True).values())
+        return [self._found(info) for info in matches if info.get("type") != "directory"]
 
     def below(self, location: str) -> list[Found]:
         """The file itself, or all below that directory."""
@@ -61,7 +61,7 @@ class FileSystemStorage:
         info = self._system.info(path)
         if info.get("type") != "directory":
             return [self._found(info)]
-        return [self._found(one) for one in self._system.find(path, detail=True).values()]
+        return [self._found(self._followed(one)) for one in self._system.find(path, detail=True).values()]
 
     @contextmanager
     def open(self, found: Found) -> Iterator[BinaryIO]:
@@ -108,6 +108,15 @@ class FileSystemStorage:
             if error.__cause__ is not None and getattr(error.__cause__, "status", 0) != 404:
                 raise
             return []
+
+    def _followed(self, info: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is read under that name: a listing tells of a link itself, not of its file."""
+        if self._scheme != "file" or not info.get("islink"):
+            return info
+        try:
+            return cast("Mapping[str, Any]", self._system.info(info["name"]))
+        except FileNotFoundError:
+            return info  # who opens it is told
 
     def _path(self, location: str) -> str:
         return cast("str", self._system._strip_protocol(location))
