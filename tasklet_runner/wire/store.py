@@ -12,7 +12,7 @@ Many objects at once, framed as `wire.batches` says, in flat memory on both side
 `POST /v1/batch`, the body a batch -> BatchReply. All of its objects become visible in one transaction, or none: one
 that is refused, too many, cut off, or a key that stands twice, refuses the batch.
 `POST /v1/batch/get` BatchRequest -> the batch, in the order of the keys. 404 names the first keys that are not there,
-before anything is sent; an answer that is cut off has failed.
+before anything is sent; an answer that is cut off has failed. On one machine: see `wire.neighbours`.
 
 Who puts shows a signed PutGrant in `X-Leasegrid-Grant`, who gets a signed GetGrant; a grant covers the keys below
 `<prefix>/`. It is signed by the coordinator of a job's store; at a member by the lease's holder, with the lease's uid
