@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
+from tests.soak.durable_judge import DURABLE
 from tests.soak.slots_judge import SLOTS
 from tests.soak.state_judge import STATE
 from tests.soak.store_judge import STORE
 from tests.soak.tally import Tally
+
+pytestmark = pytest.mark.timeout(300)
+"""Hundreds of processes: on a busy machine they take their time."""
 
 CAMPAIGNS = [
     pytest.param(
@@ -26,6 +30,21 @@ CAMPAIGNS = [
         SLOTS, cuts, 200,
         id="checkpoints: power cuts that take what was not synced",
         marks=pytest.mark.unhappy("a power cut in mid-checkpoint takes what was not synced, and nothing acknowledged"),
+    ),
+    pytest.param(
+        DURABLE, kills, 80,
+        id="Durable: SIGKILL at a system call, writes torn",
+        marks=pytest.mark.unhappy("a program with a Durable state is killed at any system call of a save"),
+    ),
+    pytest.param(
+        DURABLE, failures, 60,
+        id="Durable: ENOSPC, EDQUOT, EIO or a short write at a call",
+        marks=pytest.mark.unhappy("the disk of a Durable state fails or fills at any call: the last good one stays"),
+    ),
+    pytest.param(
+        DURABLE, cuts, 100,
+        id="Durable: power cuts that take what was not synced",
+        marks=pytest.mark.unhappy("the power goes at any call of a save of a Durable state"),
     ),
     pytest.param(
         STATE, kills, 100,

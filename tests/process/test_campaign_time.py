@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import clocks, pauses
+from tests.soak import clocks, pauses, takeovers
 from tests.soak.tally import Tally
 
 HOUR = 3600.0
@@ -50,4 +50,11 @@ def test_a_member_that_stood_still_is_free_and_its_old_holder_a_stranger(tmp_pat
 def test_a_late_put_is_not_taken_by_a_store_that_stood_still(tmp_path: Path) -> None:
     tally = Tally("pauses, stores")
     pauses.stores(tmp_path, 2, tally)
+    assert tally.clean, str(tally)
+
+
+@pytest.mark.unhappy("a program that stood still while another took its durable state over, and goes on")
+def test_a_program_that_stood_still_writes_nothing_once_another_has_its_state(tmp_path: Path) -> None:
+    tally = Tally("take-overs")
+    takeovers.campaign(tmp_path, 2, tally)
     assert tally.clean, str(tally)

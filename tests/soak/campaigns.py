@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.soak import clocks, corruptions, durable_jobs, pauses
+from tests.soak import clocks, corruptions, durable_jobs, pauses, takeovers
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
 from tests.soak.durable_judge import DURABLE
 from tests.soak.slots_judge import SLOTS
@@ -61,6 +61,10 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
     )
     yield "stopped: members", lambda root, tally: pauses.members(root, scale.stalls, tally)
     yield "stopped: stores with a put at the door", lambda root, tally: pauses.stores(root, scale.stalls, tally)
+    yield (
+        "stopped: programs whose state another takes over",
+        lambda root, tally: takeovers.campaign(root, scale.stalls, tally),
+    )
     yield (
         "killed at random: slots, members and commands of durable chunks",
         lambda root, tally: durable_jobs.campaign(root, scale.durable_kills, scale.seed, tally),

@@ -81,10 +81,18 @@ class Stage:
             self._control.arm(directory, fault)
             ended = self._nursery.run(directory=str(directory))
             self._control.disarm()
-            findings = _ending(fault, ended) + self._scenario.after_kill(directory, ended.said)
+            findings = self._ending(fault, ended) + self._scenario.after_kill(directory, ended.said)
             calls = self._control.trace()
             at = f" ({calls[fault.at - 1].kind.name} {calls[fault.at - 1].path})" if len(calls) >= fault.at else ""
             tally.judge(f"{fault}{at}", findings, faults=min(self._control.met, 1))
+
+    def _ending(self, fault: Fault, ended: Ended) -> Findings:
+        deadly = fault.action in {Action.KILL_BEFORE, Action.KILL_AFTER, Action.TEAR} and self._control.met > 0
+        if deadly and not ended.killed:
+            return wrong([f"not killed but ended with {ended.code}: {ended.complaint[-300:]}"])
+        if not deadly and ended.code not in {DONE, REFUSED}:
+            return wrong([f"ended with {ended.code} and no typed error: {ended.complaint[-600:]}"])
+        return Findings()
 
     def record(self) -> Recording:
         """One undisturbed run, every change of which is known."""
@@ -166,12 +174,3 @@ def _failures(calls: Sequence[Kind]) -> Iterator[Fault]:
         yield Fault(Action.FAIL, number, span=FOREVER)
     for number in range(1, calls.count(Kind.WRITE) + 1):
         yield Fault(Action.SHORTEN, number, (Kind.WRITE,))
-
-
-def _ending(fault: Fault, ended: Ended) -> Findings:
-    deadly = fault.action in {Action.KILL_BEFORE, Action.KILL_AFTER, Action.TEAR}
-    if deadly and not ended.killed:
-        return wrong([f"not killed but ended with {ended.code}: {ended.complaint[-300:]}"])
-    if not deadly and ended.code not in {DONE, REFUSED}:
-        return wrong([f"ended with {ended.code} and no typed error: {ended.complaint[-600:]}"])
-    return Findings()

@@ -14,7 +14,7 @@ from tasklet_runner.wire.errors import RefusedError
 from tests.support.faults.nursery import say
 
 KEYS = ("main/0", "other")
-ROUNDS = 14
+ROUNDS = 10
 """Of each writer: enough for a compaction."""
 
 BLOCK = 4096

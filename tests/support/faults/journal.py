@@ -26,7 +26,7 @@ _NAMES = frozenset("crudlm")
 
 @dataclass(frozen=True)
 class Entry:
-    """One change. `operation`: c created, w written, t cut or grown to a size, s synced, r renamed, u removed, l linked,
+    """One change. `operation`: c made, w written, t cut or grown to a size, s synced, r renamed, u removed, l linked,
     m and d a directory made and removed, a something said on stdout. Paths are absolute; `other` is the old name.
     """
 
