@@ -19,7 +19,7 @@ from tasklet_runner.durable.locks import FileLock
 from tasklet_runner.durable.reading import CheckpointReplacedError
 from tasklet_runner.durable.slots import Draft, Slots
 from tasklet_runner.wire.checkpoints import encoded_key
-from tasklet_runner.wire.errors import StoreError
+from tasklet_runner.wire.errors import CheckpointDamagedError, StoreError
 
 Value = TypeVar("Value")
 
@@ -105,7 +105,7 @@ class DirectoryTarget:
     def read(self) -> Kept | None:
         """See `Target`."""
         for _ in range(READ_TRIES):
-            with suppress(CheckpointReplacedError), self._translated():
+            with suppress(CheckpointReplacedError, CheckpointDamagedError), self._translated():
                 return self._read()
         with self._translated():
             return self._read()

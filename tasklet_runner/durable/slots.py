@@ -6,6 +6,7 @@ generation of which every byte is what was written.
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from tasklet_runner.wire.errors import (
 SUFFIXES = (".a", ".b")
 _LOG = ".deltas"
 _EPOCH = ".epoch"
+_LOOKS = 9
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,18 @@ class Slots:
         _fresh_of(path).rename(path)
         if self._durable:
             sync_directory(self._directory)
+
+
+def open_beside_writer(directory: Path, key: str) -> Reading | None:
+    """The newest checkpoint for one who does not write there, while another may. Raises what `Slots.open` does.
+
+    Between two looks at the slots the writer can finish with one and begin with the other: so what seems to be damage
+    is looked at again.
+    """
+    for _ in range(_LOOKS):
+        with suppress(CheckpointDamagedError):
+            return Slots(directory, key).open()
+    return Slots(directory, key).open()
 
 
 def fits(chain: Chain, byte_count: int) -> bool:

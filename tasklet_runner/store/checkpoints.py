@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from tasklet_runner.durable.disk import PIECE_BYTES, sync_directory
 from tasklet_runner.durable.reading import Reading
-from tasklet_runner.durable.slots import Draft, Slots
+from tasklet_runner.durable.slots import Draft, Slots, open_beside_writer
 from tasklet_runner.durable.writing import FullWriter
 from tasklet_runner.store.failures import StoreName
 from tasklet_runner.store.quota import Quota
 from tasklet_runner.wire.checkpoints import CheckpointInfo, decoded_key
 from tasklet_runner.wire.digests import checksum
-from tasklet_runner.wire.errors import ProtocolError, RefusedError
+from tasklet_runner.wire.errors import ProtocolError, RefusedError, StoreFencedError
 
 DIRECTORY = "checkpoints"
 _WORKERS = 2
@@ -44,11 +44,25 @@ class Arriving:
 
 @dataclass
 class _Kept:
+    """`floor`: requests of lower epochs are fenced; `receiving`: what ends when a later request comes."""
+
     slots: Slots
     used: int
     users: int = 0
     doomed: bool = False
+    floor: int = 0
+    receiving: asyncio.Timeout | None = None
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def make_way(self, epoch: int) -> None:
+        """A writer asks one thing after the other: what one of this epoch or a lower one still sends was given up, or
+        its process stands still and would keep its successor out.
+        """
+        if epoch >= self.floor:
+            self.floor = epoch
+            receiving, self.receiving = self.receiving, None
+            if receiving is not None:
+                receiving.reschedule(asyncio.get_running_loop().time())
 
 
 class Checkpoints:
@@ -77,16 +91,15 @@ class Checkpoints:
         Raises besides: RefusedError (DigestMismatch: bytes are not those of the digest; TooLarge: more came than were
         announced).
         """
-        async with self._writing(key) as kept:
+        delta = b"" if arriving.base is None else await _gathered(pieces, arriving)
+        async with self._writing(key, arriving.draft.epoch) as kept, _receiving(kept, arriving.draft.epoch):
             if await self._run(lambda: kept.slots.is_kept(arriving.draft, bytes.fromhex(arriving.digest))):
                 async for _ in pieces:
                     pass
             elif arriving.base is None:
                 await self._put_full(kept, arriving, pieces)
             else:
-                delta = await _gathered(pieces, arriving)
-                with self._room_for(len(delta)):
-                    await self._run(lambda: kept.slots.append(arriving.draft, arriving.base or 0, delta))
+                await self._put_delta(kept, arriving, arriving.base, delta)
         return CheckpointInfo(arriving.draft.generation, arriving.draft.epoch, arriving.draft.size)
 
     async def open(self, key: str, epoch: int | None = None) -> Reading:
@@ -94,17 +107,21 @@ class Checkpoints:
 
         Raises besides: RefusedError (NotFound: there is none); StoreFencedError (a later epoch writes).
         """
-        async with self._writing(key) as kept:
-            if epoch is not None:
+        if epoch is not None:
+            async with self._writing(key, epoch) as kept:
                 await self._run(lambda: self._with_directory(lambda: kept.slots.fence(epoch)))
-            reading = await self._run(kept.slots.open)
+        with self._name.translated():
+            reading = await self._run(lambda: open_beside_writer(self._directory, key))
         if reading is None:
             raise RefusedError("NotFound", f"there is no checkpoint {key!r}", remedy="begin with the first state")
         return reading
 
     async def raise_epoch(self, key: str) -> int:
         """Fence all writers there were; the epoch of the one that asks."""
-        async with self._writing(key) as kept:
+        with self._name.translated():
+            slots = self._of(key).slots
+            next_one = 1 + await self._run(lambda: slots.epoch)
+        async with self._writing(key, next_one) as kept:
             return await self._run(lambda: self._with_directory(kept.slots.next_epoch))
 
     async def next_piece(self, pieces: Iterator[bytes]) -> bytes:
@@ -112,9 +129,9 @@ class Checkpoints:
         with self._name.translated():
             return await self._run(lambda: next(pieces, b""))
 
-    async def delete(self, key: str, epoch: int | None = None) -> None:
+    async def delete(self, key: str, epoch: int) -> None:
         """Nothing is left of a key; no error when there was nothing. Raises StoreFencedError: a later epoch writes."""
-        async with self._writing(key) as kept:
+        async with self._writing(key, epoch) as kept:
             await self._run(lambda: kept.slots.delete(epoch))
 
     def delete_below(self, prefix: str) -> None:
@@ -123,6 +140,7 @@ class Checkpoints:
             kept = self._kept[key]
             if kept.users:
                 kept.doomed = True
+                kept.make_way(kept.floor)
                 continue
             with self._name.translated():
                 kept.slots.delete()
@@ -144,6 +162,10 @@ class Checkpoints:
             finally:
                 await asyncio.shield(self._run(writer.abandon))
 
+    async def _put_delta(self, kept: _Kept, arriving: Arriving, base: int, delta: bytes) -> None:
+        with self._room_for(len(delta)):
+            await self._run(lambda: kept.slots.append(arriving.draft, base, delta))
+
     async def _fill(self, writer: FullWriter, arriving: Arriving, pieces: AsyncIterator[bytes]) -> bytes:
         waiting, came = list[bytes](), 0
         async for piece in pieces:
@@ -159,10 +181,11 @@ class Checkpoints:
         return digest
 
     @asynccontextmanager
-    async def _writing(self, key: str) -> AsyncIterator[_Kept]:
+    async def _writing(self, key: str, epoch: int) -> AsyncIterator[_Kept]:
         with self._name.translated():
             kept = self._of(key)
             kept.users += 1
+            kept.make_way(epoch)
             try:
                 async with kept.writing:
                     try:
@@ -221,6 +244,27 @@ class Checkpoints:
             # A thread cannot be stopped: the key's lock is held until it has done.
             await asyncio.wait({running})
             raise
+
+
+@asynccontextmanager
+async def _receiving(kept: _Kept, epoch: int) -> AsyncIterator[None]:
+    if epoch < kept.floor:
+        raise _out_of_date(kept, epoch)
+    try:
+        async with asyncio.timeout(None) as kept.receiving:
+            yield
+    except TimeoutError as error:
+        raise _out_of_date(kept, epoch) from error
+    finally:
+        kept.receiving = None
+
+
+def _out_of_date(kept: _Kept, epoch: int) -> StoreFencedError:
+    if epoch < kept.floor:
+        why = f"these checkpoints are written under epoch {kept.floor}, which is later than {epoch}"
+    else:
+        why = f"a later request of epoch {epoch} took the place of this one"
+    return StoreFencedError(why, remedy="another process goes on with this state: end this one")
 
 
 async def _gathered(pieces: AsyncIterator[bytes], arriving: Arriving) -> bytes:

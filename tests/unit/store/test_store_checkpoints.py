@@ -1,6 +1,7 @@
 """Checkpoints at the door of a job's store, over a real socket: the newest is served, and nobody else's counts."""
 
 import asyncio
+import contextlib
 import mmap
 import os
 import random
@@ -313,5 +314,77 @@ def test_a_connection_that_goes_in_mid_checkpoint_harms_no_request_that_follows(
             assert found[1] == (b"first" if found[0] == 1 else bytes(3 * MEBIBYTE))
             await put_checkpoint(stores, at, 100, b"last")
             assert await kept(stores, at, tmp_path) == (100, b"last")
+
+    asyncio.run(story())
+
+
+@contextlib.asynccontextmanager
+async def stalled(at: Durable, generation: int) -> AsyncIterator[asyncio.StreamReader]:
+    """A checkpoint of which some bytes have come, and no more will: its sender stands still."""
+    reader, writer = await asyncio.open_unix_connection(at.endpoint.removeprefix("unix://"))
+    head = (
+        f"PUT /v1/checkpoints/main%2F7?generation={generation} HTTP/1.1\r\nHost: store\r\n"
+        f"X-Leasegrid-Grant: {at.grant}\r\nX-Leasegrid-Digest: {'0' * 32}\r\nContent-Length: {3 * MEBIBYTE}\r\n\r\n"
+    )
+    try:
+        writer.write(head.encode() + bytes(MEBIBYTE))
+        await writer.drain()
+        yield reader
+    finally:
+        writer.transport.abort()
+
+
+async def _begun(tmp_path: Path) -> None:
+    """Wait until the store is writing a second checkpoint."""
+    coming = tmp_path / "store" / "checkpoints" / "main%2F7.b.new"
+    async with asyncio.timeout(30):
+        while not coming.exists():  # noqa: ASYNC110  # a file tells nobody that it is there
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.unhappy("a writer of checkpoints that stands still in the middle of one")
+@pytest.mark.parametrize("epoch", [1, 2], ids=["its own next try", "its successor"])
+def test_a_writer_that_stands_still_keeps_nobody_out(epoch: int, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path) as (_, server), StoreConnections() as stores:
+            first, later = durable(server.endpoint), durable(server.endpoint, epoch=epoch)
+            await put_checkpoint(stores, first, 1, b"one")
+            async with stalled(first, 2) as answer, asyncio.timeout(30):
+                await _begun(tmp_path)
+                await put_checkpoint(stores, later, 2, b"two")
+                assert await kept(stores, later, tmp_path) == (2, b"two")
+                assert b"409 Conflict" in await answer.readline()
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("a reader beside a writer of checkpoints that stands still")
+def test_who_only_reads_waits_for_no_writer(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path) as (store, server), StoreConnections() as stores:
+            first = durable(server.endpoint)
+            await put_checkpoint(stores, first, 1, b"one")
+            async with stalled(first, 2), asyncio.timeout(30):
+                await _begun(tmp_path)
+                with await store.checkpoints.open("main/7") as reading:
+                    assert (reading.generation, b"".join(reading.pieces())) == (1, b"one")
+                await delete_checkpoint(stores, first)
+            assert store.room == store.quota_bytes
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("a store that is cleared while a checkpoint comes")
+def test_what_is_deleted_while_a_checkpoint_comes_is_gone_with_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path) as (store, server), StoreConnections() as stores:
+            first = durable(server.endpoint)
+            await put_checkpoint(stores, first, 1, b"one")
+            async with stalled(first, 2) as answer, asyncio.timeout(30):
+                await _begun(tmp_path)
+                store.delete_checkpoints("main")
+                assert b"409 Conflict" in await answer.readline()
+            assert store.room == store.quota_bytes
+            assert await kept(stores, first, tmp_path) is None
 
     asyncio.run(story())
