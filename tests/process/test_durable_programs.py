@@ -28,11 +28,15 @@ from tests.support.members import LEASE
 from tests.support.running import REPOSITORY, Place, run_leasegrid
 from tests.support.store_members import HeldStore, held_store, store_member
 
+PATIENCE = 250
+"""Seconds of a lease: no test is about its end."""
+
 QUICK = Retries(count=2, initial_seconds=0.01)
 
 
 def leased(held: HeldStore) -> LeasedStore:
-    return LeasedStore(held.rig.endpoint, held.capability(), held.rig.holder)
+    capability = held.capability(PATIENCE, expires_at=held.rig.issued_at + PATIENCE)
+    return LeasedStore(held.rig.endpoint, capability, held.rig.holder)
 
 
 def killed(held: HeldStore) -> None:
@@ -84,7 +88,7 @@ def test_a_state_at_a_leased_store_is_restored_by_the_next_program(role: str, tm
         assert read_state(store, "another", [0]) is None
 
     async def story() -> None:
-        async with held_store(tmp_path, role) as held:
+        async with held_store(tmp_path, role, seconds=PATIENCE) as held:
             await asyncio.to_thread(program, leased(held))
 
     asyncio.run(story())
@@ -100,7 +104,7 @@ def test_a_killed_store_ends_the_computation_in_words(tmp_path: Path) -> None:
                 durable.step()
 
     async def story() -> None:
-        async with held_store(tmp_path, "Memory") as held:
+        async with held_store(tmp_path, "Memory", seconds=PATIENCE) as held:
             await asyncio.to_thread(program, held)
 
     asyncio.run(story())
@@ -131,7 +135,10 @@ def test_after_a_killed_store_it_goes_on_at_another_with_the_present_state(tmp_p
         assert (found.state, found.step) == ({"sum": 28}, 8)
 
     async def story() -> None:
-        async with held_store(_room(tmp_path, "one")) as held, held_store(_room(tmp_path, "two")) as other:
+        async with (
+            held_store(_room(tmp_path, "one"), seconds=PATIENCE) as held,
+            held_store(_room(tmp_path, "two"), seconds=PATIENCE) as other,
+        ):
             await asyncio.to_thread(program, held, other)
 
     asyncio.run(story())
@@ -160,7 +167,10 @@ def test_after_a_killed_store_it_begins_again_at_another(tmp_path: Path) -> None
         assert durable.state == {"sum": 10}
 
     async def story() -> None:
-        async with held_store(_room(tmp_path, "one")) as held, held_store(_room(tmp_path, "two")) as other:
+        async with (
+            held_store(_room(tmp_path, "one"), seconds=PATIENCE) as held,
+            held_store(_room(tmp_path, "two"), seconds=PATIENCE) as other,
+        ):
             await asyncio.to_thread(program, held, other)
 
     asyncio.run(story())
@@ -184,7 +194,7 @@ def test_a_stopped_process_that_goes_on_is_fenced(tmp_path: Path) -> None:
         assert (found.state, found.step) == ({"sum": -1}, newer.step_count)
 
     async def story() -> None:
-        async with held_store(tmp_path, "Block") as held:
+        async with held_store(tmp_path, "Block", seconds=PATIENCE) as held:
             await asyncio.to_thread(program, leased(held))
 
     asyncio.run(story())
