@@ -3,7 +3,8 @@
 Done in a child of the member's main process. The slot's process stands still (SIGSTOP) while its files are copied, so
 that a checkpoint never mixes two instants and never holds half a file: whatever time stamps say, nothing moves. A copy
 within memory takes about a millisecond for four megabytes. A file that is open for writing at that instant does not
-count yet: if the last checkpoint had it, the instant was a bad one and another is taken; if not, it is left out.
+count yet: the instant was a bad one and another is looked for; if it stays open, and no checkpoint had it, it is left
+out.
 """
 
 import mmap
@@ -22,6 +23,9 @@ from tasklet_runner.wire.errors import LeaseGridError
 TRIES = 40
 PAUSE_SECONDS = 0.02
 """So often and with such a pause between, another instant is looked for in which no file is half written."""
+
+HOPEFUL_TRIES = 5
+"""From then on a file that no checkpoint has may stay open, as a log does: it is left out."""
 
 _COPY_BYTES = 1024 * 1024
 _BLOCK = tarfile.BLOCKSIZE
@@ -58,25 +62,29 @@ def may_be_delta(delta_bytes: int, full_bytes: int, since_full: int) -> bool:
 
 
 def take(root: Path, packs: Packs, slot: SlotProcessId, since_full: int | None) -> None:
-    """Write `packs.fresh` and, where it is the better way, `packs.delta`. `since_full` None: a full one is wanted.
+    """Write `packs.fresh` and, where it is the better way, `packs.delta`; neither when there is nothing new to keep.
+    `since_full` None: a full one is wanted.
 
     Raises:
-        LeaseGridError: a file that counted before stays open for writing, or the process does not stand still.
+        LeaseGridError: a file that counted before stays open for writing, the process does not stand still, or there
+            is more than may be.
         OSError: scratch is full, or the process is gone.
     """
+    packs.fresh.unlink(missing_ok=True)
     known = _names(packs.kept)
-    for _ in range(TRIES):
+    for number in range(TRIES):
         with standing_still(slot):
-            seen = look(root)
+            seen = _whole_look(root)
             half = half_written(seen, open_for_writing(slot.number))
-            bad = sorted(half & known)
+            bad = half if number < HOPEFUL_TRIES else half & known
             if not bad:
-                _pack_to(packs.fresh, root, seen, half)
+                if packs.kept.exists() or len(seen.files) > len(half):
+                    _pack_to(packs.fresh, root, seen, half)
                 break
         time.sleep(PAUSE_SECONDS)
     else:
         raise LeaseGridError(
-            f"/durable/{bad[0]} stays open for writing", remedy="write to a name that ends in .tmp, then rename it"
+            f"/durable/{min(bad)} stays open for writing", remedy="write to a name that ends in .tmp, then rename it"
         )
     _compare(packs, since_full)
 
@@ -96,6 +104,13 @@ def pack(root: Path, seen: Sighting, left_out: frozenset[str], target: BinaryIO)
         if file.name not in left_out:
             _add(root, file, target)
     target.write(_END)
+
+
+def _whole_look(root: Path) -> Sighting:
+    seen = look(root)
+    if seen.refused:
+        raise LeaseGridError(f"the tasklet wrote {seen.refused}")
+    return seen
 
 
 def _names(archive: Path) -> frozenset[str]:
@@ -131,7 +146,7 @@ def _add(root: Path, file: SeenFile, target: BinaryIO) -> None:
 
 def _compare(packs: Packs, since_full: int | None) -> None:
     packs.delta.unlink(missing_ok=True)
-    if not packs.kept.exists():
+    if not (packs.kept.exists() and packs.fresh.exists()):
         return
     old, new = mapped(packs.kept), mapped(packs.fresh)
     runs = changed_runs(old, new)

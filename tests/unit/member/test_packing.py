@@ -16,6 +16,7 @@ from tasklet_runner.member.packing import Packs, half_written, may_be_delta, pac
 from tasklet_runner.member.standing import SlotProcessId, open_for_writing
 from tasklet_runner.sandbox.archives import unpack
 from tasklet_runner.sandbox.durable import look
+from tasklet_runner.sandbox.trees import MAX_OUTPUT_FILES
 from tasklet_runner.wire.errors import LeaseGridError
 
 HOLDER = "import sys; file = open(sys.argv[1], 'ab'); print(flush=True); sys.stdin.read()"
@@ -149,6 +150,17 @@ def test_a_file_that_is_open_for_writing_does_not_count_yet(
     os.close(slot.descriptor)
 
 
+def test_where_nothing_counts_yet_nothing_is_kept(
+    packs: Packs, tmp_path: Path, writer: "subprocess.Popen[bytes]"
+) -> None:
+    slot = identity(writer)
+
+    take(tmp_path / "durable", packs, slot, None)
+
+    assert not list(packs.directory.iterdir())
+    os.close(slot.descriptor)
+
+
 @pytest.mark.unhappy("a file that a checkpoint has and that is being written")
 def test_a_file_that_counted_before_and_stays_open_costs_the_checkpoint_not_the_file(
     packs: Packs, tmp_path: Path, writer: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
@@ -158,6 +170,22 @@ def test_a_file_that_counted_before_and_stays_open_costs_the_checkpoint_not_the_
     packs.kept.write_bytes(archive(root))
 
     with pytest.raises(LeaseGridError, match=r"/durable/open stays open.*\.tmp"):
+        take(root, packs, slot, None)
+
+    assert not packs.fresh.exists()
+    os.close(slot.descriptor)
+
+
+@pytest.mark.unhappy("more files in /durable than anyone looks at, at the moment of a checkpoint")
+def test_what_is_too_much_to_look_at_is_not_taken_for_nothing(
+    packs: Packs, tmp_path: Path, writer: "subprocess.Popen[bytes]"
+) -> None:
+    root, slot = fill(tmp_path / "durable", state=b"S"), identity(writer)
+    packs.kept.write_bytes(archive(root))
+    for number in range(MAX_OUTPUT_FILES):
+        os.mknod(root / str(number))
+
+    with pytest.raises(LeaseGridError, match="more than"):
         take(root, packs, slot, None)
 
     assert not packs.fresh.exists()
