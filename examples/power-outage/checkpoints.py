@@ -30,13 +30,12 @@ class Checkpoints:
     def times(self) -> dict[str, float]:
         """When the newest of each chunk was written."""
         newest: dict[str, float] = {}
-        for path in self.directory.glob("*.[ab]*"):
+        for path in (*self.directory.glob("*.[ab]"), *self.directory.glob("*.[ab].deltas")):
+            key = path.name.partition(".")[0]
             try:
-                newest[path.name.partition(".")[0]] = max(
-                    newest.get(path.name.partition(".")[0], 0.0), path.stat().st_mtime
-                )
+                newest[key] = max(newest.get(key, 0.0), path.stat().st_mtime)
             except FileNotFoundError:
-                continue
+                continue  # its chunk is done
         return newest
 
     def newest(self, number: int) -> Newest | None:

@@ -141,8 +141,9 @@ class Disturbed:
         killed = cut_the_power(command)
         now = time.time()
         self._say(f"POWER CUT: {killed} processes killed at once")
-        for number, text in enumerate(self.job.inputs):
-            self._tell(number, text, now)
+        told = [self._tell(number, text, now) for number, text in enumerate(self.job.inputs)]
+        if not any(told):
+            self._say("  no chunk has a checkpoint: those that are not done begin anew")
         return False
 
     def _wait_for_moment(self, command: "subprocess.Popen[bytes]", started: float) -> bool:
@@ -155,16 +156,17 @@ class Disturbed:
             time.sleep(POLL_SECONDS)
         return False
 
-    def _tell(self, number: int, text: str, now: float) -> None:
+    def _tell(self, number: int, text: str, now: float) -> bool:
         seed, steps, _ = text.split()
         newest = self.job.checkpoints.newest(number)
         if newest is None:
-            return
+            return False
         lost = now - newest.kept_at
         self.lost += lost
         self._say(
             f"  seed {seed}: its newest checkpoint is {lost:.1f} s old; goes on after step {newest.step} of {steps}"
         )
+        return True
 
 
 def story(name: str, where: Path, cuts: int, environment: dict[str, str]) -> bool:
