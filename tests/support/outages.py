@@ -143,10 +143,11 @@ class _Campaign:
         return self._place.state / "leasegrid" / "jobs" / "default" / name / "store"
 
     def _look_at_commits(self, name: str) -> None:
-        """After a kill: what was visible is visible and the same, unless all of it was delivered and deleted."""
+        """After a kill: what was visible is visible and the same, unless all of it was delivered and its store ended."""
         now = _commits(self._store(name))
-        delivered = not now and _tree(self._out) == self._undisturbed[name][0]
-        if delivered:
+        ended = not now or _is_over(self._store(name).parent)
+        if ended and _tree(self._out) == self._undisturbed[name][0]:
+            # The next run begins anew, and delivers the same once more.
             self._before = {}
             return
         for chunk, record in self._before.items():
@@ -198,6 +199,14 @@ def _until(running: Running, reached: Callable[[], bool]) -> None:
     wait_until(lambda: running.process.poll() is not None or reached(), LONGEST_SECONDS, "the instant of a kill")
     if running.process.poll() is not None:
         raise _OverError
+
+
+def _is_over(volume: Path) -> bool:
+    """True when its lease has an end, which it gets as its deletion begins: of a job under way it has none."""
+    try:
+        return json.loads((volume / "lease").read_text())["standing"]["expires"] is not None
+    except FileNotFoundError:
+        return True
 
 
 def _commits(store: Path) -> Commits:
