@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.process.jobs import write_job
-from tests.process.test_kills import member_processes
 from tests.support import wat
+from tests.support.faults.processes import member_processes
 from tests.support.listing import leftovers
 from tests.support.running import Place, leasegrid, wait_until
 

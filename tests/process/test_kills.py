@@ -4,12 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.process.jobs import write_job
 from tests.support.chaos import Chaos
-from tests.support.listing import processes_of
+from tests.support.faults.processes import member_processes
 from tests.support.running import Place, leasegrid
 
 CHUNKS = 2000
@@ -29,15 +28,6 @@ SPEC = """\
   input: {lines: {path: lines.txt, perChunk: 1}}
   retry: {maxRetries: 3}
 """
-
-
-def member_processes(root: Path) -> list[psutil.Process]:
-    """The members' main processes: children of the zygote, which is a child of the command."""
-    try:
-        forked = [process for process in processes_of(root) if "zygote" in process.cmdline()]
-        return [process for process in forked if sum("zygote" in parent.cmdline() for parent in process.parents()) == 1]
-    except psutil.NoSuchProcess:
-        return []
 
 
 @pytest.mark.unhappy("SIGKILL of a random member every second during 2,000 chunks: each result right, exactly once")

@@ -12,9 +12,8 @@ from pathlib import Path
 import psutil
 
 from tests.soak.jobs import LONGEST_SECONDS
-from tests.soak.pauses import member_processes
 from tests.soak.tally import Findings, Tally, doubled, lost, wrong
-from tests.support.faults.processes import kill_tree
+from tests.support.faults.processes import kill_tree, member_processes
 from tests.support.running import Ended, Place, Running, leasegrid
 
 CHUNKS = 3

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from tasklet_runner.client.work import WorkConnection
 from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.programs import Task
@@ -16,8 +14,7 @@ from tasklet_runner.wire.work import Ended, Run, ToHolder
 from tests.soak.jobs import LONGEST_SECONDS, KnownJob
 from tests.soak.tally import Findings, Tally, doubled, wrong
 from tests.support import wat
-from tests.support.faults.processes import stopped
-from tests.support.listing import processes_of
+from tests.support.faults.processes import member_processes, stopped
 from tests.support.members import leased, prepare
 from tests.support.running import Place, Running, wait_until
 from tests.support.store_members import held_store
@@ -60,15 +57,6 @@ def _command(root: Path, running: Running, chance: random.Random) -> int:
 def _member(root: Path, running: Running, chance: random.Random) -> int:
     found = sorted(process.pid for process in member_processes(root))
     return chance.choice(found) if found else 0
-
-
-def member_processes(root: Path) -> list[psutil.Process]:
-    """The members' main processes: children of the zygote, which is a child of the command."""
-    try:
-        forked = [process for process in processes_of(root) if "zygote" in process.cmdline()]
-        return [process for process in forked if sum("zygote" in parent.cmdline() for parent in process.parents()) == 1]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def members(root: Path, tries: int, tally: Tally) -> None:

@@ -4,9 +4,11 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
+from tests.support.listing import processes_of
 from tests.support.running import wait_until
 
 
@@ -58,3 +60,12 @@ def stopped(pid: int, *, tree: bool = False) -> Iterator[None]:
     finally:
         with suppress(ProcessLookupError):
             send(pid, signal.SIGCONT)
+
+
+def member_processes(root: Path) -> list[psutil.Process]:
+    """The members' main processes: children of the zygote, which is a child of the command."""
+    try:
+        forked = [process for process in processes_of(root) if "zygote" in process.cmdline()]
+        return [process for process in forked if sum("zygote" in parent.cmdline() for parent in process.parents()) == 1]
+    except psutil.NoSuchProcess:
+        return []
