@@ -5,6 +5,7 @@ done; every result is compared with that of a run that nobody disturbed.
 """
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -126,7 +127,7 @@ class _Campaign:
             _until(running, lambda: len(_commits(store)) >= more)
         elif kind == "results":
             more = self._chance.randint(1, CHUNKS)
-            _until(running, lambda: sum(1 for _ in self._out.rglob("*")) >= more)
+            _until(running, lambda: sum(len(files) for _, _, files in os.walk(self._out)) >= more)
         else:
             _until(running, lambda: _value(store, "finished") is not None)
         _pause(running, self._chance.choice((0.0, 0.0, self._chance.uniform(0.0, 0.05))))
@@ -143,8 +144,8 @@ class _Campaign:
         return self._place.state / "leasegrid" / "jobs" / "default" / name / "store"
 
     def _look_at_commits(self, name: str) -> None:
-        """After a kill: what was visible is visible and the same, unless all of it was delivered and its store ended."""
-        now = _commits(self._store(name))
+        """After a kill: what was visible is visible and the same, unless all was delivered and the store ended."""
+        now = _commits(self._store(name), at_rest=True)
         ended = not now or _is_over(self._store(name).parent)
         if ended and _tree(self._out) == self._undisturbed[name][0]:
             # The next run begins anew, and delivers the same once more.
@@ -209,9 +210,9 @@ def _is_over(volume: Path) -> bool:
         return True
 
 
-def _commits(store: Path) -> Commits:
+def _commits(store: Path, *, at_rest: bool = False) -> Commits:
     """But for those of shuffled stages: their partitions end with the run, so they are made again."""
-    rows = _query(store, "SELECT stage, number, record FROM commits WHERE instr(stage, '@') = 0")
+    rows = _query(store, "SELECT stage, number, record FROM commits WHERE instr(stage, '@') = 0", at_rest=at_rest)
     return {(stage, number): record for stage, number, record in rows}
 
 
@@ -219,12 +220,18 @@ def _value(store: Path, name: str) -> bytes | None:
     return next((value for found, value in _query(store, "SELECT name, value FROM records") if found == name), None)
 
 
-def _query(store: Path, query: str) -> list[tuple]:  # type: ignore[type-arg]  # rows of any shape
+def _query(store: Path, query: str, *, at_rest: bool = False) -> list[tuple]:  # type: ignore[type-arg]  # of any shape
+    """Of a store that a command may be using; `at_rest`: nobody does, so that nothing may be in the way."""
+    database = store / "index.db"
+    if not database.exists():
+        return []
     try:
-        uri = f"file:{quote(str(store / 'index.db'))}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=10)) as database:
-            return database.execute(query).fetchall()
-    except sqlite3.OperationalError:
+        uri = f"file:{quote(str(database))}?mode={'rw' if at_rest else 'ro'}"
+        with closing(sqlite3.connect(uri, uri=True, timeout=10)) as opened:
+            return opened.execute(query).fetchall()
+    except sqlite3.DatabaseError as error:
+        if at_rest and "no such table" not in str(error):
+            raise
         return []
 
 
