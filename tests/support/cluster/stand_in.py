@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tasklet_runner.client.granted import StoreConnections
 from tasklet_runner.member.calls import CallAnswer, Calls
+from tasklet_runner.member.checkpoints import CheckpointShelf
 from tasklet_runner.member.connection import HolderConnection
 from tasklet_runner.member.core import MemberCore, Notifier
 from tasklet_runner.member.decisions import Bound, End, Refused, Released, Stale
@@ -54,6 +55,7 @@ class EmptyWorkshop(Workshop):
         self.lifetime = Tally()
         self.traffic = Traffic()
         self.stores = StoreConnections()
+        self.shelf = CheckpointShelf(settings.scratch, self.stores)
         self.sealing_key = SealingKey()
         self.connections: set[Visit] = set()
         self._reset_seconds = reset_seconds
