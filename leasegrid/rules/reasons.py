@@ -20,6 +20,12 @@ class ConditionType(StrEnum):
     """A lease has its members."""
     RELEASED = "Released"
     """A lease has ended; the reason says why."""
+    COMPLETE = "Complete"
+    """A job has done all that it should, and its outputs are safe."""
+    FAILED = "Failed"
+    """A job has ended otherwise; the reason says why."""
+    SUSPENDED = "Suspended"
+    """A job holds no workers because spec.suspend is true."""
 
 
 class PoolReason(StrEnum):
@@ -149,3 +155,32 @@ class LeaseReason(StrEnum):
     """It has ended, but nobody has seen the end of some members yet."""
     INVALID_SPEC = "InvalidSpec"
     """The spec breaks a rule that the API server does not know."""
+
+
+class JobReason(StrEnum):
+    """Reasons of the conditions of a Job or a TaskGraph; those of its ending are its coordinator's."""
+
+    INVALID_SPEC = "InvalidSpec"
+    """The spec breaks a rule that the API server does not know, or says what this version cannot do."""
+    NEEDS_UPLOAD = "NeedsUpload"
+    """It names files that only its author's machine has."""
+    ACQUIRING = "Acquiring"
+    """Its store or its coordinator is being made, or its first workers are."""
+    WAITING_FOR_CAPACITY = "WaitingForCapacity"
+    """No member is to be had for its coordinator, or for its first worker."""
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    """Its store cannot be had, or does not answer."""
+    RUNNING = "Running"
+    """Chunks run."""
+    RESUMING = "Resuming"
+    """Its coordinator ended before the job did; another one goes on."""
+    FINISHING = "Finishing"
+    """Outputs are being made safe."""
+    SUSPENDED = "Suspended"
+    """spec.suspend is true."""
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    """activeDeadlineSeconds are over."""
+    COORDINATOR_FAILED = "CoordinatorFailed"
+    """Its coordinator ended too often without a step forward."""
+    FINISHED = "Finished"
+    """All chunks are done."""

@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from tasklet_runner.wire.jobs import Instruction, JobReport
 from tasklet_runner.wire.leases import LeaseRequest, LeaseView, Name, Receipt
 from tasklet_runner.wire.member import ErrorReply, Hint
 from tasklet_runner.wire.signed import encode_base64url
@@ -96,6 +97,10 @@ _HOLDER = Door.HOLDER
 ROUTES: tuple[Route, ...] = (
     Route("acquire", "POST", _LEASES, "Bind members; answered as soon as they are bound.", LeaseView, LeaseRequest,
           Door.TOKEN, "create"),
+    Route("acquire-below", "POST", f"{_LEASE}/leases", "Bind members for the coordinator of a job, whose own "
+          "lease this is; they end with it.", LeaseView, LeaseRequest, _HOLDER, "create"),
+    Route("progress", "POST", f"{_LEASE}/progress", "What the coordinator whose lease this is says of its job; "
+          "what it is to do.", Instruction, JobReport, _HOLDER, "update"),
     Route("watch", "GET", _LEASE, "The lease as soon as its version is above `version`, after 10 s at the latest.",
           LeaseView, door=_HOLDER, verb="get", query=(("version", "the version that is known already"),)),
     Route("renew", "POST", f"{_LEASE}/renew", "Move the deadline to now + ttl. With a capability at every replica.",
