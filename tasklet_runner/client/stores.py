@@ -37,7 +37,8 @@ __all__ = ["StoreClient", "StoreConnections"]
 
 
 class StoreClient:
-    """The objects of one leased Memory or Block member; an async context manager, for one event loop.
+    """The objects of one leased Memory or Block member; an async context manager, for one event loop. `calls`: its
+    connections, for what else the holder may do there.
 
     Sessions are opened when needed and opened again when the member has forgotten them. Every call raises:
         RefusedError: the member said no, and why: LeaseExpired, Fenced, Unauthenticated, BadSignature, NotReady …
@@ -47,7 +48,7 @@ class StoreClient:
 
     def __init__(self, endpoint: str, capability: str, holder_key: Ed25519PrivateKey) -> None:
         self._endpoint = endpoint
-        self._calls = HolderCalls(endpoint, StoreSession(base_url(endpoint, "store"), capability, holder_key))
+        self.calls = HolderCalls(endpoint, StoreSession(base_url(endpoint, "store"), capability, holder_key))
 
     async def __aenter__(self) -> Self:
         return self
@@ -59,7 +60,7 @@ class StoreClient:
 
     def show(self, capability: str) -> None:
         """Use a renewed capability for sessions that are opened from now on."""
-        self._calls.session.capability = capability
+        self.calls.session.capability = capability
 
     async def put(self, key: str, source: bytes | Path) -> ObjectInfo:
         """Put bytes, or a file's in flat memory; the same again is no error.
@@ -69,7 +70,7 @@ class StoreClient:
         body = PutBody(source)
         ask = Ask("PUT", object_path(key), body.headers, body, expect=body.large)
         try:
-            async with self._calls.answer(ask) as response:
+            async with self.calls.answer(ask) as response:
                 return msgspec.json.decode(await response.read(), type=ObjectInfo)
         except UnreachableError as error:
             raise body.failure or error from error
@@ -81,7 +82,7 @@ class StoreClient:
         """
         if length == 0:
             return b""
-        async with self._calls.answer(Ask("GET", object_path(key), _range(offset, length))) as response:
+        async with self.calls.answer(Ask("GET", object_path(key), _range(offset, length))) as response:
             data = await response.read()
         digest = response.headers[DIGEST_HEADER]
         if response.status == 200 and digest_like(digest, data).hex() != digest:
@@ -95,7 +96,7 @@ class StoreClient:
         """
         part = path.with_name(f".{path.name}.part")
         try:
-            async with self._calls.answer(Ask("GET", object_path(key))) as response:
+            async with self.calls.answer(Ask("GET", object_path(key))) as response:
                 size, digest = await save(response, part)
             if digest != response.headers[DIGEST_HEADER]:
                 raise self._other_bytes(key)
@@ -106,7 +107,7 @@ class StoreClient:
 
     async def head(self, key: str) -> ObjectInfo:
         """What there is under a key. Raises besides: RefusedError (NotFound)."""
-        async with self._calls.answer(Ask("HEAD", object_path(key))) as response:
+        async with self.calls.answer(Ask("HEAD", object_path(key))) as response:
             return ObjectInfo(key, int(response.headers["Content-Length"]), response.headers[DIGEST_HEADER])
 
     async def put_batch(self, objects: Sequence[tuple[str, Source]]) -> tuple[ObjectInfo, ...]:
@@ -118,7 +119,7 @@ class StoreClient:
         body = BatchBody(objects)
         ask = Ask("POST", BATCH_PATH, {"Content-Length": str(body.size)}, body.pieces)
         try:
-            async with self._calls.answer(ask) as response:
+            async with self.calls.answer(ask) as response:
                 return msgspec.json.decode(await response.read(), type=BatchReply).objects
         except UnreachableError as error:
             raise body.failure or error from error
@@ -131,7 +132,7 @@ class StoreClient:
         sink = BatchSink(self._endpoint, keys)
         found: list[bytes] = []
         pieces: list[bytes] = []
-        async with self._calls.answer(Ask("POST", BATCH_GET_PATH, body=lambda: request_of(keys))) as response:
+        async with self.calls.answer(Ask("POST", BATCH_GET_PATH, body=lambda: request_of(keys))) as response:
             async for data in response.content.iter_any():
                 for part in sink.feed(data):
                     if isinstance(part, ObjectInfo):
@@ -147,7 +148,7 @@ class StoreClient:
         first = 0
         while first >= 0:
             path = str(URL(COMMITS_PATH).with_query({"stage": stage, "first": str(first)}))
-            async with self._calls.answer(Ask("GET", path)) as response:
+            async with self.calls.answer(Ask("GET", path)) as response:
                 page = msgspec.json.decode(await response.read(), type=CommitPage)
             for record in page.commits:
                 yield record
@@ -155,14 +156,14 @@ class StoreClient:
 
     def queue(self, name: str) -> StoreQueue:
         """A queue of the store; it exists from its first message on."""
-        return StoreQueue(self._calls, name)
+        return StoreQueue(self.calls, name)
 
     async def list_objects(self, prefix: str = "", page_objects: int = MAX_PAGE_OBJECTS) -> AsyncIterator[ObjectInfo]:
         """Every object whose key begins with `prefix`, in the order of UTF-8 bytes, asked for page by page."""
         after = ""
         while True:
             query = {"prefix": prefix, "after": after, "limit": str(page_objects)}
-            async with self._calls.answer(Ask("GET", str(URL(LISTING_PATH).with_query(query)))) as response:
+            async with self.calls.answer(Ask("GET", str(URL(LISTING_PATH).with_query(query)))) as response:
                 page = msgspec.json.decode(await response.read(), type=ObjectPage)
             for info in page.objects:
                 yield info
@@ -171,7 +172,7 @@ class StoreClient:
 
     async def close(self) -> None:
         """Close the connections; the client may be used again."""
-        await self._calls.close()
+        await self.calls.close()
 
     def _other_bytes(self, key: str) -> StoreError:
         return other_bytes(self._endpoint, key)

@@ -70,7 +70,9 @@ class Access:
         grant = verify(request.headers[GRANT_HEADER], kind, public_key(claim.holder_key))
         # The holder has its idea of the time from the fabric that signed the claim, not from this machine's clock.
         now = claim.signers_clock(time.monotonic())
-        check_grant(grant, store_uid=claim.lease_uid, term=self._shelf.store.term, now=now)
+        store = self._shelf.store
+        # Where a job's coordinator writes, what an earlier one has granted is over with its term.
+        check_grant(grant, store_uid=claim.lease_uid, term=store.writer_term or store.term, now=now)
         return grant
 
     def _standing(self) -> Claim:

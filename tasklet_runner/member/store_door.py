@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from tasklet_runner.member.access import Access
 from tasklet_runner.member.answers import json_of, worded
 from tasklet_runner.member.core import MemberCore
+from tasklet_runner.member.job_door import JobDoor
 from tasklet_runner.member.nonces import Nonces
 from tasklet_runner.member.queue_door import QueueDoor
 from tasklet_runner.member.shelf import Shelf
@@ -71,6 +72,7 @@ class StoreDoor:
             web.post(BATCH_FILES_PATH, worded(self._take_files)),
             web.post(BATCH_PLACES_PATH, worded(self._tell_places)),
             *QueueDoor(self._access, self._shelf).routes(),
+            *JobDoor(self._access, self._shelf).routes(),
             *CheckpointDoor(
                 lambda: self._shelf.store.checkpoints, self._access.checkpoint_writer, self._shelf.transfer
             ).routes(worded),

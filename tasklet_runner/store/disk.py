@@ -27,9 +27,10 @@ from tasklet_runner.store.queues import Queues
 from tasklet_runner.store.quota import Quota, Reservation
 from tasklet_runner.store.reading import Reader
 from tasklet_runner.store.rows import object_rows
+from tasklet_runner.store.terms import take_term, take_writer
 from tasklet_runner.store.uploads import Upload
 from tasklet_runner.wire.digests import CHECKSUM_BYTES, checksum
-from tasklet_runner.wire.errors import ObjectConflictError, RefusedError, StoreFencedError
+from tasklet_runner.wire.errors import ObjectConflictError, RefusedError
 
 DIRECT_BYTES = 256 * 1024
 """A batch up to this size is hashed in the caller's thread; a larger one in the worker thread."""
@@ -87,7 +88,7 @@ class DiskStore:
             index = Index(directory)
             undo.callback(index.close)
             if term is not None:
-                _take_term(name, index, term)
+                take_term(name, index, term)
             files = FileArea(directory, durable=durable)
             files.keep_only(index.files())
             sync_directory(directory)
@@ -133,7 +134,20 @@ class DiskStore:
     def take(self, owner: str, term: int) -> None:
         """Belong to `owner` from now on, at a later term than any before; durable when the call returns. Blocking."""
         with self._name.translated():
-            _take_term(self._name, self._index, term, owner)
+            take_term(self._name, self._index, term, owner)
+
+    @property
+    def writer_term(self) -> int:
+        """The highest term of a job's coordinator that writes here; 0 while none has."""
+        return self._index.writer
+
+    def write_from(self, term: int) -> None:
+        """Let the coordinator of this term write, and none of a lower one; durable when the call returns. Blocking.
+
+        Raises StoreFencedError when there was a higher one.
+        """
+        with self._name.translated():
+            take_writer(self._name, self._index, term)
 
     async def write(self, objects: Sequence[NewObject], commits: Sequence[CommitRecord]) -> int:
         """All of it or nothing, in one transaction; see `JobStore.write`."""
@@ -329,15 +343,3 @@ class DiskStore:
                 reserved.extend(len(piece))
             await upload.take(piece)
         return await upload.seal(key)
-
-
-def _take_term(name: StoreName, index: Index, term: int, owner: str | None = None) -> None:
-    if term < index.term:
-        raise StoreFencedError(
-            f"{name} has been opened under term {index.term}, which is later than {term}",
-            remedy="a newer coordinator runs this job; end this one",
-        )
-    if owner is not None:
-        index.take(owner, term)
-    elif term > index.term:
-        index.raise_term(term)

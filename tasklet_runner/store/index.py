@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tasklet_runner.store.prefixes import attempt_of, successor
 from tasklet_runner.store.protocol import CommitRecord
 from tasklet_runner.store.transactions import transaction
 from tasklet_runner.wire.errors import ObjectConflictError, StoreError
@@ -34,7 +35,7 @@ CREATE TABLE IF NOT EXISTS commits(
   PRIMARY KEY(stage, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records(name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-INSERT OR IGNORE INTO counters VALUES('used', 0), ('term', 0);
+INSERT OR IGNORE INTO counters VALUES('used', 0), ('term', 0), ('writer', 0);
 CREATE TABLE IF NOT EXISTS queues(name TEXT PRIMARY KEY, closed INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS messages(
   number INTEGER PRIMARY KEY, queue TEXT NOT NULL, id TEXT NOT NULL, body BLOB, attempts INTEGER NOT NULL DEFAULT 0,
@@ -49,8 +50,6 @@ _OTHER_ATTEMPTS = "key > :chunk AND key < :chunk_end AND NOT (key > :kept AND ke
 
 _COMMITTED = "(SELECT stage || '/' || number || '/' || attempt FROM commits)"
 
-_LAST_CODE_POINT = 0x10FFFF
-_BEFORE_SURROGATES, _AFTER_SURROGATES = 0xD7FF, 0xE000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(CommitRecord).decode
@@ -93,21 +92,6 @@ class QuotaReachedError(Exception):
         self.wanted = wanted
 
 
-def successor(prefix: str) -> str | None:
-    """The least text that comes after every text with this prefix, by code points; None when there is none."""
-    while prefix:
-        prefix, last = prefix[:-1], ord(prefix[-1])
-        if last < _LAST_CODE_POINT:
-            # Surrogates are no characters, so none of them stands in a key.
-            return prefix + chr(_AFTER_SURROGATES if last == _BEFORE_SURROGATES else last + 1)
-    return None
-
-
-def _attempt_of(key: str) -> str:
-    """`<stage>/<index>/<attempt>` of an object's key."""
-    return "/".join(key.split("/", 3)[:3])
-
-
 def connect(directory: Path) -> sqlite3.Connection:
     """A connection in autocommit mode that writes without waiting for the disk and never checkpoints by itself."""
     connection = sqlite3.connect(directory / DATABASE, isolation_level=None, check_same_thread=False)
@@ -127,9 +111,10 @@ class Index:
         self._connection = connect(directory)
         self._require_format(directory)
         self._connection.executescript(_SCHEMA)
-        self._connection.create_function("attempt_of", 1, _attempt_of, deterministic=True)
+        self._connection.create_function("attempt_of", 1, attempt_of, deterministic=True)
         self.used = self._counter("used")
         self.term = self._counter("term")
+        self.writer = self._counter("writer")
 
     def _require_format(self, directory: Path) -> None:
         (found,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -151,6 +136,13 @@ class Index:
         self._connection.execute("UPDATE counters SET value=? WHERE name='term'", (term,))
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self.term = term
+
+    def raise_writer(self, term: int) -> None:
+        """The term of a job's coordinator that writes from now on; durable when the call returns."""
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("UPDATE counters SET value=? WHERE name='writer'", (term,))
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self.writer = term
 
     def take(self, owner: str, term: int) -> None:
         """Write down who owns the store, and its term, in one transaction; durable when the call returns."""

@@ -103,7 +103,7 @@ def test_bytes_that_are_not_those_that_were_announced_are_not_kept(data: bytes, 
     async def story() -> None:
         async with held_store(tmp_path) as held:
             await held.store.put("first", b"opens the session")
-            token = {"X-Leasegrid-Session": await held.store._calls.session.token(held.store._calls.connected())}
+            token = {"X-Leasegrid-Session": await held.store.calls.session.token(held.store.calls.connected())}
             announced = {"X-Leasegrid-Digest": hashlib.sha256(b"something else").hexdigest()}
             status, reply = await put(held.rig.endpoint, "key", data, token | announced)
             assert (status, reply.code) == (422, "DigestMismatch")
@@ -127,7 +127,7 @@ def test_a_digest_that_stands_behind_the_bytes_is_checked(data: bytes, status: i
     async def story() -> None:
         async with held_store(tmp_path) as held:
             await held.store.put("first", b"opens the session")
-            token = {"X-Leasegrid-Session": await held.store._calls.session.token(held.store._calls.connected())}
+            token = {"X-Leasegrid-Session": await held.store.calls.session.token(held.store.calls.connected())}
             found = await put(held.rig.endpoint, "key", data, token | {"X-Leasegrid-Digest": "after"})
             assert (found[0], found[1].code) == (status, code)
             assert [info.key async for info in held.store.list_objects("key")] == []
@@ -176,7 +176,7 @@ def test_more_sessions_than_a_member_keeps_do_not_lock_the_first_holder_out(tmp_
     async def story() -> None:
         async with held_store(tmp_path) as held:
             await held.store.put("key", b"first")
-            held.store._calls.session._token = "a token that the member has forgotten"  # noqa: S105  # none that is real
+            held.store.calls.session._token = "a token that the member has forgotten"  # noqa: S105  # none that is real
             assert await held.store.get("key") == b"first"
 
     asyncio.run(story())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.failures import StoreName
-from tasklet_runner.store.index import successor
+from tasklet_runner.store.prefixes import successor
 from tasklet_runner.store.protocol import NewObject
 from tasklet_runner.wire.errors import RefusedError, StateDirectoryError, StoreError, StoreFencedError
 from tests.support.stores import MEBIBYTE, opened, pieces
