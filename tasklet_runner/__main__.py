@@ -32,9 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _precompile(options.into)
     settings = _settings(options)
     if settings.role is Role.CPU:
+        from tasklet_runner.hosting.process import WORDS, become_coordinator
         from tasklet_runner.member.cpu import assemble_cpu
+        from tasklet_runner.member.post import Staff
 
-        return run_member(settings, assemble_cpu)
+        staff = Staff(become_coordinator, WORDS)
+        return run_member(settings, lambda of, notifier: assemble_cpu(of, notifier, staff))
     if options.store is None or options.quota is None:
         parser.error(f"a member of role {settings.role.value} needs --store and --quota")
     from tasklet_runner.member.storing import assemble_store

@@ -9,6 +9,7 @@ import msgspec
 
 from tasklet_runner.client.exchange import Address, Answer, ClosedUnansweredError, Connection
 from tasklet_runner.wire.errors import ProtocolError, RefusedError, UnreachableError, WrongKeyError
+from tasklet_runner.wire.jobs import COORDINATOR_PATH, CoordinateRequest, CoordinatorReport
 from tasklet_runner.wire.member import BindReply, ErrorReply, ReleaseReply, RenewReply, SignedRequest, StateReport
 from tasklet_runner.wire.pins import UNPROVEN, pinned
 
@@ -73,6 +74,14 @@ class MemberClient:
     async def retire(self, statement: str) -> None:
         """End an idle member; `statement` is a signed `Retire`. RefusedError: it is not idle, leave it alone."""
         await self._post("retire", statement, Accepted)
+
+    async def coordinator(self) -> CoordinatorReport:
+        """What it says of the coordinator's process on it, and the key to which an order is sealed."""
+        return await self._call("GET", COORDINATOR_PATH, b"", CoordinatorReport)
+
+    async def coordinate(self, request: CoordinateRequest) -> None:
+        """Have it run the coordinator of a job; the same order again changes nothing."""
+        await self._call("POST", COORDINATOR_PATH, msgspec.json.encode(request), Accepted)
 
     async def close(self) -> None:
         """Close the connections; the client may be used again."""

@@ -8,6 +8,7 @@ import asyncio
 import shutil
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,21 @@ _REASONS: tuple[tuple[type[LeaseGridError], str], ...] = (
 )
 
 
+async def _nobody_asks(ending: Ending) -> None:
+    """Who runs the coordinator in its own process sees the report."""
+
+
 class Coordinator:
-    """One run of one plan. For one event loop; make it inside the loop."""
+    """One run of one plan. For one event loop; make it inside the loop.
+
+    `announce` hears how the run ended when that stands in the store, and before anything is released.
+    """
 
     def __init__(self, plan: Plan, surroundings: Surroundings) -> None:
         self._plan = plan
         self._surroundings = surroundings
         self._started = time.monotonic()
+        self.announce: Callable[[Ending], Awaitable[None]] = _nobody_asks
         self._ended_at: float | None = None
         self._stopping = asyncio.Event()
         self._stop_reason = ""
@@ -52,6 +61,7 @@ class Coordinator:
         scratch = Path(tempfile.mkdtemp(prefix="coordinator-", dir=self._surroundings.scratch))
         try:
             result = await self._until_the_end(scratch)
+            await self.announce(result)
         finally:
             # Also when this task is cancelled or a bug shows: nothing stays leased.
             self._execution.stop()

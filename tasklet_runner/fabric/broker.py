@@ -17,6 +17,7 @@ from tasklet_runner.fabric.calls import Ask, BrokerAccess, BrokerCalls
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.broker import WATCH_SECONDS, LostReport, ResizeRequest
 from tasklet_runner.wire.errors import LeaseEndedError, RefusedError, SignatureError
+from tasklet_runner.wire.jobs import Instruction, JobReport
 
 MAX_KNOWN = 10_000
 """Leases that are remembered, ended ones included."""
@@ -37,11 +38,15 @@ class ClusterFabric:
     Beside what `Fabric` says, every call raises RefusedError (Unauthenticated, Forbidden) in words that help.
     """
 
-    def __init__(self, access: BrokerAccess) -> None:
+    def __init__(self, access: BrokerAccess, own: LeaseView | None = None) -> None:
+        """`own`: the lease of a job's coordinator, by which it acquires others below it; then no token is needed."""
         self._calls = BrokerCalls(access)
         self._namespace = access.namespace
         self._namespaces: dict[str, str] = {}
         self._views: dict[str, LeaseView] = {}
+        self._own = own.uid if own is not None else ""
+        if own is not None:
+            self._views[own.uid] = own
 
     async def __aenter__(self) -> Self:
         return self
@@ -59,8 +64,12 @@ class ClusterFabric:
         """See `Fabric.acquire`."""
         path = f"/v1/namespaces/{quote(request.namespace, safe='')}/leases"
         patience = request.queue_timeout_seconds + GRACE_SECONDS
-        ask = Ask("POST", path, msgspec.json.encode(request), timeout_seconds=patience)
-        view = decoded(await self._calls.send(ask), LeaseView)
+        if self._own:
+            ask = Ask("POST", f"{self._path(self._own)}/leases", msgspec.json.encode(request), timeout_seconds=patience)
+            view = await self._as_holder(self._own, ask, LeaseView)
+        else:
+            ask = Ask("POST", path, msgspec.json.encode(request), timeout_seconds=patience)
+            view = decoded(await self._calls.send(ask), LeaseView)
         self._namespaces[view.uid] = request.namespace
         if len(self._namespaces) > MAX_KNOWN:
             oldest = next(iter(self._namespaces))
@@ -115,6 +124,16 @@ class ClusterFabric:
             receipts.append(another)
         self._views.pop(uid, None)
         return together(receipts)
+
+    async def report(self, report: JobReport) -> Instruction:
+        """Say how the coordinator's job is. Raises LeaseEndedError where the operator knows no such job any more."""
+        ask = Ask("POST", f"{self._path(self._own)}/progress", msgspec.json.encode(report))
+        return await self._as_holder(self._own, ask, Instruction)
+
+    def adopt(self, view: LeaseView, namespace: str) -> None:
+        """Know a lease that somebody else acquired for the same holder."""
+        self._namespaces[view.uid] = namespace
+        self._learn(view)
 
     async def _resize(self, uid: str, count: int, give_back: tuple[str, ...]) -> LeaseView:
         body = msgspec.json.encode(ResizeRequest(count=count, give_back=give_back))

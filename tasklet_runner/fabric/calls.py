@@ -47,14 +47,15 @@ class BrokerAccess:
     """How the broker is reached and what is shown to it.
 
     `endpoints`: URLs of a Service or of replicas; `token_file`: a projected ServiceAccount token of audience
-    `leasegrid`, read anew for each use, as kubelets rotate it; `holder`: the key that leases are bound to;
-    `namespace`: of leases that were acquired before this process; `patience_seconds`: a call is tried again so long.
-    `ca_file`: who may vouch for https endpoints (PEM), read when connections are opened; None: the system's.
-    `tls_name`: what their certificate must say; empty: the host that is asked.
+    `leasegrid`, read anew for each use, as kubelets rotate it; None where a lease's capability is all there is;
+    `holder`: the key that leases are bound to; `namespace`: of leases that were acquired before this process;
+    `patience_seconds`: a call is tried again so long. `ca_file`: who may vouch for https endpoints (PEM), read when
+    connections are opened; None: the system's. `tls_name`: what their certificate must say; empty: the host that is
+    asked.
     """
 
     endpoints: tuple[str, ...]
-    token_file: Path
+    token_file: Path | None
     holder: Ed25519PrivateKey
     namespace: str = "default"
     patience_seconds: float = 10.0
@@ -202,6 +203,8 @@ class BrokerCalls:
             ) from error
 
     def _token(self) -> str:
+        if self._access.token_file is None:
+            raise RefusedError("Unauthenticated", "there is no token here", remedy="show a capability of the lease")
         try:
             return self._access.token_file.read_text(encoding="ascii").strip()
         except (OSError, UnicodeError) as error:

@@ -10,6 +10,7 @@ from tasklet_runner.member.connection import HolderConnection
 from tasklet_runner.member.core import MemberCore, Notifier
 from tasklet_runner.member.door import Assembly
 from tasklet_runner.member.metrics import checkpoint_figures, tasklet_figures
+from tasklet_runner.member.post import CoordinatorPost, Staff
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.member.states import Identity
 from tasklet_runner.member.workshop import Workshop
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 8.0
 
 
-def assemble_cpu(settings: MemberSettings, notifier: Notifier) -> Assembly:
-    """A member with slots. Its incarnation is drawn here, unless its key gave it one."""
+def assemble_cpu(settings: MemberSettings, notifier: Notifier, staff: Staff | None = None) -> Assembly:
+    """A member with slots. Its incarnation is drawn here, unless its key gave it one. `staff`: how a process of it
+    becomes the coordinator of a job; None: it never does.
+    """
     workshop = Workshop(settings)
     core = MemberCore(settings, _identity(settings), notifier, workshop)
+    posts: tuple[web.RouteDef, ...] = ()
+    if staff is not None:
+        post = CoordinatorPost(core, workshop.sealing_key, staff)
+        workshop.post, posts = post, post.routes()
 
     async def work(request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(
@@ -39,7 +46,7 @@ def assemble_cpu(settings: MemberSettings, notifier: Notifier) -> Assembly:
         yield from tasklet_figures(workshop.lifetime + workshop.tally(), workshop.traffic)
         yield from checkpoint_figures(workshop.checkpoint_tally())
 
-    return Assembly(core, (web.get("/v1/work", work),), figures)
+    return Assembly(core, (web.get("/v1/work", work), *posts), figures)
 
 
 def _identity(settings: MemberSettings) -> Identity:

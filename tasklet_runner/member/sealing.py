@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from tasklet_runner.wire.errors import ProtocolError
+from tasklet_runner.wire.jobs import ORDER_INFO
 from tasklet_runner.wire.work import CODE_KEY_INFO
 
 NONCE_BYTES = 12
@@ -45,6 +46,16 @@ class SealingKey:
         if len(key) != KEY_BYTES:
             raise ProtocolError(f"a code key has {KEY_BYTES} bytes, not {len(key)}")
         return key
+
+    def open_order(self, sealed: bytes) -> bytes:
+        """The order to a coordinator that was sealed to this member. Raises ProtocolError."""
+        try:
+            opened: bytes = self._suite.decrypt(sealed, self._private, ORDER_INFO)
+        except (InvalidTag, ValueError) as error:
+            raise ProtocolError(
+                "the order is not sealed to this member", remedy="seal it to the key that it shows"
+            ) from error
+        return opened
 
 
 def warm_up() -> None:

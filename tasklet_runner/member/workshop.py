@@ -42,11 +42,24 @@ class Visit(Protocol):
         ...
 
 
+class Post(Protocol):
+    """The place of a job's coordinator at this member."""
+
+    def stop(self) -> None:
+        """Kill its process."""
+        ...
+
+    async def clear(self) -> None:
+        """Kill and reap it, and forget what it was ordered."""
+        ...
+
+
 class Workshop:
     """One per member: its `Facility`. `open` forks the slots; `clear` ends everything that a lease left behind."""
 
     epoch = 0
     kept_lease_uid = ""
+    post: Post | None = None
 
     def __init__(self, settings: MemberSettings) -> None:
         self.settings = settings
@@ -145,6 +158,8 @@ class Workshop:
         """Kill what runs, at once; `clear` does the rest."""
         for slot in self.slots:
             slot.stop()
+        if self.post is not None:
+            self.post.stop()
 
     async def clear(self) -> int:
         """Kill and reap every process, forget programs and code, wipe scratch; the bytes that were wiped.
@@ -154,6 +169,8 @@ class Workshop:
         if self._watch is not None:
             self._watch.cancel()
         await asyncio.gather(*(slot.close() for slot in self.slots))
+        if self.post is not None:
+            await self.post.clear()
         self.programs.clear()
         await self.code.close()
         await self.stores.close()

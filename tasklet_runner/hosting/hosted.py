@@ -1,0 +1,142 @@
+"""One coordinator from its order to its end: the fabric, the job's store and the keys are put around it."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tasklet_runner.coordinator.code import CodeVault
+from tasklet_runner.coordinator.engine import Coordinator
+from tasklet_runner.coordinator.execution import Ending as RunEnding
+from tasklet_runner.coordinator.progress import Phase
+from tasklet_runner.coordinator.surroundings import Surroundings
+from tasklet_runner.data.access import Access
+from tasklet_runner.data.copying import copy_outputs
+from tasklet_runner.fabric.broker import ClusterFabric
+from tasklet_runner.fabric.calls import BrokerAccess
+from tasklet_runner.hosting.job_store import JobStoreClient
+from tasklet_runner.hosting.own_lease import OwnLeaseFabric, OwnTerms
+from tasklet_runner.hosting.reporting import Reporter
+from tasklet_runner.plan.types import Plan
+from tasklet_runner.wire.errors import LeaseEndedError, ResultsError, StoreError, UnreachableError
+from tasklet_runner.wire.jobs import CoordinatorOrder, Ending
+
+RENEW_SECONDS = 10.0
+"""The coordinator's own lease lives for thirty seconds without it."""
+
+PATIENCE_SECONDS = 20.0
+LONGEST_MESSAGE = 4096
+
+DATA = Access(user_logins=False)
+"""Modules, inputs and copies of a job in a cluster: without credentials of whoever's image this is."""
+
+_NOT_FINAL = frozenset({"StoreUnavailable", "Fenced"})
+"""Ends of a run that are not those of the job: it goes on with the next coordinator."""
+
+Fenced = Callable[[str], None]
+
+
+async def run_hosted(order: CoordinatorOrder, scratch: Path, fenced: Fenced) -> None:
+    """Run the job to its end, and say how it ended. `scratch`: an empty directory of this process alone.
+
+    `fenced` is called when another coordinator has taken over, or the job is gone: then this process must end at once.
+    Raises LeaseGridError for a store or a fabric that is not to be had: then another coordinator may try.
+    """
+    plan = msgspec.json.decode(order.plan, type=Plan)
+    holder = Ed25519PrivateKey.from_private_bytes(order.key)
+    (scratch / "code").mkdir(exist_ok=True)
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(ClusterFabric(_access(order, holder, scratch), order.lease))
+        cluster.adopt(order.store, order.job.namespace)
+        fabric = OwnLeaseFabric(cluster, order.lease, _terms(plan))
+        store = JobStoreClient(order.store, holder, order.term)
+        stack.push_async_callback(store.close)
+        keeping = asyncio.create_task(_keep(fabric, cluster, store, order, fenced))
+        stack.callback(keeping.cancel)
+        await store.open()
+        reporter = Reporter(order.job, order.term, cluster.report, fenced)
+        surroundings = Surroundings(
+            fabric=fabric,
+            store=store,
+            holder=holder,
+            code=CodeVault(scratch / "code"),
+            scratch=scratch,
+            term=order.term,
+            holder_identity=f"{order.job.kind} {order.job.name}",
+            parent=order.lease.name,
+            access=DATA,
+        )
+        coordinator = Coordinator(plan, surroundings)
+
+        async def announce(ending: RunEnding) -> None:
+            if coordinator.progress().phase is Phase.STOPPED or ending.reason in _NOT_FINAL:
+                return
+            await reporter.finish(coordinator, await _delivered(plan, store, ending))
+
+        coordinator.announce = announce
+        following = asyncio.create_task(reporter.follow(coordinator))
+        stack.callback(following.cancel)
+        report = await coordinator.run()
+    if report.reason in _NOT_FINAL:
+        raise StoreError(report.message, remedy="another coordinator goes on")
+
+
+async def _delivered(plan: Plan, store: JobStoreClient, ending: RunEnding) -> Ending:
+    """How the job ended, once its outputs stand where a copy was asked for."""
+    words = Ending(complete=ending.complete, reason=ending.reason, message=ending.message[:LONGEST_MESSAGE])
+    if not (ending.complete and plan.output.copy_to):
+        return words
+    try:
+        receipt = await copy_outputs(store, plan, DATA)
+    except ResultsError as error:
+        return Ending(complete=False, reason="CopyFailed", message=str(error)[:LONGEST_MESSAGE])
+    told = f"{words.message}; {receipt.files} files copied to {receipt.uri}"
+    return Ending(complete=True, reason=words.reason, message=told[:LONGEST_MESSAGE])
+
+
+def _access(order: CoordinatorOrder, holder: Ed25519PrivateKey, scratch: Path) -> BrokerAccess:
+    authority = scratch / "authority.pem"
+    if order.authority:
+        authority.write_text(order.authority, encoding="ascii")
+    return BrokerAccess(
+        endpoints=order.brokers,
+        token_file=None,
+        holder=holder,
+        namespace=order.job.namespace,
+        patience_seconds=PATIENCE_SECONDS,
+        ca_file=authority if order.authority else None,
+    )
+
+
+def _terms(plan: Plan) -> OwnTerms:
+    """What the fabric acquires coordinators for: the workers of the first stage."""
+    first = plan.stages[0]
+    return OwnTerms(
+        pools=first.lease.pools,
+        slots=first.lease.requirements.slots,
+        memory=max(first.lease.requirements.memory, first.tasklet.limits.memory),
+        cpu_features=first.lease.requirements.cpu_features,
+    )
+
+
+async def _keep(
+    fabric: OwnLeaseFabric, cluster: ClusterFabric, store: JobStoreClient, order: CoordinatorOrder, fenced: Fenced
+) -> None:
+    """Renew this process's own lease, and follow that of the store, which needs no renewal but capabilities that are
+    young enough to be shown.
+    """
+    while True:
+        try:
+            await fabric.renew(order.lease.uid)
+            store.moved(await cluster.renew(order.store.uid))
+        except LeaseEndedError as error:
+            fenced(f"its lease has ended: {error}")
+            return
+        except UnreachableError as error:
+            # Members and stores go on; the next look may find somebody.
+            sys.stderr.write(f"coordinator: {error}\n")
+        await asyncio.sleep(RENEW_SECONDS)
