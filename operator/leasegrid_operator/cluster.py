@@ -198,9 +198,13 @@ class Cluster:
         """The object after a merge patch (RFC 7386); one that names its resourceVersion may raise ConflictError."""
         return await self._written("patch", resource, self._to("PATCH", resource, key, body=body))
 
-    async def patch_status(self, resource: Resource, key: ObjectKey, status: Object) -> Object:
-        """The object after a merge patch of its status: a list in it is replaced, a None takes a field away."""
-        request = self._to("PATCH", resource, key, body={"status": status}, subresource="status")
+    async def patch_status(self, resource: Resource, key: ObjectKey, status: Object, *, version: str = "") -> Object:
+        """The object after a merge patch of its status: a list in it is replaced, a None takes a field away.
+
+        With `version` only of the object as it was then: raises ConflictError when it is another by now.
+        """
+        guard: Object = {"metadata": {"resourceVersion": version}} if version else {}
+        request = self._to("PATCH", resource, key, body={**guard, "status": status}, subresource="status")
         return await self._written("patch_status", resource, request)
 
     async def delete(

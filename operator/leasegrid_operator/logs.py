@@ -55,6 +55,8 @@ class Action(StrEnum):
     LEASE_ENDED = "lease-ended"
     LEASE_ADOPTED = "lease-adopted"
     CLOCK_FOLLOWED = "clock-followed"
+    JOB_STEP_FAILED = "job-step-failed"
+    JOB_ENDED = "job-ended"
     WRITE_FAILED = "write-failed"
     LIBRARY = "library"
 

@@ -20,6 +20,9 @@ class Observer(Protocol):
     def lease_seen(self, namespace: str, body: Body, deleted: bool) -> None:
         """A Lease of leasegrid.dev."""
 
+    def job_seen(self, namespace: str, body: Body, deleted: bool) -> None:
+        """A Job of leasegrid.dev, or a TaskGraph."""
+
     def pod_seen(self, namespace: str, body: Body, deleted: bool) -> None:
         """A Pod with the label app.kubernetes.io/managed-by=leasegrid."""
 

@@ -11,6 +11,7 @@ from leasegrid_operator.broker.rates import Rate
 from leasegrid_operator.broker.serving import BrokerServer
 from leasegrid_operator.desk import OperatorDesk
 from leasegrid_operator.estate import Allowed
+from leasegrid_operator.jobs.ordering import Brokers
 from leasegrid_operator.leases.keeping import Office
 from leasegrid_operator.logs import Action, log
 from leasegrid_operator.metrics import MemberFigures
@@ -61,7 +62,10 @@ def _premises(shell: Shell, tls: ServerTls | None) -> Premises:
     )
     office = Office(shell.cluster.fenced(lambda: shell.leadership.is_leader), shell.metrics, time.time)
     allowed = Allowed(provision_spec(settings), settings.max_members_per_lease)
-    return Premises(office, signer, clock, members, allowed)
+    brokers = Brokers(
+        (settings.service_address or settings.advertised_address,), tls.authority if tls is not None else ""
+    )
+    return Premises(office, signer, clock, members, allowed, shell.key, brokers)
 
 
 async def _abdicate(reign: Reign, world: World, desk: OperatorDesk) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from leasegrid_operator.logs import Action, log
 from leasegrid_operator.observing import Body, Observer
 from leasegrid_operator.progress import WatchProgress
-from leasegrid_operator.resources import CLAIMS, LEASES, NODES, PODS, POOLS, ObjectKey, Resource
+from leasegrid_operator.resources import CLAIMS, GRAPHS, JOBS, LEASES, NODES, PODS, POOLS, ObjectKey, Resource
 from leasegrid_operator.sightings import Sightings
 
-WATCHED = (POOLS, LEASES, PODS, CLAIMS, NODES)
+WATCHED = (POOLS, LEASES, JOBS, GRAPHS, PODS, CLAIMS, NODES)
 
 QUIET_TURNS = 100
 """Turns of the event loop without an event after which all that was queued before has been handed over: between the
@@ -42,6 +42,8 @@ class Reception:
         self._tell = {
             POOLS: observer.pool_seen,
             LEASES: observer.lease_seen,
+            JOBS: observer.job_seen,
+            GRAPHS: observer.job_seen,
             PODS: observer.pod_seen,
             CLAIMS: observer.claim_seen,
             NODES: observer.node_seen,

@@ -3,6 +3,7 @@
 import asyncio
 
 from leasegrid.api.enums import ResourceKind
+from leasegrid_operator.jobs.reading import JobFacts
 from leasegrid_operator.leases.reading import LeaseFacts
 from leasegrid_operator.metrics import MemberFigures
 from leasegrid_operator.observing import Body
@@ -58,7 +59,7 @@ class Reign:
         """The namespace's room; one that was not needed before is opened."""
         room = self.rooms.get(namespace)
         if room is None:
-            room = self.rooms[namespace] = Room(namespace, self._premises)
+            room = self.rooms[namespace] = Room(namespace, self._premises, self.closing)
             for body, deleted in self._nodes.values():
                 room.pools.node_seen(body, deleted)
             if self._begun:
@@ -84,6 +85,14 @@ class Reign:
     def lease_gone(self, namespace: str, uid: str) -> None:
         """See `Sight`."""
         self.room(namespace).leases.removed(uid)
+
+    def job_seen(self, facts: JobFacts) -> None:
+        """See `Sight`."""
+        self.room(facts.key.namespace).jobs.seen(facts)
+
+    def job_gone(self, namespace: str, uid: str) -> None:
+        """See `Sight`."""
+        self.room(namespace).jobs.gone(uid)
 
     def pod_seen(self, namespace: str, body: Body, deleted: bool) -> None:
         """See `Sight`."""

@@ -54,3 +54,5 @@ TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenRe
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
 LEASES = Resource(GROUP, VERSION, "leases", "Lease")
 POOLS = Resource(GROUP, VERSION, "instancepools", "InstancePool")
+JOBS = Resource(GROUP, VERSION, "jobs", "Job")
+GRAPHS = Resource(GROUP, VERSION, "taskgraphs", "TaskGraph")

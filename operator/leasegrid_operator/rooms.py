@@ -3,12 +3,19 @@
 import asyncio
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from leasegrid.leasing.binding import Binder
 from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.parts import Parts
 from leasegrid.leasing.roster import Member, Roster
 from leasegrid.leasing.signing import Signer, SteadyClock
 from leasegrid_operator.estate import Allowed, NamespaceEstate
+from leasegrid_operator.jobs.keeping import JobOffice
+from leasegrid_operator.jobs.ordering import Brokers, Commission, give_order
+from leasegrid_operator.jobs.requests import JobKey
+from leasegrid_operator.jobs.rooms import JobLeases, JobRoom
+from leasegrid_operator.leases.acquiring import NamespaceDesk
 from leasegrid_operator.leases.hosting import PodHost
 from leasegrid_operator.leases.keeping import LeaseKeeping, Office
 from leasegrid_operator.leases.taking_over import TakeOver
@@ -32,12 +39,22 @@ class Premises:
     clock: SteadyClock
     members: MemberSettings
     allowed: Allowed
+    key: Ed25519PrivateKey
+    brokers: Brokers
+
+    async def order(self, commission: Commission) -> None:
+        """Have a member run the coordinator of a job."""
+        await give_order(commission, self.key, self.brokers)
+
+    def job_key(self, uid: str) -> JobKey:
+        """The holder of all leases of a job."""
+        return JobKey.of(self.key, uid)
 
 
 class Room:
     """Made inside a running event loop; `take_over` once it was told of all that there is."""
 
-    def __init__(self, namespace: str, premises: Premises) -> None:
+    def __init__(self, namespace: str, premises: Premises, closing: asyncio.Event) -> None:
         self.namespace = namespace
         self._event = asyncio.Event()
         roster = Roster(asyncio.get_running_loop().time())
@@ -61,6 +78,10 @@ class Room:
         self.pools.on_warmed = premises.office.metrics.warmed
         self.leases.attach(self.engine)
         self.estate.attach(self.pools, self.engine)
+        cluster = premises.office.cluster
+        self.desk = NamespaceDesk(self.estate, self.leases, self.engine, cluster, closing)
+        office = JobOffice(cluster, JobLeases(self.desk), premises.office.wall, premises.job_key, premises.order)
+        self.jobs = JobRoom(office)
         self._take_over = TakeOver(namespace, premises.office, self.leases, self.engine, self.estate)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -68,6 +89,7 @@ class Room:
         """Ask the members, go on with their leases, and keep everything from now on."""
         await self._take_over.run(self.estate.known_pools())
         self.pools.reaper.go_on()
+        self.jobs.begin()
         self.estate.sweep([one.uid for one in self.leases.files.values() if one.facts.written.released])
         loop = asyncio.get_running_loop()
         self._tasks = [
@@ -81,6 +103,7 @@ class Room:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.jobs.close()
         await self.leases.close()
         await self.estate.close()
         await self.pools.close()

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from leasegrid_operator.jobs.reading import JobFacts, read_job
 from leasegrid_operator.leases.reading import LeaseFacts, read_lease
 from leasegrid_operator.observing import Body
 from leasegrid_operator.pools.naming import FABRIC_KEY_FLAG
@@ -22,6 +23,8 @@ class Sight(Protocol):
     def pool_seen(self, namespace: str, body: Body, deleted: bool) -> None: ...  # noqa: D102 - as Observer's
     def lease_seen(self, namespace: str, facts: LeaseFacts) -> None: ...  # noqa: D102 - as Observer's
     def lease_gone(self, namespace: str, uid: str) -> None: ...  # noqa: D102 - as Observer's
+    def job_seen(self, facts: JobFacts) -> None: ...  # noqa: D102 - as Observer's
+    def job_gone(self, namespace: str, uid: str) -> None: ...  # noqa: D102 - as Observer's
     def pod_seen(self, namespace: str, body: Body, deleted: bool) -> None: ...  # noqa: D102 - as Observer's
     def claim_seen(self, namespace: str, body: Body, deleted: bool) -> None: ...  # noqa: D102 - as Observer's
     def node_seen(self, body: Body, deleted: bool) -> None: ...  # noqa: D102 - as Observer's
@@ -33,6 +36,7 @@ class World:
 
     pools: dict[str, Body] = field(default_factory=dict)
     leases: dict[str, LeaseFacts] = field(default_factory=dict)
+    jobs: dict[str, JobFacts] = field(default_factory=dict)
     pods: dict[str, Body] = field(default_factory=dict)
     claims: dict[str, Body] = field(default_factory=dict)
     nodes: dict[str, Body] = field(default_factory=dict)
@@ -55,6 +59,18 @@ class World:
         facts = self.leases[uid] = read_lease(body, self.leases.get(uid))
         if self.sight is not None:
             self.sight.lease_seen(namespace, facts)
+
+    def job_seen(self, namespace: str, body: Body, deleted: bool) -> None:
+        """See `Observer`."""
+        uid = body["metadata"]["uid"]
+        if deleted:
+            self.jobs.pop(uid, None)
+            if self.sight is not None:
+                self.sight.job_gone(namespace, uid)
+            return
+        facts = self.jobs[uid] = read_job(body, self.jobs.get(uid))
+        if self.sight is not None:
+            self.sight.job_seen(facts)
 
     def pod_seen(self, namespace: str, body: Body, deleted: bool) -> None:
         """See `Observer`."""
@@ -94,6 +110,8 @@ class World:
                 tell(body["metadata"]["namespace"], body, deleted=False)
         for facts in self.leases.values():
             sight.lease_seen(facts.key.namespace, facts)
+        for job in self.jobs.values():
+            sight.job_seen(job)
 
 
 def slim(body: Body) -> Body:

@@ -145,6 +145,7 @@ def test_the_operator_has_the_rights_that_it_uses_and_no_others(trial: Trial) ->
     rig.until_members("block", ready=1)
     through_the_object_door(rig)
     through_the_broker(trial)
+    jobs_that_come_and_go(rig)
     rig.replicas["a"].stop()
     trial.start()
     through_the_broker(trial)
@@ -158,6 +159,17 @@ def test_the_operator_has_the_rights_that_it_uses_and_no_others(trial: Trial) ->
 
     assert trial.refused() == []
     assert trial.granted - trial.used() == set(), "rights that nothing here needed"
+
+
+def jobs_that_come_and_go(rig: OperatorRig) -> None:
+    """A Job and a TaskGraph that cannot be run here: they are told so, and deleted at once, as they ask for."""
+    tasklet = {"module": {"configMap": {"name": "nowhere", "key": "module"}}}
+    given = {"tasklet": tasklet, "input": {"count": 1}}
+    rig.make("Job", "jobs", {"name": "short"}, {**given, "ttlSecondsAfterFinished": 0})
+    tasks = [{"name": "only", **given}]
+    rig.make("TaskGraph", "taskgraphs", {"name": "short"}, {"tasks": tasks, "ttlSecondsAfterFinished": 0})
+    rig.until_gone("jobs")
+    rig.until_gone("taskgraphs")
 
 
 def through_the_object_door(rig: OperatorRig) -> None:

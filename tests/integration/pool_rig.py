@@ -68,6 +68,9 @@ class _Observer:
     def lease_seen(self, namespace: str, body: Body, deleted: bool) -> None:
         """Not here."""
 
+    def job_seen(self, namespace: str, body: Body, deleted: bool) -> None:
+        """Not here either."""
+
     def pod_seen(self, namespace: str, body: Body, deleted: bool) -> None:
         self._keeper.pod_seen(body, deleted)
 

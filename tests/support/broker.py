@@ -11,12 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid.leasing.signing import LeaseTerm, Signer, SteadyClock
 from leasegrid_operator.broker.app import make_broker
+from leasegrid_operator.broker.desk import Below
 from leasegrid_operator.broker.limits import Limits
 from leasegrid_operator.broker.serving import BrokerServer
 from leasegrid_operator.cluster import Access, Reviewed
 from leasegrid_operator.errors import ServerUnavailableError
 from tasklet_runner.fabric.protocol import Fabric, LeasedMember, LeaseRequest, LeaseView, Receipt
-from tasklet_runner.wire.errors import LeaseGridError
+from tasklet_runner.wire.errors import LeaseGridError, RefusedError
+from tasklet_runner.wire.jobs import Instruction, JobReport, Order
 from tasklet_runner.wire.member import Hint
 from tasklet_runner.wire.statements import Capability, MemberGrant
 
@@ -61,6 +63,8 @@ class FabricDesk:
     is_leader: bool = True
     leader_address: str = ""
     hints: list[Hint] = field(default_factory=list)
+    reports: list[JobReport] = field(default_factory=list)
+    allowed: int | None = None
     released: list[Capability] = field(default_factory=list)
 
     def now(self) -> float:
@@ -73,6 +77,15 @@ class FabricDesk:
         self.released.append(capability)
         names = tuple(grant.member for grant in capability.members)
         return Receipt(lease_uid=capability.lease_uid, reason=reason, members=names)
+
+    def below(self, namespace: str, uid: str) -> Below:
+        if self.allowed is None:
+            raise RefusedError("Forbidden", "only the coordinator of a job acquires below its lease", remedy="a token")
+        return Below(self.fabrics[namespace], self.allowed)
+
+    def reported(self, namespace: str, uid: str, report: JobReport) -> Instruction:
+        self.reports.append(report)
+        return Instruction(order=Order.GO_ON)
 
     def hinted(self, hint: Hint) -> None:
         self.hints.append(hint)

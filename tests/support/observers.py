@@ -15,6 +15,9 @@ class Noting:
     def lease_seen(self, namespace: str, body: Body, deleted: bool) -> None:
         self._note("lease", namespace, body, deleted)
 
+    def job_seen(self, namespace: str, body: Body, deleted: bool) -> None:
+        self._note("job", namespace, body, deleted)
+
     def pod_seen(self, namespace: str, body: Body, deleted: bool) -> None:
         self._note("pod", namespace, body, deleted)
 

@@ -1,12 +1,22 @@
 """What stands behind the broker: the namespaces' fabrics, who leads, and the key that signs."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.fabric.protocol import Fabric, Receipt
+from tasklet_runner.wire.jobs import Instruction, JobReport
 from tasklet_runner.wire.member import Hint
 from tasklet_runner.wire.statements import Capability
+
+
+@dataclass(frozen=True)
+class Below:
+    """The leases that belong to a job, as its coordinator may acquire them: each of `most` members at most."""
+
+    fabric: Fabric
+    most: int
 
 
 class Desk(Protocol):
@@ -39,6 +49,14 @@ class Desk(Protocol):
 
     async def release(self, namespace: str, capability: Capability, reason: str) -> Receipt:
         """Free the members that a capability lists, where this replica does not lead. Raises LeaseEndedError."""
+        ...
+
+    def below(self, namespace: str, uid: str) -> Below:
+        """What may be acquired below that lease. Raises RefusedError (Forbidden), NotLeaderError."""
+        ...
+
+    def reported(self, namespace: str, uid: str, report: JobReport) -> Instruction:
+        """What the coordinator whose lease that is says of its job. Raises LeaseEndedError, NotLeaderError."""
         ...
 
     def hinted(self, hint: Hint) -> None:

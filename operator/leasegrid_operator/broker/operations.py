@@ -12,7 +12,8 @@ from leasegrid_operator.broker.renewing import renewed, view_of
 from leasegrid_operator.broker.requests import check_lease_request, read_body, read_version
 from tasklet_runner.fabric.protocol import Fabric
 from tasklet_runner.wire.broker import Accepted, LostReport, ResizeRequest
-from tasklet_runner.wire.errors import NotLeaderError
+from tasklet_runner.wire.errors import NotLeaderError, RefusedError
+from tasklet_runner.wire.jobs import JobReport
 from tasklet_runner.wire.leases import LeaseRequest
 from tasklet_runner.wire.member import Hint
 from tasklet_runner.wire.signed import sign
@@ -36,6 +37,8 @@ class Operations:
         self._desk = desk
         self.by_name: dict[str, Callable[[Call], Awaitable[msgspec.Struct]]] = {
             "acquire": self.acquire,
+            "acquire-below": self.acquire_below,
+            "progress": self.progress,
             "watch": self.watch,
             "renew": self.renew,
             "resize": self.resize,
@@ -50,6 +53,25 @@ class Operations:
         check_lease_request(wanted)
         holder = wanted.holder_identity or call.visitor.name
         return await self._fabric(call).acquire(replace(wanted, namespace=call.knock.namespace, holder_identity=holder))
+
+    async def acquire_below(self, call: Call) -> msgspec.Struct:
+        """For the same holder alone, and no more than its job may have."""
+        wanted = read_body(call.knock.body, LeaseRequest)
+        check_lease_request(wanted)
+        own = call.visitor.capability
+        if own is None or wanted.holder_key != own.holder_key or not wanted.parent:
+            raise RefusedError(
+                "Forbidden", "a lease below another is its holder's, and names it as its parent", remedy="do so"
+            )
+        below = self._desk.below(call.knock.namespace, call.knock.uid)
+        if wanted.count > below.most:
+            raise RefusedError("Forbidden", f"the job may have {below.most} members in all", remedy="want fewer")
+        return await below.fabric.acquire(replace(wanted, namespace=call.knock.namespace))
+
+    async def progress(self, call: Call) -> msgspec.Struct:
+        """Heard; the answer says what is to be done."""
+        report = read_body(call.knock.body, JobReport)
+        return self._desk.reported(call.knock.namespace, call.knock.uid, report)
 
     async def watch(self, call: Call) -> msgspec.Struct:
         """Long: see Fabric.watch."""

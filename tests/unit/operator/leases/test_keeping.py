@@ -41,7 +41,9 @@ class Api(Cluster):
         self.refusals = 0
         self.before_answer: Callable[[dict[str, Any]], None] = lambda status: None
 
-    async def patch_status(self, resource: Resource, key: ObjectKey, status: dict[str, Any]) -> dict[str, Any]:
+    async def patch_status(
+        self, resource: Resource, key: ObjectKey, status: dict[str, Any], *, version: str = ""
+    ) -> dict[str, Any]:
         self.statuses.append((key.name, status))
         self.before_answer(status)
         return {}

@@ -1,0 +1,238 @@
+"""One job: looked at, decided about, and what was decided done, until its object is gone.
+
+Level-triggered: a step that failed is decided again at the next look, and a second look without news does nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from leasegrid.rules.job_control import Ended, JobDecision, JobSight, LeaseState, Step, control_job
+from leasegrid_operator.cluster import Cluster
+from leasegrid_operator.errors import ClusterError
+from leasegrid_operator.jobs.held import JobLease
+from leasegrid_operator.jobs.ordering import Commission, ask_coordinator
+from leasegrid_operator.jobs.reading import JobFacts
+from leasegrid_operator.jobs.requests import JobKey, coordinator_name, coordinator_request, store_name, store_request
+from leasegrid_operator.jobs.writing import JobPen
+from leasegrid_operator.logs import Action, log
+from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.plan.types import Plan
+from tasklet_runner.wire.errors import LeaseGridError
+from tasklet_runner.wire.jobs import CoordinatorState, Instruction, JobReport, Order
+
+logger = logging.getLogger(__name__)
+
+SILENT_SECONDS = 3.0
+"""A coordinator that reports nothing for so long is asked whether it lives."""
+
+AGAIN_SECONDS = 0.5
+
+
+class LeaseMaker(Protocol):
+    """The leases of jobs in one namespace."""
+
+    def follow(self, facts: JobFacts, changed: Callable[[], None]) -> JobLease:
+        """A follower of a lease that was not asked for yet; its object will belong to that of the job."""
+        ...
+
+    def lives(self, name: str) -> bool:
+        """True while there is a lease of that request id that has not ended."""
+        ...
+
+    def receipts(self, key: str) -> tuple[Receipt, ...]:
+        """Those of all ended leases that this key held, and that are remembered."""
+        ...
+
+
+@dataclass(frozen=True)
+class JobOffice:
+    """What all jobs of a namespace share. `wall`: UNIX seconds; `order` has a member run a coordinator."""
+
+    cluster: Cluster
+    leases: LeaseMaker
+    wall: Callable[[], float]
+    key: Callable[[str], JobKey]
+    order: Callable[[Commission], Awaitable[None]]
+
+
+class JobKeeper:
+    """Keeps one job; `seen` with each newer body, `reported` with each report of its coordinator."""
+
+    def __init__(self, facts: JobFacts, office: JobOffice) -> None:
+        self.facts = facts
+        self._office = office
+        self._key = office.key(facts.uid)
+        self._news = asyncio.Event()
+        self._pen = JobPen(office.cluster, office.wall)
+        self._store = office.leases.follow(facts, self._news.set)
+        self._coordinator = office.leases.follow(facts, self._news.set)
+        self._term = facts.written.term
+        self._started = facts.written.started
+        self._found(office)
+        self._ordered = False
+        self._report: JobReport | None = None
+        self._heard = 0.0
+        self._fruitless, self._best, self._ended_at = 0, 0, 0.0
+        self._finished = facts.written.finished
+        self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"keep {facts.kind} {facts.key}")
+
+    @property
+    def allowance(self) -> int:
+        """Members that its coordinator may have, in all."""
+        stages = self.facts.plan.stages if self.facts.plan is not None else ()
+        return sum(stage.parallelism + (stage.shuffle is not None) for stage in stages)
+
+    def coordinates(self, lease: str) -> bool:
+        """True for the uid of its present coordinator's lease."""
+        view = self._coordinator.view
+        return view is not None and view.uid == lease
+
+    def seen(self, facts: JobFacts) -> None:
+        """The object as it is now."""
+        self.facts = facts
+        self._news.set()
+
+    def reported(self, report: JobReport) -> Instruction:
+        """What the coordinator of some term says, and what it is to do."""
+        if report.term != self._term or self._coordinator.sight.state is not LeaseState.BOUND:
+            return Instruction(order=Order.FENCED, why=f"the job is at term {self._term}")
+        newer = self._report is None or report.sequence > self._report.sequence
+        if newer:
+            self._report, self._heard = report, _now()
+            self._news.set()
+        over = self._finished is not None
+        stop = over or self.facts.wish.suspended
+        why = "suspended" if self.facts.wish.suspended else "the job has ended" if over else ""
+        return Instruction(order=Order.STOP if stop else Order.GO_ON, why=why, recorded=over)
+
+    async def close(self) -> None:
+        """Decide and write nothing more; the job's leases stay as they are."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._store.close()
+        await self._coordinator.close()
+
+    def _found(self, office: JobOffice) -> None:
+        """What an earlier operator has left: leases that are gone ended without anybody here seeing it."""
+        if self._term and not office.leases.lives(store_name(self.facts)):
+            self._store.lost("it was deleted, or ended while no operator was there")
+        if self._term and not office.leases.lives(coordinator_name(self.facts, self._term)):
+            self._coordinator.lost("it ended while no operator was there")
+
+    async def _keep(self) -> None:
+        while True:
+            self._news.clear()
+            decision = control_job(self.facts.wish, self._sight(), self._office.wall())
+            try:
+                await self._apply(decision)
+            except (ClusterError, LeaseGridError) as error:
+                # Decided again at the next look: nothing that was done is undone.
+                log(logger, logging.WARNING, Action.JOB_STEP_FAILED, str(error), job=str(self.facts.key))
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            await self._something(decision)
+
+    def _sight(self) -> JobSight:
+        report, ending = self._report, self._report.ending if self._report is not None else None
+        now = self._office.wall()
+        return JobSight(
+            term=self._term,
+            started=self._started,
+            store=self._store.sight,
+            coordinator=self._coordinator.sight,
+            ordered=self._ordered,
+            phase=report.phase if report is not None else "",
+            waiting_because=report.waiting_because if report is not None else "",
+            ending=Ended(ending.complete, ending.reason, ending.message, now) if ending is not None else None,
+            fruitless=self._fruitless,
+            ended_at=self._ended_at,
+            finished=self._current_end(),
+        )
+
+    def _current_end(self) -> Ended | None:
+        if self._finished is None:
+            return None
+        written = self.facts.written.finished
+        return replace(self._finished, fetched=written is not None and written.fetched)
+
+    async def _apply(self, decision: JobDecision) -> None:
+        for step in decision.steps:
+            await self._do(step)
+        wrote = await self._pen.write(self.facts, decision, self._report, self._receipts())
+        if wrote and decision.finish is not None:
+            self._finished = decision.finish
+            self._news.set()
+
+    async def _do(self, step: Step) -> None:
+        facts, plan = self.facts, self.facts.plan
+        if step is Step.RELEASE_COORDINATOR:
+            await self._coordinator.release("Finished" if self._finished is not None else "Suspended")
+        elif step is Step.RELEASE_STORE:
+            await self._store.release("Finished")
+        elif step is Step.DELETE:
+            await self._pen.delete(facts)
+        elif plan is None:
+            return
+        elif step is Step.ACQUIRE_STORE:
+            self._store.acquire(store_request(facts, plan, self._key))
+        elif step is Step.RAISE_TERM:
+            await self._raise_term()
+        elif step is Step.ACQUIRE_COORDINATOR:
+            self._coordinator.acquire(coordinator_request(facts, plan, self._key, self._term))
+        else:
+            await self._order(plan)
+
+    async def _raise_term(self) -> None:
+        started = self._started or self._office.wall()
+        await self._pen.raise_term(self.facts, self._term + 1, started)
+        self._term, self._started = self._term + 1, started
+        self._ordered, self._report = False, None
+        await self._coordinator.close()
+        self._coordinator = self._office.leases.follow(self.facts, self._news.set)
+
+    async def _order(self, plan: Plan) -> None:
+        lease, store = self._coordinator.view, self._store.view
+        if lease is not None and store is not None:
+            await self._office.order(Commission(self.facts, plan, self._key, self._term, lease, store))
+            self._ordered, self._heard = True, _now()
+
+    def _receipts(self) -> tuple[Receipt, ...]:
+        return self._office.leases.receipts(self._key.public) if self._finished is not None else ()
+
+    async def _something(self, decision: JobDecision) -> None:
+        """Wait for news, for the time that was decided, or for the next look at a coordinator that is silent."""
+        looks = [] if decision.look_at is None else [max(0.0, decision.look_at - self._office.wall())]
+        if self._ordered and self._finished is None:
+            looks.append(max(0.0, self._heard + SILENT_SECONDS - _now()))
+        try:
+            async with asyncio.timeout(min(looks, default=None)):
+                await self._news.wait()
+        except TimeoutError:
+            await self._look_at_coordinator()
+
+    async def _look_at_coordinator(self) -> None:
+        """A coordinator that died on a living member ends its lease; one on a dead member has lost it."""
+        lease = self._coordinator.view
+        silent = self._ordered and self._finished is None and _now() >= self._heard + SILENT_SECONDS
+        if not silent or lease is None or self._coordinator.sight.state is not LeaseState.BOUND:
+            return
+        self._heard = _now()
+        try:
+            said = await ask_coordinator(lease)
+        except LeaseGridError:
+            return  # the fabric looks at its members, too
+        if said.state is not CoordinatorState.RUNNING or said.term != self._term:
+            await self._coordinator.release(f"its process ended: {said.words or said.state.value}")
+            self._count_end()
+
+    def _count_end(self) -> None:
+        done = sum(one.succeeded + one.failed for one in self._report.stages) if self._report is not None else 0
+        self._fruitless = 0 if done > self._best else self._fruitless + 1
+        self._best, self._ended_at = max(done, self._best), self._office.wall()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
