@@ -19,7 +19,6 @@ from tasklet_runner.plan.types import (
     Plan,
     Shuffle,
     Stage,
-    StageInput,
     TaskletPlan,
 )
 from tasklet_runner.wire.programs import Language
@@ -155,7 +154,7 @@ def _input(place: str, given: Input) -> Iterator[tuple[str, object]]:
             yield f"{place}.files.globs", given.globs
             yield f"{place}.files.root", given.root
             yield f"{place}.shards", given.shards
-        case StageInput():
+        case _:
             yield f"{place}.from", given.stages
             yield f"{place}.gather", given.gather
 

@@ -129,6 +129,11 @@ HARMFUL = {
         of_first(input=LinesInput(source=Source(uri="/d/l"), per_chunk=2)),
         "spec.input.lines.perChunk: was 1, is 2",
     ),
+    "a glob": (
+        of_first(input=FilesInput(globs=("/d/*.c",), root="/d"))(job()),
+        of_first(input=FilesInput(globs=("/d/*.h",), root="/d")),
+        'spec.input.files.globs: was ["/d/*.c"], is ["/d/*.h"]',
+    ),
     "the store": (
         job(), of_plan(output=OutputSettings(store="None")), 'spec.output.store: was "Block", is "None"',
     ),
@@ -214,6 +219,17 @@ def test_long_texts_that_differ_late_are_not_shown() -> None:
 )
 def test_files_are_compared(was: FileState, now: FileState, said: tuple[str, ...]) -> None:
     assert changes(Origin(job(), {"/f": was}), Origin(job(), {"/f": now})) == said
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        pytest.param({}, {"/f": FileState(1, 1)}, "/f: it was not there", id="a file that came"),
+        pytest.param({"/f": FileState(1, 1)}, {}, "/f: it is gone", id="a file that went"),
+    ],
+)
+def test_files_that_come_and_go_are_named(was: dict[str, FileState], now: dict[str, FileState], said: str) -> None:
+    assert changes(Origin(job(), was), Origin(job(), now)) == (said,)
 
 
 def test_of_many_changes_the_first_are_named_and_the_others_counted() -> None:

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from tasklet_runner.wire.digests import Checksum, checksum, digest_like, hasher_like
+from tasklet_runner.wire.digests import BLOCK_BYTES, BlockSums, Checksum, checksum, digest_like, hasher_like
 
 DATA = bytes(range(256)) * 40
 
@@ -40,6 +40,25 @@ def hasher_digest(digest: bytes | str) -> bytes:
     hasher = hasher_like(digest)
     hasher.update(DATA)
     return hasher.digest()
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(0, id="of nothing there is no checksum"),
+        pytest.param(5, id="a block that is not full has one"),
+        pytest.param(BLOCK_BYTES, id="a full one too"),
+        pytest.param(2 * BLOCK_BYTES + 7, id="and what is left of several"),
+    ],
+)
+@pytest.mark.parametrize("step", [7919, BLOCK_BYTES, 3 * BLOCK_BYTES])
+def test_each_block_of_an_object_has_its_checksum(size: int, step: int) -> None:
+    data = (DATA * (size // len(DATA) + 1))[:size]
+    sums = BlockSums()
+    for start in range(0, size, step):
+        sums.add(data[start : start + step])
+    blocks = (data[start : start + BLOCK_BYTES] for start in range(0, size, BLOCK_BYTES))
+    assert sums.finish() == b"".join(map(checksum, blocks))
 
 
 @pytest.mark.unhappy("a bit that flips, and two pieces that change places")
