@@ -230,6 +230,13 @@ JOBS = [
         "spec.tasklet.module",
     ),
     _job(
+        Tasklet,
+        "durable",
+        job({**PYTHON, "durable": True}),
+        job({**LOOP, "durable": True}),
+        "spec.tasklet",
+    ),
+    _job(
         PythonSource,
         "give exactly one",
         job({"python": {"source": {"path": "a.py"}}}),

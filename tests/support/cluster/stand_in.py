@@ -12,9 +12,7 @@ from typing import TextIO
 
 from aiohttp import web
 
-from tasklet_runner.client.granted import StoreConnections
 from tasklet_runner.member.calls import CallAnswer, Calls
-from tasklet_runner.member.checkpoints import CheckpointShelf
 from tasklet_runner.member.connection import HolderConnection
 from tasklet_runner.member.core import MemberCore, Notifier
 from tasklet_runner.member.decisions import Bound, End, Refused, Released, Stale
@@ -48,14 +46,14 @@ class EmptyWorkshop(Workshop):
     """A workshop without slots: nothing to fork, to load or to wipe."""
 
     def __init__(self, settings: MemberSettings, reset_seconds: float) -> None:
-        # Not the base's constructor: its slots and shelves are what a stand-in does without.
+        # Not the base's constructor: its slots are what a stand-in does without.
         self.settings = settings
+        self.scratch = settings.scratch
         self.slots = ()
         self.programs = {}
         self.lifetime = Tally()
         self.traffic = Traffic()
-        self.stores = StoreConnections()
-        self.shelf = CheckpointShelf(settings.scratch, self.stores)
+        self._fresh()
         self.sealing_key = SealingKey()
         self.connections: set[Visit] = set()
         self._reset_seconds = reset_seconds
