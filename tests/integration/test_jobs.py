@@ -50,6 +50,14 @@ def test_a_job_is_run_by_a_coordinator_on_a_leased_member_and_leaves_nothing(hou
     house.rig.until_members(ready=3)
 
 
+def test_a_job_has_as_many_workers_as_it_may(house: JobHouse) -> None:
+    house.job("wide", "slow", count=60, parallelism=3)
+    house.rig.until_members(claimed=3)
+    house.rig.wait(lambda: house.rig.status("jobs", "wide").get("workers"), lambda seen: seen == 3, "three work for it")
+    house.until("wide", "Complete")
+    house.rig.until_members(ready=3)
+
+
 def test_a_graph_runs_wave_by_wave_through_partitions(house: JobHouse) -> None:
     tasks = [
         {

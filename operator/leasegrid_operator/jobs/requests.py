@@ -74,12 +74,16 @@ def store_request(facts: JobFacts, plan: Plan, key: JobKey) -> LeaseRequest:
 
 
 def coordinator_request(facts: JobFacts, plan: Plan, key: JobKey, term: int) -> LeaseRequest:
-    """A member for the coordinator, of the pools of the job's first stage; its slots work too."""
+    """A member for the coordinator, of the pools of the job's first stage; its slots work too.
+
+    Elastic: the coordinator makes it larger, for its workers.
+    """
     lease = plan.stages[0].lease
     return LeaseRequest(
         request_id=coordinator_name(facts, term),
         holder_key=key.public,
         namespace=facts.key.namespace,
+        elastic=True,
         pools=lease.pools,
         slots=lease.requirements.slots,
         memory=max(lease.requirements.memory, plan.stages[0].tasklet.limits.memory),
