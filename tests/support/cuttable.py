@@ -35,6 +35,12 @@ class Door:
         """Break all connections and refuse new ones."""
         self._audible.set()
         if self._server:
+            # Accept no more, and let what was accepted become a connection, before the server is closed: asyncio loses
+            # one that comes after that, and its socket stays open.
+            for listening in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(listening.fileno())
+            for _ in range(ACCEPTING_TURNS):
+                await asyncio.sleep(0)
             self._server.close()
         turns = 0
         while self._writers or turns < ACCEPTING_TURNS:
