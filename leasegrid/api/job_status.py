@@ -26,6 +26,14 @@ class TimelineEntry(Model):
     done: Whole = Field(description="Chunks that are done.")
 
 
+class AccessAnswer(Model):
+    """The answer to the annotation leasegrid.dev/access."""
+
+    key: str = Field(description="The public key in that annotation.")
+    sealed: str = Field(description="The way into the job's store, for the owner of that key alone.")
+    expire_time: Instant = Field(description="When it ends.")
+
+
 class JobStatus(Model):
     """What has been done."""
 
@@ -40,5 +48,7 @@ class JobStatus(Model):
     timeline: tuple[TimelineEntry, ...] = Field(
         default=(), max_length=1024, description="Change points of the run, thinned to a bounded number."
     )
+    outputs: str = Field(default="", description="Small outputs where none are kept, as JSON; at most 32 KiB.")
+    access: AccessAnswer | None = Field(default=None, description="A way into the job's store, for who asked for it.")
     receipt: LeaseReceipt | None = Field(default=None, description="What its leases left behind in writing.")
     conditions: Conditions = Field(default=(), description="Progressing, Complete, Failed, Suspended.")

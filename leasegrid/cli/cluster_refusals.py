@@ -88,7 +88,7 @@ def _role(request: Request) -> str:
 
 def _missing(said: dict[str, Any], message: str, request: Request) -> LeaseGridError:
     details = said.get("details") or {}
-    if not details.get("name") and request.plural in ("leases", "instancepools"):
+    if not details.get("name") and request.plural in ("leases", "instancepools", "jobs", "taskgraphs"):
         return ClusterError(
             f"LeaseGrid is not installed in the cluster of context {request.context!r}: it serves no "
             f"{request.plural}.{GROUP}",

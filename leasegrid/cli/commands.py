@@ -5,6 +5,7 @@ from typing import Unpack
 
 import click
 
+from leasegrid.cli.cluster_options import WhereOptions, cluster_options, local_option, on_cluster, where
 from leasegrid.cli.options import RunOptions, files_argument, json_option, verbose_option
 
 _PATH = click.Path(path_type=Path)
@@ -12,7 +13,8 @@ _TIMELINE_ENDINGS = (".svg", ".html")
 _DRAWN = "FILE.svg, FILE.html, or - for the terminal."
 
 
-def _checked_timeline(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def checked_timeline(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The file of a timeline. Raises BadParameter: it is of another kind."""
     if value is None or value == "-" or value.endswith(_TIMELINE_ENDINGS):
         return value
     raise click.BadParameter(f"{value!r} is neither FILE.svg nor FILE.html, nor '-' for the terminal")
@@ -28,7 +30,7 @@ def _checked_picture(_context: click.Context, _parameter: click.Parameter, value
 @files_argument
 @click.option("--results", type=_PATH, metavar="DIR", help="Write the outputs there, then release the job's store.")
 @click.option(
-    "--timeline", callback=_checked_timeline, metavar="FILE", help="Draw the leases: FILE.svg, FILE.html or -."
+    "--timeline", callback=checked_timeline, metavar="FILE", help="Draw the leases: FILE.svg, FILE.html or -."
 )
 @json_option
 @click.option(
@@ -66,26 +68,50 @@ def validate(files: tuple[str, ...]) -> int:
 @click.argument("directory", type=_PATH, metavar="DIR")
 @click.option("--release", is_flag=True, help="Release the store of an interrupted job too: it cannot go on then.")
 @click.option("--layout", type=click.Choice(["ByIndex", "ByPath"]), help="Another layout than the job's own.")
+@local_option
+@cluster_options
 @verbose_option
-def results(job: str, directory: Path, release: bool, layout: str | None) -> int:
-    """Write the kept outputs of JOB into DIR. The store of a finished job is released then."""
-    from leasegrid.cli.exporting import export_kept
-    from leasegrid.cli.kept import split_name
+def results(
+    job: str, directory: Path, release: bool, layout: str | None, local: bool, **options: Unpack[WhereOptions]
+) -> int:
+    """Write the kept outputs of JOB into DIR. The store of a finished job is released then.
+
+    With --context (or -n, or as kubectl's plugin): of a job on a cluster.
+    """
     from tasklet_runner.plan.types import Layout
 
-    chosen = Layout(layout) if layout else None
+    chosen, place = Layout(layout) if layout else None, where(options)
+    if on_cluster(place, local=local, named=place.named):
+        if release:
+            raise click.UsageError("--release is for this machine: on a cluster, wait for the job, or cancel it")
+        from leasegrid.cli import job_verbs
+        from leasegrid.cli.cluster_runs import run_on_cluster
+
+        return run_on_cluster(place, lambda cluster: job_verbs.results(cluster, job, directory, chosen))
+    from leasegrid.cli.exporting import export_kept
+    from leasegrid.cli.kept import split_name
+
     return export_kept(*split_name(job), directory, release=release, layout=chosen)
 
 
 @click.command(short_help="Draw the leases of JOB, a run whose outputs are kept.")
 @click.argument("job", metavar="[NAMESPACE/]JOB")
-@click.option("-o", "--output", default="-", callback=_checked_timeline, metavar="FILE", help=_DRAWN)
+@click.option("-o", "--output", default="-", callback=checked_timeline, metavar="FILE", help=_DRAWN)
+@local_option
+@cluster_options
 @verbose_option
-def timeline(job: str, output: str) -> int:
+def timeline(job: str, output: str, local: bool, **options: Unpack[WhereOptions]) -> int:
     """Draw the leases of JOB, a job or graph that ran and whose outputs are still kept.
 
-    A run whose outputs were delivered at once is drawn by `leasegrid run --timeline`.
+    A run whose outputs were delivered at once is drawn by `leasegrid run --timeline`. With --context (or -n, or as
+    kubectl's plugin): of a job on a cluster, which may still run.
     """
+    place = where(options)
+    if on_cluster(place, local=local, named=place.named):
+        from leasegrid.cli import job_verbs
+        from leasegrid.cli.cluster_runs import run_on_cluster
+
+        return run_on_cluster(place, lambda cluster: job_verbs.timeline(cluster, job, output))
     from leasegrid.cli.kept import split_name
     from leasegrid.cli.pictures import draw_timeline
 

@@ -14,7 +14,7 @@ from leasegrid.local.state import StateDirectory
 from tasklet_runner.data.access import ENVIRONMENT
 from tasklet_runner.plan.types import Kind, Layout, Plan
 from tasklet_runner.store.deliveries import deliveries
-from tasklet_runner.store.protocol import JobStore, all_commits
+from tasklet_runner.store.protocol import JobStore, Outputs, all_commits
 from tasklet_runner.store.results import export_results
 from tasklet_runner.wire.errors import ResultsError
 
@@ -22,7 +22,7 @@ INLINE_BYTES = 16 * 1024 * 1024
 """Outputs of a job without a store are passed through memory to stdout; more than this belongs into files."""
 
 
-async def export_outputs(store: JobStore, plan: Plan, directory: Path) -> Exported:
+async def export_outputs(store: Outputs, plan: Plan, directory: Path) -> Exported:
     """Write the outputs of a Job's first stage into the directory, those of its aggregate into a directory of its name.
 
     Of a TaskGraph the outputs of the tasks that nobody reads: of one into the directory, of several into directories

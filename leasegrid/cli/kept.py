@@ -44,7 +44,7 @@ def hold_kept(state: StateDirectory, namespace: str, name: str) -> Volume:
     if not kept or not committed_chunks(state.root / kept[0].directory / "store"):
         raise StateDirectoryError(
             f"no outputs of a job {namespace}/{name} are kept in {state.root}",
-            remedy="leasegrid leases lists what is kept",
+            remedy="leasegrid leases lists what is kept; for a job on a cluster name it with --context",
         )
     return state.hold_job(namespace, name)
 

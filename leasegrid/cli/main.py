@@ -30,6 +30,7 @@ _NO_THREAD = "can't start new thread"
 
 
 ON_CLUSTER = ("claim", "renew", "release", "terminate", "exec", "leases", "pools", "top", "drain")
+JOBS_ON_CLUSTER = ("submit", "watch", "logs", "cancel")
 """Commands that are imported when one of them, or the list of all, is wanted: `run` should start at once."""
 
 
@@ -38,10 +39,14 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all."""
-        return sorted([*super().list_commands(ctx), *ON_CLUSTER])
+        return sorted([*super().list_commands(ctx), *ON_CLUSTER, *JOBS_ON_CLUSTER])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
+        if cmd_name in JOBS_ON_CLUSTER:
+            from leasegrid.cli import job_commands
+
+            return next(command for command in job_commands.COMMANDS if command.name == cmd_name)
         if cmd_name not in ON_CLUSTER:
             return super().get_command(ctx, cmd_name)
         from leasegrid.cli.cluster_commands import COMMANDS

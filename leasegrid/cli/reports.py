@@ -50,7 +50,7 @@ def _job(ending: Ending) -> dict[str, Any]:
         "resumeCount": ending.resumes,
         "stages": [{"name": stage.name, **_times(stage), **_counts(stage)} for stage in report.progress.stages],
         **_tasks(ending),
-        "failures": [_failure(failure) for failure in report.failures],
+        "failures": [failure_entry(one) for one in report.failures],
         "results": _results(ending),
         "outputs": [_output(output) for output in ending.outputs],
         "receipt": _receipts(report.receipts),
@@ -88,7 +88,8 @@ def _checkpoints(stage: StageProgress) -> dict[str, int]:
     return {"kept": stage.checkpoints, "failed": stage.checkpoints_failed}
 
 
-def _failure(failure: ChunkFailure) -> dict[str, Any]:
+def failure_entry(failure: ChunkFailure) -> dict[str, Any]:
+    """One failed chunk."""
     fault = failure.fault
     return {
         "stage": failure.stage,

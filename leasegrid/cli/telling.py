@@ -52,7 +52,7 @@ class Teller:
             return
         raw = ending.kept is None and ending.exported is None and bool(ending.outputs)
         for line in summaries.lines(replace(ending, outputs=()) if raw else ending, time.time()):
-            click.echo(_styled(line), err=raw)
+            click.echo(styled(line), err=raw)
         if raw:
             sys.stdout.flush()
             for output in ending.outputs:
@@ -63,7 +63,7 @@ class Teller:
         """The rest of what there is to say: receipts of the file's own leases, the timeline, the document."""
         if not self._request.as_json:
             for line in summaries.receipt_lines(tuple(receipts)):
-                click.echo(_styled(line))
+                click.echo(styled(line))
         self._draw(ended)
         if self._request.as_json:
             document = reports.document(ended, receipts, self._warnings, ExitCode(code), _footprint())
@@ -83,5 +83,6 @@ def _footprint() -> reports.Footprint:
     return reports.Footprint(used.ru_maxrss * 1024, used.ru_utime + used.ru_stime)
 
 
-def _styled(line: Line) -> str:
+def styled(line: Line) -> str:
+    """The line with its tone, for a terminal."""
     return click.style(line.text, **_TONES[line.tone]) if line.tone else line.text  # type: ignore[arg-type]

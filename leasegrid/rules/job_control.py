@@ -121,7 +121,7 @@ def control_job(wish: JobWish, seen: JobSight, now: float) -> JobDecision:
     if ended is not None:
         return JobDecision(verdicts=_ended_verdicts(ended), finish=ended)
     if wish.suspended:
-        return _suspended(seen)
+        return _suspended(wish, seen)
     deadline = seen.started + wish.deadline_seconds if wish.deadline_seconds and seen.started else None
     decision = _going(wish, seen, now)
     looks = [at for at in (deadline, decision.look_at) if at is not None]
@@ -186,20 +186,24 @@ def _ended_verdicts(ended: Ended) -> tuple[JobVerdict, ...]:
     )
 
 
-def _suspended(seen: JobSight) -> JobDecision:
-    held = seen.coordinator.state in (LeaseState.WAITING, LeaseState.BOUND)
+def _suspended(wish: JobWish, seen: JobSight) -> JobDecision:
+    # Its files may come before it runs: whoever submits it does not wait until it is resumed.
+    steps = [Step.ACQUIRE_STORE] if wish.missing and seen.store.state is LeaseState.ABSENT else []
+    if seen.coordinator.state in (LeaseState.WAITING, LeaseState.BOUND):
+        steps.append(Step.RELEASE_COORDINATOR)
     words = "spec.suspend is true; what is done stays done, and goes on when it is false"
     verdicts = (
         JobVerdict(ConditionType.PROGRESSING, False, JobReason.SUSPENDED, words),
         JobVerdict(ConditionType.SUSPENDED, True, JobReason.SUSPENDED, words),
     )
-    return JobDecision((Step.RELEASE_COORDINATOR,) if held else (), verdicts)
+    return JobDecision(tuple(steps), verdicts)
 
 
 def _going(wish: JobWish, seen: JobSight, now: float) -> JobDecision:
     steps: list[Step] = [Step.ACQUIRE_STORE] if seen.store.state is LeaseState.ABSENT else []
     if wish.missing:
-        return JobDecision(tuple(steps), _progressing(False, JobReason.NEEDS_UPLOAD, _needs_upload(wish.missing)))
+        words = _needs_upload(wish.missing, "" if seen.store.state is LeaseState.BOUND else seen.store.words)
+        return JobDecision(tuple(steps), _progressing(False, JobReason.NEEDS_UPLOAD, words))
     look_at = None
     if seen.term == 0 or seen.coordinator.state is LeaseState.ENDED:
         look_at = seen.ended_at + backoff_seconds(seen.fruitless)
@@ -243,6 +247,7 @@ def _progressing(status: bool, reason: str, message: str) -> tuple[JobVerdict, .
     return (JobVerdict(ConditionType.PROGRESSING, status, reason, message),)
 
 
-def _needs_upload(missing: tuple[str, ...]) -> str:
+def _needs_upload(missing: tuple[str, ...], waits: str) -> str:
     named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    return f"these are files of its author's machine: {named} (name them by URL, or give sources inline)"
+    store = f"; their store: {waits}" if waits else ""
+    return f"these are files of its author's machine: {named} (submit it with: leasegrid submit FILE){store}"

@@ -2,15 +2,25 @@
 
 from collections.abc import Iterator
 
+from leasegrid.rules.locations import scheme_of
 from tasklet_runner.plan.types import FilesInput, LinesInput, Plan
 
 UPLOADED_BASE = "uploaded:/"
 """The directory of the YAML, where it is planned in a cluster; what is below it is looked up in the job's store."""
 
+UPLOADED = "leasegrid.dev/uploaded"
+"""The annotation by which a submitter says that all local files are in the store: the digest of their list."""
+
+FETCHED = "leasegrid.dev/fetched"
+"""The annotation by which somebody says that the outputs are fetched: the store may go."""
+
+ACCESS = "leasegrid.dev/access"
+"""The annotation by which somebody asks for a way into the job's store: a public key (`wire.store_access`)."""
+
 
 def is_uploaded(location: str) -> bool:
-    """True for what was a path of the submitter's machine: no URI."""
-    return location.startswith((UPLOADED_BASE, "/"))
+    """True for what was a path of the submitter's machine; one that leads above the YAML's directory is relative."""
+    return bool(location) and scheme_of(location) == "file"
 
 
 def local_paths(plan: Plan) -> tuple[str, ...]:
@@ -21,6 +31,7 @@ def local_paths(plan: Plan) -> tuple[str, ...]:
 def _locations(plan: Plan) -> Iterator[str]:
     for stage in plan.stages:
         yield stage.tasklet.source.uri
+        yield from (wheel.uri for wheel in stage.tasklet.wheels)
         yield from (mount.source.uri for mount in stage.tasklet.mounts)
         if isinstance(stage.input, LinesInput):
             yield stage.input.source.uri

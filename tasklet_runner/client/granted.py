@@ -175,7 +175,7 @@ class StoreConnections:
             self._sessions[endpoint] = connect(endpoint)
         url = URL(base_url(endpoint, "store") + path, encoded=True)
         async with self._sessions[endpoint].request(method, url, data=body, headers=headers) as response:
-            if response.status != 200:
+            if response.status not in (200, 206):
                 raise error_of(reply_of(response.status, await refusal_in(response)))
             yield response
 

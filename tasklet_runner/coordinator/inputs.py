@@ -128,7 +128,7 @@ def find_files(given: FilesInput, storages: Storages) -> list[FoundFile]:
 def _matches(pattern: str, storages: Storages) -> list[Found]:
     with reading(f"the glob {pattern}"):
         found = storages.of(pattern).glob(pattern)
-    for one in found if scheme_of(pattern)[0] == "file" else ():
+    for one in found if scheme_of(pattern)[0] == "file" and storages.access.files is None else ():
         if not os.access(one.location, os.R_OK):
             raise InputError(
                 f"the input file {one.location} may not be read", remedy="give yourself the right to read it"

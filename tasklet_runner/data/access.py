@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasklet_runner.data.found import Storage
+
 
 @dataclass(frozen=True)
 class Access:
@@ -13,12 +15,14 @@ class Access:
     what their fsspec file system takes. What is not given comes from the environment. `docker_configs`: documents of
     the form of ~/.docker/config.json (as in a Secret of type kubernetes.io/dockerconfigjson) by the name that a
     module's pullSecretRef has; the empty name stands for modules without one. `user_logins`: read the user's own
-    ~/.docker/config.json where none of these is given.
+    ~/.docker/config.json where none of these is given. `files`: what stands in place of this machine's files (None:
+    they do): a coordinator on a leased member must not read those of its pod.
     """
 
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     docker_configs: Mapping[str, bytes] = field(default_factory=dict)
     user_logins: bool = True
+    files: Storage | None = None
 
 
 ENVIRONMENT = Access()

@@ -27,6 +27,8 @@ class Storages:
         Raises ImportError when a package is missing for it, ValueError for an unknown scheme or bad options.
         """
         scheme, host = scheme_of(location)
+        if scheme == "file" and self.access.files is not None:
+            return self.access.files
         name = f"{scheme}://{host}" if scheme in SCHEMES else scheme
         if name not in self._known:
             options = self.access.options.get(scheme, {})

@@ -3,7 +3,8 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,14 +17,17 @@ from tasklet_runner.coordinator.progress import Phase
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.data.access import Access
 from tasklet_runner.data.copying import copy_outputs
+from tasklet_runner.data.uploads import ReadObject, UploadedStorage
 from tasklet_runner.fabric.broker import ClusterFabric
 from tasklet_runner.fabric.calls import BrokerAccess
+from tasklet_runner.hosting.inline import inline_outputs
 from tasklet_runner.hosting.job_store import JobStoreClient
 from tasklet_runner.hosting.own_lease import OwnLeaseFabric, OwnTerms
 from tasklet_runner.hosting.reporting import Reporter
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import LeaseEndedError, ResultsError, StoreError, UnreachableError
 from tasklet_runner.wire.jobs import CoordinatorOrder, Ending
+from tasklet_runner.wire.uploads import Uploads, file_key
 
 RENEW_SECONDS = 10.0
 """The coordinator's own lease lives for thirty seconds without it."""
@@ -59,6 +63,8 @@ async def run_hosted(order: CoordinatorOrder, scratch: Path, fenced: Fenced) -> 
         stack.callback(keeping.cancel)
         await store.open()
         reporter = Reporter(order.job, order.term, cluster.report, fenced)
+        files = UploadedStorage(await _uploads(store, order.uploads), _blocking(store, asyncio.get_running_loop()))
+        access = replace(DATA, files=files)
         surroundings = Surroundings(
             fabric=fabric,
             store=store,
@@ -68,14 +74,14 @@ async def run_hosted(order: CoordinatorOrder, scratch: Path, fenced: Fenced) -> 
             term=order.term,
             holder_identity=f"{order.job.kind} {order.job.name}",
             parent=order.lease.name,
-            access=DATA,
+            access=access,
         )
         coordinator = Coordinator(plan, surroundings)
 
         async def announce(ending: RunEnding) -> None:
             if coordinator.progress().phase is Phase.STOPPED or ending.reason in _NOT_FINAL:
                 return
-            await reporter.finish(coordinator, await _delivered(plan, store, ending))
+            await reporter.finish(coordinator, await _delivered(plan, store, ending, access))
 
         coordinator.announce = announce
         following = asyncio.create_task(reporter.follow(coordinator))
@@ -85,17 +91,23 @@ async def run_hosted(order: CoordinatorOrder, scratch: Path, fenced: Fenced) -> 
         raise StoreError(report.message, remedy="another coordinator goes on")
 
 
-async def _delivered(plan: Plan, store: JobStoreClient, ending: RunEnding) -> Ending:
-    """How the job ended, once its outputs stand where a copy was asked for."""
-    words = Ending(complete=ending.complete, reason=ending.reason, message=ending.message[:LONGEST_MESSAGE])
+async def _delivered(plan: Plan, store: JobStoreClient, ending: RunEnding, access: Access) -> Ending:
+    """How the job ended, once its outputs stand where a copy was asked for, or in the object itself."""
+    words = Ending(
+        complete=ending.complete,
+        reason=ending.reason,
+        message=ending.message[:LONGEST_MESSAGE],
+        outputs=await inline_outputs(store, plan),
+    )
     if not (ending.complete and plan.output.copy_to):
         return words
     try:
-        receipt = await copy_outputs(store, plan, DATA)
+        receipt = await copy_outputs(store, plan, access)
     except ResultsError as error:
-        return Ending(complete=False, reason="CopyFailed", message=str(error)[:LONGEST_MESSAGE])
+        told = str(error)[:LONGEST_MESSAGE]
+        return msgspec.structs.replace(words, complete=False, reason="CopyFailed", message=told)
     told = f"{words.message}; {receipt.files} files copied to {receipt.uri}"
-    return Ending(complete=True, reason=words.reason, message=told[:LONGEST_MESSAGE])
+    return msgspec.structs.replace(words, message=told[:LONGEST_MESSAGE], location=receipt.uri)
 
 
 def _access(order: CoordinatorOrder, holder: Ed25519PrivateKey, scratch: Path) -> BrokerAccess:
@@ -121,6 +133,23 @@ def _terms(plan: Plan) -> OwnTerms:
         memory=max(first.lease.requirements.memory, first.tasklet.limits.memory),
         cpu_features=first.lease.requirements.cpu_features,
     )
+
+
+async def _uploads(store: JobStoreClient, digest: str) -> Uploads:
+    """The list of the files that were uploaded; where there is none, reading one of them says that it is missing."""
+    if digest:
+        with suppress(KeyError, msgspec.MsgspecError):
+            return msgspec.json.decode(await store.read(file_key(digest)), type=Uploads)
+    return Uploads()
+
+
+def _blocking(store: JobStoreClient, loop: asyncio.AbstractEventLoop) -> ReadObject:
+    """For the threads in which inputs are read: the store's connections belong to the loop."""
+
+    def read(key: str, offset: int, length: int) -> bytes:
+        return asyncio.run_coroutine_threadsafe(store.read(key, offset, length), loop).result()
+
+    return read
 
 
 async def _keep(

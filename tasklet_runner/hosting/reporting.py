@@ -92,7 +92,7 @@ class Reporter:
             workers=progress.workers,
             waiting_because=progress.waiting_because[:4096],
             notices=progress.notices[-MAX_NOTICES:],
-            timeline=_thinned(timeline),
+            timeline=_thinned(timeline if ending is None else (*timeline, _last(progress))),
             ending=ending,
         )
 
@@ -109,6 +109,12 @@ def _tally(stage: StageProgress) -> ChunkTally:
         skipped=stage.skipped,
         running=stage.running,
     )
+
+
+def _last(progress: Progress) -> TimelinePoint:
+    """Where the run stands as it ends: the timeline itself is noted between looks."""
+    done = sum(stage.done for stage in progress.stages)
+    return TimelinePoint(progress.elapsed, progress.workers, 0, done)
 
 
 def _thinned(points: tuple[TimelinePoint, ...]) -> tuple[tuple[int, int, int, int], ...]:

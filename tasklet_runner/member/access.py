@@ -14,6 +14,7 @@ from tasklet_runner.wire.errors import RefusedError
 from tasklet_runner.wire.signed import public_key, verify
 from tasklet_runner.wire.statements import CheckpointGrant, GetGrant, PutGrant
 from tasklet_runner.wire.store import GRANT_HEADER, SESSION_HEADER
+from tasklet_runner.wire.store_access import EVERYTHING
 
 Grant = TypeVar("Grant", PutGrant, GetGrant, CheckpointGrant)
 
@@ -62,8 +63,17 @@ class Access:
             self.require_session(request)
             return
         prefix = (self._granted(request, PutGrant) if kind is PutGrant else self._granted(request, GetGrant)).key_prefix
+        if kind is GetGrant and prefix == EVERYTHING:
+            return
         for key in keys:
             require_below(prefix, key)
+
+    def require_reader(self, request: web.Request) -> None:
+        """Return for who may read all of the store: a session, or a grant of everything."""
+        if GRANT_HEADER not in request.headers:
+            self.require_session(request)
+        elif self._granted(request, GetGrant).key_prefix != EVERYTHING:
+            raise RefusedError("NotGranted", "that takes a grant of everything", remedy="ask for one")
 
     def _granted(self, request: web.Request, kind: type[Grant]) -> Grant:
         claim = self._standing()

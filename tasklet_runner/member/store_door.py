@@ -128,7 +128,7 @@ class StoreDoor:
         return list_objects(request, self._shelf.store)
 
     async def _list_commits(self, request: web.Request) -> web.Response:
-        self._access.require_session(request)
+        self._access.require_reader(request)
         return await list_commits(request, self._shelf.store)
 
     async def _settled(self, work: Callable[[], Awaitable[Value]]) -> Value:

@@ -71,6 +71,7 @@ class Workshop:
         self.traffic = Traffic()
         self.sealing_key = SealingKey()
         self.connections: set[Visit] = set()
+        self.post: Post | None = None
         home = SlotHome(self.scratch, self.programs, self._supplies, self._tainted, self._scratch_failed)
         self.slots = tuple(Slot(number, home) for number in range(settings.slots))
         self._watch: asyncio.Task[None] | None = None

@@ -16,6 +16,7 @@ from tasklet_runner.store.prefixes import attempt_of, successor
 from tasklet_runner.store.protocol import CommitRecord
 from tasklet_runner.store.transactions import transaction
 from tasklet_runner.wire.errors import ObjectConflictError, StoreError
+from tasklet_runner.wire.uploads import UPLOADS_PREFIX
 
 DATABASE = "index.db"
 
@@ -313,7 +314,7 @@ class Index:
 
     def drop_uncommitted(self) -> list[str]:
         """Delete the objects of attempts that no commit names; returns the files that no row names any more."""
-        doomed = f"attempt_of(key) NOT IN {_COMMITTED}"
+        doomed = f"attempt_of(key) NOT IN {_COMMITTED} AND key NOT GLOB '{UPLOADS_PREFIX}/*'"
         with transaction(self._connection):
             dropped = self._connection.execute(f"SELECT size, file FROM objects WHERE {doomed}").fetchall()  # noqa: S608  # a constant
             self._connection.execute(f"DELETE FROM objects WHERE {doomed}")  # noqa: S608  # a constant

@@ -13,7 +13,7 @@ import msgspec
 from tasklet_runner.wire.queues import CommitRecord
 from tasklet_runner.wire.store import ObjectInfo
 
-__all__ = ["CommitRecord", "JobStore", "NewObject", "ObjectInfo", "all_commits"]
+__all__ = ["CommitRecord", "JobStore", "NewObject", "ObjectInfo", "Outputs", "all_commits"]
 
 
 class NewObject(msgspec.Struct, frozen=True, array_like=True):
@@ -21,6 +21,18 @@ class NewObject(msgspec.Struct, frozen=True, array_like=True):
 
     key: str
     data: bytes
+
+
+class Outputs(Protocol):
+    """What is read of a job's store by whoever fetches its outputs. Every call raises StoreError."""
+
+    async def read(self, key: str, offset: int = 0, length: int = -1) -> bytes:
+        """See `JobStore.read`."""
+        ...
+
+    async def commits(self, stage: str, first: int = 0, limit: int = 1000) -> list[CommitRecord]:
+        """See `JobStore.commits`."""
+        ...
 
 
 class JobStore(Protocol):
@@ -87,7 +99,7 @@ class JobStore(Protocol):
         ...
 
 
-async def all_commits(store: JobStore, stage: str) -> AsyncIterator[CommitRecord]:
+async def all_commits(store: Outputs, stage: str) -> AsyncIterator[CommitRecord]:
     """Every commit record of a stage in index order, read in pages, so that a hundred thousand need no memory."""
     first = 0
     while page := await store.commits(stage, first):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tasklet_runner.plan.types import Layout
 from tasklet_runner.store.exporting import ResultsDirectory
-from tasklet_runner.store.protocol import JobStore, all_commits
+from tasklet_runner.store.protocol import Outputs, all_commits
 from tasklet_runner.store.targets import Claims, targets
 
 PIECE_BYTES = 1024 * 1024
@@ -22,7 +22,7 @@ class ExportReport:
     byte_count: int
 
 
-async def export_results(store: JobStore, stage: str, directory: Path, layout: Layout) -> ExportReport:
+async def export_results(store: Outputs, stage: str, directory: Path, layout: Layout) -> ExportReport:
     """Write the outputs of every chunk of `stage` that succeeded; in flat memory but for the names.
 
     ByIndex: `<index>/stdout` and `<index>/<file>`; ByPath: files of /out at their own paths and
@@ -47,7 +47,7 @@ async def export_results(store: JobStore, stage: str, directory: Path, layout: L
     return ExportReport(exporter.files, exporter.byte_count)
 
 
-async def _check(store: JobStore, stage: str, layout: Layout) -> None:
+async def _check(store: Outputs, stage: str, layout: Layout) -> None:
     claims = Claims()
     async for record in all_commits(store, stage):
         if layout is Layout.BY_INDEX:
@@ -60,7 +60,7 @@ async def _check(store: JobStore, stage: str, layout: Layout) -> None:
 class _Exporter:
     """Small objects are gathered and written by batches, so that the event loop hands over to a thread rarely."""
 
-    def __init__(self, store: JobStore, directory: ResultsDirectory) -> None:
+    def __init__(self, store: Outputs, directory: ResultsDirectory) -> None:
         self.files = 0
         self.byte_count = 0
         self._store = store

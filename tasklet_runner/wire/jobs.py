@@ -77,6 +77,7 @@ class CoordinatorOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     `plan`: a `plan.types.Plan` as JSON. `key`: 32 bytes, the seed of the Ed25519 key of the job, which is the holder of
     all its leases, of every generation. `lease`: that of this coordinator; `store`: that of the job's outputs.
+    `uploads`: the SHA-256 of the list of uploaded files (`wire.uploads`), empty where there are none.
     `brokers`: URLs; `authority`: the PEM of who signed their certificates (empty: plain HTTP, or the system's).
     """
 
@@ -88,6 +89,7 @@ class CoordinatorOrder(msgspec.Struct, frozen=True, kw_only=True):
     store: LeaseView
     brokers: tuple[str, ...]
     authority: str = ""
+    uploads: str = ""
 
 
 class ChunkTally(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -106,13 +108,30 @@ class ChunkTally(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     failed_indexes: Annotated[str, Meta(max_length=20_000)] = ""
 
 
+MAX_INLINE_CHARACTERS = 32_768
+"""Of all outputs that stand in a status."""
+
+
+class InlineOutput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The stdout of one chunk: as text, or as base64 where it is none. `task`: where several tasks have outputs."""
+
+    index: int
+    task: str = ""
+    text: str = ""
+    base64: str = ""
+
+
 class Ending(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a job ended, as it stands in its store. `outputs`: small ones, where nothing is kept; text or base64."""
+    """How a job ended, as it stands in its store. `outputs`: InlineOutputs as JSON, where nothing else is kept.
+
+    `location`: where they were copied to.
+    """
 
     complete: bool
     reason: Annotated[str, Meta(max_length=64)]
     message: Annotated[str, Meta(max_length=4096)] = ""
-    outputs: Annotated[str, Meta(max_length=32_768)] = ""
+    outputs: Annotated[str, Meta(max_length=MAX_INLINE_CHARACTERS)] = ""
+    location: Annotated[str, Meta(max_length=4096)] = ""
 
 
 class JobReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

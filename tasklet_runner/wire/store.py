@@ -21,8 +21,8 @@ as `store` and the member's epoch as `term`. Or, at a member, who does either sh
 A leased member besides:
 `GET /v1/challenge` -> ChallengeReply · `POST /v1/session` SessionRequest -> SessionReply, and under a session
 `GET /v1/objects?prefix=&after=&limit=` -> ObjectPage · `GET /v1/commits?stage=&first=&limit=` -> CommitPage: the
-records of a stage with an index of at least `first`, in the order of their indexes. Queues: see `wire.queues`;
-checkpoints, at both doors: see `wire.checkpoints`.
+records of a stage with an index of at least `first`, in the order of their indexes (or by a grant of everything,
+`wire.store_access`). Queues: see `wire.queues`; checkpoints, at both doors: see `wire.checkpoints`.
 A session ends with the member's claim, at once; transfers under way are cut off.
 
 A refusal is an ErrorReply with status 400 (malformed), 401 (signature, or no such session), 403 (not covered by the

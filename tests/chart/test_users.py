@@ -78,6 +78,7 @@ AGGREGATED = [
     ("view", "list", "leases", True),
     ("view", "create", "leases", False),
     ("edit", "create", "leases", True),
+    ("edit", "create", "jobs", True),
     ("edit", "patch", "instancepools", False),
     ("admin", "patch", "instancepools", True),
 ]

@@ -133,7 +133,7 @@ def test_local_paths_need_an_upload_and_the_job_says_so(house: JobHouse) -> None
     said = house.until_reason("local", "NeedsUpload")
     assert said["status"] == "False"
     assert "tile.wasm" in said["message"]
-    assert "by URL" in said["message"]
+    assert "leasegrid submit" in said["message"]
     house.rig.until_members(ready=3)
 
 

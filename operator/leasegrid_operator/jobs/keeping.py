@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from leasegrid.rules.job_control import Ended, JobDecision, JobSight, LeaseState, Step, control_job
+from leasegrid.rules.uploads import ACCESS
 from leasegrid_operator.cluster import Cluster
 from leasegrid_operator.errors import ClusterError
 from leasegrid_operator.jobs.held import JobLease
+from leasegrid_operator.jobs.letting_in import HeldStore, access_status
 from leasegrid_operator.jobs.ordering import Commission, ask_coordinator
 from leasegrid_operator.jobs.reading import JobFacts
 from leasegrid_operator.jobs.requests import JobKey, coordinator_name, coordinator_request, store_name, store_request
@@ -20,7 +22,7 @@ from leasegrid_operator.jobs.writing import JobPen
 from leasegrid_operator.logs import Action, log
 from tasklet_runner.fabric.protocol import Receipt
 from tasklet_runner.plan.types import Plan
-from tasklet_runner.wire.errors import LeaseGridError
+from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.jobs import CoordinatorState, Instruction, JobReport, Order
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ class JobKeeper:
         self._started = facts.written.started
         self._found(office)
         self._ordered = False
+        self._answered = ""
         self._report: JobReport | None = None
         self._heard = 0.0
         self._fruitless, self._best, self._ended_at = 0, 0, 0.0
@@ -117,8 +120,12 @@ class JobKeeper:
 
     def _found(self, office: JobOffice) -> None:
         """What an earlier operator has left: leases that are gone ended without anybody here seeing it."""
-        if self._term and not office.leases.lives(store_name(self.facts)):
+        facts = self.facts
+        if self._term and not office.leases.lives(store_name(facts)):
             self._store.lost("it was deleted, or ended while no operator was there")
+        elif self._term and facts.plan is not None and facts.written.finished is not None:
+            # Nobody asks for it any more, and it is still to be read, and to be released in time.
+            self._store.acquire(store_request(facts, facts.plan, self._key))
         if self._term and not office.leases.lives(coordinator_name(self.facts, self._term)):
             self._coordinator.lost("it ended while no operator was there")
 
@@ -161,10 +168,26 @@ class JobKeeper:
     async def _apply(self, decision: JobDecision) -> None:
         for step in decision.steps:
             await self._do(step)
+        await self._let_in()
         wrote = await self._pen.write(self.facts, decision, self._report, self._receipts())
         if wrote and decision.finish is not None:
             self._finished = decision.finish
             self._news.set()
+
+    async def _let_in(self) -> None:
+        """Answer whoever asks for a way into the store, once it is there."""
+        asked, store, plan = self.facts.annotations.get(ACCESS, ""), self._store.view, self.facts.plan
+        bound = self._store.sight.state is LeaseState.BOUND and store is not None and bool(store.members)
+        if asked in ("", self._answered, self.facts.written.access) or plan is None or store is None or not bound:
+            return
+        try:
+            held = HeldStore(store, self._key, plan.output.size, self._term)
+            said = access_status(asked, held, self._office.wall())
+        except ProtocolError as error:
+            log(logger, logging.WARNING, Action.JOB_STEP_FAILED, str(error), job=str(self.facts.key))
+        else:
+            await self._pen.let_in(self.facts, said)
+        self._answered = asked
 
     async def _do(self, step: Step) -> None:
         facts, plan = self.facts, self.facts.plan

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from leasegrid.rules.uploads import UPLOADED
 from leasegrid_operator.jobs.reading import JobFacts
 from leasegrid_operator.jobs.requests import JobKey
 from tasklet_runner.client.members import MemberClient
@@ -69,4 +70,5 @@ def _order(commission: Commission, brokers: Brokers) -> CoordinatorOrder:
         store=commission.store,
         brokers=brokers.addresses,
         authority=brokers.authority,
+        uploads=facts.annotations.get(UPLOADED, ""),
     )

@@ -12,28 +12,23 @@ from leasegrid.rules.graph_planning import plan_graph
 from leasegrid.rules.job_control import Ended, JobWish
 from leasegrid.rules.planning import plan_job
 from leasegrid.rules.reasons import ConditionType
-from leasegrid.rules.uploads import UPLOADED_BASE, local_paths
+from leasegrid.rules.uploads import FETCHED, UPLOADED, UPLOADED_BASE, local_paths
 from leasegrid_operator.resources import ObjectKey
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import UnsupportedError
 
 Body = Mapping[str, Any]
 
-UPLOADED = "leasegrid.dev/uploaded"
-"""The annotation by which a submitter says that all local files are in the store: the digest of their list."""
-
-FETCHED = "leasegrid.dev/fetched"
-"""The annotation by which somebody says that the outputs are fetched: the store may go."""
-
 
 @dataclass(frozen=True, slots=True)
 class JobWritten:
-    """A job's status as far as it is read again. Instants in UNIX seconds."""
+    """A job's status as far as it is read again. Instants in UNIX seconds. `access`: the key that was answered last."""
 
     term: int = 0
     started: float = 0.0
     conditions: tuple[Mapping[str, str], ...] = ()
     finished: Ended | None = None
+    access: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,10 @@ def read_job(body: Body, known: JobFacts | None = None) -> JobFacts:
     """The facts. `known`: what was read of this very object before; a spec that is the same is not planned again."""
     metadata = body["metadata"]
     annotations = metadata.get("annotations") or {}
-    written = _written(body.get("status") or {}, fetched=FETCHED in annotations)
+    status = body.get("status") or {}
+    # What stands in the object itself, or was copied elsewhere, needs no store any more.
+    delivered = status.get("outputs") or status.get("resultLocation")
+    written = _written(status, fetched=FETCHED in annotations or bool(delivered))
     if known is not None and known.generation and known.generation == metadata.get("generation"):
         wish = replace(known.wish, missing=_missing(known.plan, annotations))
         version = metadata.get("resourceVersion", "")
@@ -106,6 +104,7 @@ def _written(status: Body, *, fetched: bool) -> JobWritten:
         started=_instant(status["startTime"]) if status.get("startTime") else 0.0,
         conditions=conditions,
         finished=_finished(conditions, fetched=fetched),
+        access=(status.get("access") or {}).get("key", ""),
     )
 
 

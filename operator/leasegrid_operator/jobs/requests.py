@@ -74,22 +74,21 @@ def store_request(facts: JobFacts, plan: Plan, key: JobKey) -> LeaseRequest:
 
 
 def coordinator_request(facts: JobFacts, plan: Plan, key: JobKey, term: int) -> LeaseRequest:
-    """A member for the coordinator, of the pools of the job's first stage; its slots work too.
-
-    Elastic: the coordinator makes it larger, for its workers.
+    """A member for the coordinator, of the pools of the job's first stage; its slots work too, and the lease grows by
+    the job's workers.
     """
     lease = plan.stages[0].lease
     return LeaseRequest(
         request_id=coordinator_name(facts, term),
         holder_key=key.public,
         namespace=facts.key.namespace,
-        elastic=True,
         pools=lease.pools,
         slots=lease.requirements.slots,
         memory=max(lease.requirements.memory, plan.stages[0].tasklet.limits.memory),
         cpu_features=lease.requirements.cpu_features,
         ttl_seconds=COORDINATOR_TTL_SECONDS,
         max_lifetime_seconds=STORE_SECONDS,
+        elastic=True,
         holder_identity=f"{facts.kind} {facts.key.name}",
         purpose=f"coordinator, term {term}",
         on_empty="Queue",

@@ -32,7 +32,9 @@ def report_status(report: JobReport, *, graph: bool) -> Status:
         status["completedIndexes"] = report.stages[0].completed_indexes[:MAX_INDEX_BYTES]
         status["failedIndexes"] = report.stages[0].failed_indexes[:MAX_INDEX_BYTES]
     if report.ending is not None and report.ending.outputs:
-        status["resultLocation"] = report.ending.outputs
+        status["outputs"] = report.ending.outputs
+    if report.ending is not None and report.ending.location:
+        status["resultLocation"] = report.ending.location
     return status
 
 

@@ -60,6 +60,10 @@ class JobPen:
         status = {"coordinatorGeneration": term, "startTime": written_instant(started)}
         await self._cluster.patch_status(resource_of(facts), facts.key, status, version=facts.version)
 
+    async def let_in(self, facts: JobFacts, access: Status) -> None:
+        """Write the way into the store for whoever asked. Raises ClusterError."""
+        await self._cluster.patch_status(resource_of(facts), facts.key, {"access": access})
+
     async def delete(self, facts: JobFacts) -> None:
         """Delete the object; that of another run of the same name stays. Raises ClusterError."""
         await self._cluster.delete(resource_of(facts), facts.key, uid=facts.uid)

@@ -8,13 +8,14 @@ from typing import Any
 import click
 import pytest
 
+from leasegrid.cli import job_commands
 from leasegrid.cli.cluster_commands import COMMANDS
 from leasegrid.cli.cluster_options import Where, is_plugin, on_cluster
 from leasegrid.cli.cluster_refusals import Request, refusal
 from leasegrid.cli.exits import ExitCode, code_of_error
 from leasegrid.cli.lease_entries import pool_of, receipt_line, table
 from leasegrid.cli.lease_objects import LeaseObject, Phase, instant_of, is_same_order, read_lease, seconds_of
-from leasegrid.cli.main import ON_CLUSTER
+from leasegrid.cli.main import JOBS_ON_CLUSTER, ON_CLUSTER
 from leasegrid.cli.tables import columns
 from tasklet_runner.wire.errors import ClusterError, LeaseGridError
 
@@ -209,6 +210,7 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
 
 def test_every_command_of_a_cluster_is_found_by_its_name() -> None:
     assert tuple(command.name for command in COMMANDS) == ON_CLUSTER
+    assert tuple(command.name for command in job_commands.COMMANDS) == JOBS_ON_CLUSTER
 
 
 def test_a_run_on_this_machine_does_not_import_the_kubernetes_client() -> None:

@@ -69,6 +69,7 @@ def test_the_end_is_told_until_it_stands_in_the_object(monkeypatch: pytest.Monke
     monkeypatch.setattr(reporting, "PAUSE_SECONDS", 0.0)
     subject, told, _ = reporter([UnreachableError("nobody"), Instruction(), Instruction(recorded=True)])
     asyncio.run(subject.finish(Run(), ENDING))
+    assert told[-1].timeline[-1] == (1000, 0, 0, 1), "the last change point is the end"
     assert [(one.sequence, one.ending, one.phase) for one in told] == [(n, ENDING, "Finishing") for n in (1, 2, 3)]
 
 

@@ -69,6 +69,12 @@ FAILED = Ended(False, "ChunksFailed", "1 of 3 chunks failed", NOW)
         pytest.param(
             replace(WISH, suspended=True), NEW, (), id="and one that is suspended from the start needs nothing"
         ),
+        pytest.param(
+            replace(WISH, suspended=True, missing=("a.wasm",)),
+            NEW,
+            (Step.ACQUIRE_STORE,),
+            id="but a store for its files, which may come before it runs",
+        ),
         pytest.param(WISH, replace(RUNNING, ending=DONE), (), id="nothing is let go before the end is written"),
         pytest.param(
             WISH,
@@ -186,7 +192,14 @@ def test_a_job_that_is_done_is_complete() -> None:
             "a.c, b.c, c.c, d.c, e.c and 2 more",
             id="its files are missing",
         ),
-        pytest.param(replace(WISH, missing=("x",)), NEW, "NeedsUpload", "machine: x (name", id="or one of them"),
+        pytest.param(
+            replace(WISH, missing=("x",)),
+            replace(NEW, store=LeaseSight(LeaseState.WAITING, "no room")),
+            "NeedsUpload",
+            "their store: no room",
+            id="and their store is not there yet",
+        ),
+        pytest.param(replace(WISH, missing=("x",)), NEW, "NeedsUpload", "machine: x (submit", id="or one of them"),
         pytest.param(replace(WISH, suspended=True), RUNNING, "Suspended", "goes on", id="it is suspended"),
     ],
 )

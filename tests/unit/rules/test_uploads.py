@@ -34,6 +34,13 @@ def paths(**spec: object) -> tuple[str, ...]:
             ("lib",),
             id="and mounts",
         ),
+        pytest.param(
+            {"tasklet": {"python": {"source": {"inline": "1"}, "wheels": ["w-1-py3-none-any.whl"]}}},
+            ("w-1-py3-none-any.whl",),
+            id="and wheels",
+        ),
+        pytest.param({"input": {"lines": {"path": "../in.txt"}}}, ("in.txt",), id="and what leads above the YAML"),
+        pytest.param({"input": {"lines": {"uri": "file:///in.txt"}}}, ("file:///in.txt",), id="and files by URI"),
     ],
 )
 def test_local_paths(spec: dict[str, object], names: tuple[str, ...]) -> None:
@@ -43,3 +50,4 @@ def test_local_paths(spec: dict[str, object], names: tuple[str, ...]) -> None:
 def test_what_is_uploaded_is_no_uri() -> None:
     assert is_uploaded("uploaded:/a.wasm")
     assert not is_uploaded("s3://b/a.wasm")
+    assert not is_uploaded("")

@@ -10,6 +10,7 @@ import pytest
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.protocol import NewObject, all_commits
 from tasklet_runner.wire.errors import ObjectConflictError, StateDirectoryError, StoreError, StoreFencedError
+from tasklet_runner.wire.uploads import file_key
 from tests.support.stores import MEBIBYTE, commit, opened, output, pieces
 
 LARGE = bytes(range(256)) * 10_000
@@ -217,5 +218,16 @@ def test_objects_of_attempts_that_nobody_committed_are_dropped(tmp_path: Path) -
                     await store.read(key)
             await store.write([output(2, b"other bytes")], [commit(2)])
         assert len(list((tmp_path / "files").glob("*/*"))) == 1
+
+    asyncio.run(check())
+
+
+def test_uploaded_files_belong_to_no_attempt_and_stay(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as store:
+            await store.write([NewObject(file_key("ab" * 32), LARGE), output(0, b"x")], [])
+            await store.drop_uncommitted()
+            assert await store.read(file_key("ab" * 32)) == LARGE
+            assert await store.used_bytes() == len(LARGE)
 
     asyncio.run(check())
