@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tasklet_runner.data.access import Access
-from tasklet_runner.data.references import DEFAULT_REGISTRY
-
-_DOCKER_HUB = "https://index.docker.io/v1/"
-"""The name under which `docker login` keeps the login of docker.io."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ def find_login(document: bytes, registry: str) -> Login | None:
     try:
         config = json.loads(document)
         entries: dict[str, dict[str, Any]] = dict(config.get("auths", {}))
-        names = (registry, f"https://{registry}", *((_DOCKER_HUB,) if registry == DEFAULT_REGISTRY else ()))
+        names = (registry, f"https://{registry}")
         entry = next((entries[name] for name in names if name in entries), None)
         if entry is None:
             return None

@@ -21,9 +21,6 @@ AUTH = base64.b64encode(b"a:b:c").decode()
             Login("u", "p"),
             id="in plain, as in a Secret",
         ),
-        pytest.param(
-            {"auths": {"https://index.docker.io/v1/": {"auth": AUTH}}}, "docker.io", Login("a", "b:c"), id="docker.io"
-        ),
         pytest.param({"auths": {"r.io": {"auth": AUTH}}}, "other.io", None, id="another registry"),
         pytest.param({"auths": {"r.io": {}}}, "r.io", None, id="an entry without login"),
         pytest.param({}, "r.io", None, id="nothing"),
