@@ -18,6 +18,7 @@ from leasegrid.rules.uploads import ACCESS, FETCHED
 from tasklet_runner.client.granted import connect
 from tasklet_runner.client.store_access import AccessKey
 from tasklet_runner.client.transport import base_url
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import (
     ClusterError,
     InvalidObjectError,
@@ -142,7 +143,7 @@ async def _is_there(endpoint: str, member: str) -> bool:
         url = base_url(endpoint, "store") + CHALLENGE_PATH
         async with asyncio.timeout(DIRECT_SECONDS), connect(endpoint) as http, http.get(url) as response:
             return msgspec.json.decode(await response.read(), type=ChallengeReply).member == member
-    except (aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError):
+    except (aiohttp.ClientError, OSError, TimeoutError, *UNREADABLE):
         return False
 
 

@@ -22,6 +22,7 @@ from leasegrid.rules.uploads import ACCESS, UPLOADED, UPLOADED_BASE
 from tasklet_runner.coordinator.progress import Phase, Progress, RunReport, StageProgress, StageState, TimelinePoint
 from tasklet_runner.fabric.protocol import Receipt
 from tasklet_runner.plan.types import Kind, Plan
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import InvalidObjectError
 from tasklet_runner.wire.jobs import InlineOutput
 
@@ -146,7 +147,7 @@ def outputs_of(job: JobObject) -> tuple[Output, ...]:
     try:
         found = msgspec.json.decode(job.status.outputs, type=list[InlineOutput])
         return tuple(Output(one.index, _data(one), one.task) for one in found)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise unreadable(job.kind.value, job.name, error) from error
 
 

@@ -23,6 +23,7 @@ from tasklet_runner.store.cache import ResultCache
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.inspection import committed_chunks, stored_value
 from tasklet_runner.store.server import StoreServer, serve
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import JobChangedError, StateDirectoryError, StoreError
 
 FINISHED = "finished"
@@ -139,7 +140,7 @@ def refuse_changed(state: StateDirectory, plan: Plan) -> None:
     begun = stored_value(directory, _ORIGIN)
     if begun is None or stored_value(directory, DELIVERED) is not None or not holds_work(directory):
         return
-    with contextlib.suppress(msgspec.MsgspecError):
+    with contextlib.suppress(*UNREADABLE):
         before = msgspec.msgpack.decode(begun, type=Origin)
         if found := changes(Origin(before.plan, {}), Origin(plan, {})):
             raise _changed(plan, committed_chunks(directory), found)
@@ -148,7 +149,7 @@ def refuse_changed(state: StateDirectory, plan: Plan) -> None:
 def _changes(begun: bytes, now: Origin) -> tuple[str, ...]:
     try:
         return changes(msgspec.msgpack.decode(begun, type=Origin), now)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return ("another release of leasegrid began it",)
 
 

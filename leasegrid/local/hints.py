@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.member import Hint
 
 MAX_HINT_BYTES = 4096
@@ -41,5 +42,5 @@ class HintListener:
         with contextlib.suppress(BlockingIOError):
             while True:
                 data = self._socket.recv(MAX_HINT_BYTES)
-                with contextlib.suppress(msgspec.MsgspecError):
+                with contextlib.suppress(*UNREADABLE):
                     self._on_hint(msgspec.json.decode(data, type=Hint))

@@ -12,6 +12,7 @@ import msgspec
 from leasegrid.local.books import LeaseRow, Resource
 from leasegrid.local.volumes import write_durably
 from leasegrid.rules.expiry import Moment, Standing
+from tasklet_runner.wire.decoding import UNREADABLE
 
 FILE = "lease"
 _VERSION = 1
@@ -49,7 +50,7 @@ def read_lease(volume: Path) -> VolumeLease | None:
         found = msgspec.json.decode(path.read_bytes(), type=VolumeLease)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return _unreadable(volume)
     return found if found.version == _VERSION else _unreadable(volume)
 

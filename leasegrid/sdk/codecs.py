@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from tasklet_runner.durable.disk import Buffer
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import CheckpointVersionError, UnsupportedError
 
 State = TypeVar("State")
@@ -45,7 +46,7 @@ def _pack(state: object) -> bytes:
 def _unpack(data: memoryview, first: object) -> object:
     try:
         return msgspec.msgpack.decode(data, type=type(first), strict=True)
-    except (msgspec.MsgspecError, TypeError) as error:
+    except (*UNREADABLE, TypeError) as error:
         raise CheckpointVersionError(
             f"the checkpoint is not a {type(first).__name__} of this program: {error}",
             remedy="raise state_version when the shape of the state changes; delete the checkpoint to begin anew",

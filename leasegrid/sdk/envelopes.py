@@ -6,6 +6,7 @@ Format: JSON, filled up with spaces to 4096 bytes; then the state as its codec w
 import msgspec
 
 from tasklet_runner.durable.deltas import BLOCK_BYTES
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import CheckpointVersionError
 
 
@@ -29,7 +30,7 @@ def decode(payload: bytearray, codec: str, state_version: int) -> tuple[Envelope
     """
     try:
         envelope = msgspec.json.decode(bytes(payload[:BLOCK_BYTES]).rstrip(), type=Envelope)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise CheckpointVersionError(
             f"the checkpoint was not written by Durable: {error}", remedy="give the state another key"
         ) from error

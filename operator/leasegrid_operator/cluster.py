@@ -27,6 +27,7 @@ from leasegrid_operator.errors import (
 )
 from leasegrid_operator.refusals import refusal
 from leasegrid_operator.resources import ACCESS_REVIEWS, TOKEN_REVIEWS, ObjectKey, Resource
+from tasklet_runner.wire.decoding import UNREADABLE
 
 Object = dict[str, Any]
 
@@ -331,7 +332,7 @@ def _head(resource: Resource) -> Object:
 def _decoded(body: bytes) -> Object:
     try:
         decoded: Object = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ServerUnavailableError(
             f"the API server's answer is no JSON: {error}", remedy="check what stands between the operator and it"
         ) from error

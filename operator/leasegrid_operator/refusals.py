@@ -19,6 +19,7 @@ from leasegrid_operator.errors import (
     QuotaExceededError,
     ServerUnavailableError,
 )
+from tasklet_runner.wire.decoding import UNREADABLE
 
 LONGEST_MESSAGE = 1024
 """A message may repeat the whole object that was refused; logs and conditions need its beginning."""
@@ -73,6 +74,6 @@ def _status_object(body: bytes) -> dict[str, Any]:
     """The `Status`; empty for anything else, such as the plain text of a proxy between."""
     try:
         said = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return {}
     return said if isinstance(said, dict) and said.get("kind") == "Status" else {}

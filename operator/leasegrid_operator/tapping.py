@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import StreamReader
 
 from leasegrid_operator.logs import Action, log
+from tasklet_runner.wire.decoding import UNREADABLE
 
 Event = Mapping[str, Any]
 
@@ -78,7 +79,7 @@ class TappedStream:
 def _decoded(line: bytes) -> dict[str, Any]:
     try:
         event: dict[str, Any] = msgspec.json.decode(line, type=dict)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return {}  # not for us to judge
     return event
 

@@ -18,6 +18,7 @@ from tasklet_runner.client.refusals import error_of, reply_of
 from tasklet_runner.client.transfers import PIECE_BYTES, pieces_of_file, refusal_in, write_all
 from tasklet_runner.client.transport import base_url, connector_to
 from tasklet_runner.wire.batches import MAX_BATCH_OBJECTS, BatchReply
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import InputError, RefusedError, UnreachableError
 from tasklet_runner.wire.neighbours import BATCH_FILES_PATH, BATCH_PLACES_PATH, HandedFile, HandedFiles, Places
 from tasklet_runner.wire.store import BATCH_GET_PATH, BATCH_PATH, GRANT_HEADER, ObjectInfo, object_path
@@ -204,7 +205,7 @@ def translated(endpoint: str, what: str, body: BatchBody | None = None) -> Itera
     """Whatever keeps a store from doing `what` becomes UnreachableError; or what went wrong with the body itself."""
     try:
         yield
-    except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
+    except (aiohttp.ClientError, TimeoutError, *UNREADABLE) as error:
         if body is not None and body.failure is not None:
             raise body.failure from error
         silent = UnreachableError(

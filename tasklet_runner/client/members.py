@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from tasklet_runner.client.exchange import Address, Answer, ClosedUnansweredError, Connection
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError, RefusedError, UnreachableError, WrongKeyError
 from tasklet_runner.wire.jobs import COORDINATOR_PATH, CoordinateRequest, CoordinatorReport
 from tasklet_runner.wire.member import BindReply, ErrorReply, ReleaseReply, RenewReply, SignedRequest, StateReport
@@ -138,6 +139,6 @@ def _read(answer: Answer, kind: type[Reply], endpoint: str) -> Reply:
         if answer.status == 200:
             return msgspec.json.decode(answer.body, type=kind)
         refusal = msgspec.json.decode(answer.body, type=ErrorReply)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the answer of {endpoint} (status {answer.status}) cannot be read: {error}") from error
     raise RefusedError(refusal.code, refusal.cause, remedy=refusal.remedy)

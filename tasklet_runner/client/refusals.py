@@ -2,6 +2,7 @@
 
 import msgspec
 
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import (
     CheckpointDamagedError,
     CheckpointVersionError,
@@ -22,7 +23,7 @@ def reply_of(status: int, body: bytes) -> ErrorReply:
     """The refusal that stands in an answer. Raises ProtocolError when there is none."""
     try:
         return msgspec.json.decode(body, type=ErrorReply)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(
             f"an answer of status {status} that cannot be read", remedy="is it a store's endpoint?"
         ) from error

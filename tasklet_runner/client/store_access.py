@@ -5,6 +5,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError, SignatureError
 from tasklet_runner.wire.signed import decode_base64url, encode_base64url
 from tasklet_runner.wire.store_access import ACCESS_INFO, StoreAccess
@@ -33,5 +34,5 @@ class AccessKey:
         try:
             opened = _SUITE.decrypt(decode_base64url(sealed), self._private, ACCESS_INFO)
             return msgspec.msgpack.decode(opened, type=StoreAccess)
-        except (InvalidTag, ValueError, SignatureError, msgspec.MsgspecError) as error:
+        except (InvalidTag, ValueError, SignatureError, *UNREADABLE) as error:
             raise ProtocolError("the way into the store is not sealed to this key", remedy="ask again") from error

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from tasklet_runner.client.granted import connect
@@ -14,6 +13,7 @@ from tasklet_runner.client.refusals import error_of, reply_of
 from tasklet_runner.client.store_sessions import StoreSession
 from tasklet_runner.client.transfers import refusal_in
 from tasklet_runner.client.transport import base_url
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import StoreError, UnreachableError
 from tasklet_runner.wire.member import ErrorReply
 from tasklet_runner.wire.store import SESSION_HEADER
@@ -88,7 +88,7 @@ class HolderCalls:
     def _translated(self, ask: Ask) -> Iterator[None]:
         try:
             yield
-        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
+        except (aiohttp.ClientError, TimeoutError, *UNREADABLE) as error:
             silent = UnreachableError(
                 f"the store at {self._endpoint} did not answer {ask.method} {ask.path[:200]}:"
                 f" {str(error) or type(error).__name__}",

@@ -8,6 +8,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasklet_runner.client.refusals import reply_of
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError, RefusedError, UnreachableError
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import Capability, Challenge
@@ -66,6 +67,6 @@ def _listed(capability: str) -> set[tuple[str, str]]:
     try:
         data = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
         shown = msgspec.json.decode(data, type=Capability)
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise ProtocolError("the capability cannot be read", remedy="give it as the lease's status has it") from error
     return {(grant.member, grant.incarnation) for grant in shown.members}

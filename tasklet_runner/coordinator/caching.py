@@ -13,6 +13,7 @@ from tasklet_runner.coordinator.lanes import Lane
 from tasklet_runner.plan.chunks import depends_on_index, program_key, result_key
 from tasklet_runner.store.cache import ResultCache
 from tasklet_runner.store.protocol import CommitRecord, JobStore, NewObject
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import StoreError
 from tasklet_runner.wire.programs import Program
 
@@ -56,7 +57,7 @@ class StageCache:
         try:
             found = await self._cache.get_many([chunk.cache_key for chunk in chunks])
             return {key: _decoder.decode(value) for key, value in found.items()}
-        except (StoreError, msgspec.MsgspecError) as error:
+        except (StoreError, *UNREADABLE) as error:
             self._fail(error)
             return {}
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.signed import decode_base64url
 from tasklet_runner.wire.statements import Capability
@@ -28,5 +29,5 @@ def read_capability(text: str) -> Capability:
         raise ProtocolError("the fabric issued a capability that is no signed statement", remedy="update the fabric")
     try:
         return msgspec.json.decode(decode_base64url(parts[1]), type=Capability)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the fabric issued a capability that cannot be read: {error}") from error

@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tasklet_runner.wire.broker import Refusal
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import (
     CapacityExceededError,
     LeaseEndedError,
@@ -40,7 +41,7 @@ def refusal_of(status: int, body: bytes, fields: Mapping[str, str]) -> LeaseGrid
     """The typed error of a refusal; one that is not the broker's own (a proxy's) counts as no answer."""
     try:
         refusal = msgspec.json.decode(body, type=Refusal)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return UnreachableError(
             f"something between here and the broker answered with status {status}", remedy="check proxies and meshes"
         )
@@ -60,7 +61,7 @@ def decoded(body: bytes, kind: type[Reply]) -> Reply:
     """The answer as that type. Raises ProtocolError."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(
             f"the broker's answer is no {kind.__name__}: {error}", remedy="use the same version on both sides"
         ) from error

@@ -25,6 +25,7 @@ from tasklet_runner.hosting.job_store import JobStoreClient
 from tasklet_runner.hosting.own_lease import OwnLeaseFabric, OwnTerms
 from tasklet_runner.hosting.reporting import Reporter
 from tasklet_runner.plan.types import Plan
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import LeaseEndedError, ResultsError, StoreError, UnreachableError
 from tasklet_runner.wire.jobs import CoordinatorOrder, Ending
 from tasklet_runner.wire.uploads import Uploads, file_key
@@ -138,7 +139,7 @@ def _terms(plan: Plan) -> OwnTerms:
 async def _uploads(store: JobStoreClient, digest: str) -> Uploads:
     """The list of the files that were uploaded; where there is none, reading one of them says that it is missing."""
     if digest:
-        with suppress(KeyError, msgspec.MsgspecError):
+        with suppress(KeyError, *UNREADABLE):
             return msgspec.json.decode(await store.read(file_key(digest)), type=Uploads)
     return Uploads()
 

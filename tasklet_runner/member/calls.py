@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tasklet_runner.member.core import MemberCore
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError, StoreError
 from tasklet_runner.wire.member import ErrorReply, RenewReply, SignedRequest
 
@@ -74,7 +75,7 @@ def refusal(code: str, cause: str, remedy: str = "") -> bytes:
 def _statement(body: bytes) -> str:
     try:
         return _decode_request(body).statement
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the request cannot be read: {error}", remedy='send {"statement": "…"}') from error
 
 

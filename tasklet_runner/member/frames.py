@@ -7,6 +7,7 @@ import msgspec
 
 from tasklet_runner.member.fetching import Intake
 from tasklet_runner.member.upkeep import Upkeep
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.programs import Durable, Fetch, Task
 from tasklet_runner.wire.work import Blob, CodeKey, Discard, Follow, Forget, Grant, Open, Prepare, Renew
@@ -49,7 +50,7 @@ def decode(data: bytes) -> FromHolder:
     """What a holder sent. Raises ProtocolError for anything else."""
     try:
         return _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"a message to a member that cannot be read: {error}", remedy="see wire.work") from error
 
 
@@ -95,7 +96,7 @@ class Frame:
             return None
         try:
             (task,) = _alone.decode(self.head.tasks)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return None
         return task
 
@@ -103,5 +104,5 @@ class Frame:
         """Its tasks, decoded: only for a frame that was cut short. Empty when they cannot be read."""
         try:
             return _tasks.decode(self.head.tasks)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return ()

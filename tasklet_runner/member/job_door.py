@@ -11,6 +11,7 @@ from tasklet_runner.member.answers import json_of, worded
 from tasklet_runner.member.shelf import Shelf
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.protocol import NewObject
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError, RefusedError, StoreFencedError
 from tasklet_runner.wire.job_store import (
     JOB_PATH,
@@ -58,7 +59,7 @@ class JobDoor:
         body = await _body(request, MAX_WRITE_BYTES)
         try:
             asked = _decode(body)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise ProtocolError(f"the write cannot be read: {error}", remedy="send a Write as MessagePack") from error
         objects = [NewObject(checked_key(one.key), one.data) for one in asked.objects]
 
@@ -76,7 +77,7 @@ class JobDoor:
         store = self._current(request)
         try:
             asked = msgspec.json.decode(await _body(request, MAX_VALUE_BYTES), type=DeleteCheckpoints)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise ProtocolError(f"the request cannot be read: {error}", remedy='send {"prefixes": [...]}') from error
         for prefix in asked.prefixes:
             store.delete_checkpoints(prefix)

@@ -18,6 +18,7 @@ from tasklet_runner.member.core import MemberCore
 from tasklet_runner.member.sealing import SealingKey
 from tasklet_runner.sandbox.confine import close_all_but, die_with_parent
 from tasklet_runner.wire.broker import Accepted
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError, RefusedError
 from tasklet_runner.wire.jobs import (
     COORDINATOR_PATH,
@@ -146,5 +147,5 @@ async def _body_of(request: web.Request) -> CoordinateRequest:
             raise ProtocolError(f"an order has at most {MAX_ORDER_BYTES:,} bytes", remedy="plan a smaller job")
     try:
         return _decode(bytes(body))
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the order cannot be read: {error}", remedy="send a CoordinateRequest") from error

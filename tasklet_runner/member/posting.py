@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from tasklet_runner.wire.authorities import trusting
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import NotLeaderError
 from tasklet_runner.wire.member import Hint
 
@@ -136,7 +137,7 @@ def leader_url(url: str, answer: bytes) -> str:
     try:
         said = msgspec.json.decode(answer, type=_NotLeader)
         leader = urlsplit(said.leader)
-    except (msgspec.MsgspecError, ValueError):
+    except (*UNREADABLE, ValueError):
         return url
     if said.code != NotLeaderError.code or leader.scheme not in ("http", "https") or not leader.netloc:
         return url

@@ -13,6 +13,7 @@ from tasklet_runner.member.answers import Handler, json_of, worded
 from tasklet_runner.member.shelf import Shelf, ended
 from tasklet_runner.store.batch_serving import body_of
 from tasklet_runner.store.queues import Queues
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.queues import (
     MAX_MESSAGE_BYTES,
@@ -188,7 +189,7 @@ def _check_receipts(receipts: tuple[str, ...]) -> None:
 async def _asked(request: web.Request, kind: type[Asked]) -> Asked:
     try:
         return msgspec.json.decode(await body_of(request), type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the request cannot be read: {error}", remedy="send JSON as the protocol says") from error
 
 

@@ -27,6 +27,7 @@ from tasklet_runner.store.serving import (
     send_object,
     stored,
 )
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.neighbours import BATCH_FILES_PATH, BATCH_PLACES_PATH
 from tasklet_runner.wire.statements import GetGrant
@@ -86,7 +87,7 @@ class StoreDoor:
     async def _open_session(self, request: web.Request) -> web.Response:
         try:
             shown = msgspec.json.decode(await request.read(), type=SessionRequest)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise ProtocolError(
                 f"the request cannot be read: {error}", remedy='send {"capability": "…", "challenge": "…"}'
             ) from error

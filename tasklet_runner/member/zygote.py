@@ -23,6 +23,7 @@ from tasklet_runner.member.process import EXIT_ENVIRONMENT, Assemble, run_member
 from tasklet_runner.member.sealing import warm_up
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.sandbox.trees import remove_tree
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.member import Role
 
 MAX_LINE_BYTES = 1024 * 1024
@@ -128,7 +129,7 @@ class _Zygote:
     def _obey(self, line: bytes) -> None:
         try:
             order = msgspec.json.decode(line, type=Order).spawn
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             self._say({"failed": "", "cause": f"the order cannot be read: {error}"})
             return
         assemble = _assembly(order.role)

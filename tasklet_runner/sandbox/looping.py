@@ -22,6 +22,7 @@ from tasklet_runner.sandbox.outcomes import fault_of, output_too_large, timed_ou
 from tasklet_runner.sandbox.partitions import collector, wants_output_directory
 from tasklet_runner.sandbox.places import Places, shared_preopens
 from tasklet_runner.sandbox.scratch import Scratch
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import FaultError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import INLINE_OUTPUT_BYTES, STDERR_TAIL_BYTES, Outcome, Program, Task
@@ -159,7 +160,7 @@ def _request(task: Task) -> bytes:
 def _output_of(line: bytes, task: Task) -> bytes:
     try:
         reply = msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except UNREADABLE as error:
         raise _ReplyError(f"replied with a line that is not a JSON object: {line[:200]!r}", clean=False) from error
     if reply.get("id") != task.chunk_id:
         raise _ReplyError(f"replied for {reply.get('id')!r} when asked for {task.chunk_id!r}", clean=False)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import InputError
 
 PAGE_BYTES = 64 * 1024
@@ -129,7 +130,7 @@ def decode_head(head: bytes) -> Description:
         raise damaged("its description does not have its checksum")
     try:
         description = msgspec.msgpack.decode(described, type=Description)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise damaged(f"its description cannot be read ({error})") from error
     if len(head) + description.body_bytes != whole:
         raise damaged("its pages are not as many as it says")

@@ -15,6 +15,7 @@ from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.grants import Allowance
 from tasklet_runner.store.neighbours import not_here
 from tasklet_runner.wire.batches import MAX_BATCH_OBJECTS, BatchReply, BatchRequest, framed_bytes
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, RefusedError
 from tasklet_runner.wire.neighbours import HandedFiles, Places
 
@@ -44,7 +45,7 @@ async def asked_keys(request: web.Request) -> tuple[str, ...]:
     """Which objects are wanted. Raises ProtocolError; RefusedError (TooLarge)."""
     try:
         keys = msgspec.json.decode(await body_of(request), type=BatchRequest).keys
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the request cannot be read: {error}", remedy='send {"keys": ["…"]}') from error
     if len(keys) > MAX_BATCH_OBJECTS:
         raise _too_many(f"{len(keys):,} objects")
@@ -70,7 +71,7 @@ async def take_files(request: web.Request, store: DiskStore, allowance: Allowanc
     _require_near(request)
     try:
         handed = msgspec.msgpack.decode(await body_of(request), type=HandedFiles)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the request cannot be read: {error}", remedy="put the objects' bytes") from error
     objects = await store.neighbours.take(handed.files, allowance)
     return web.Response(body=msgspec.json.encode(BatchReply(objects)), content_type="application/json")

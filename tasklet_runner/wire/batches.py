@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.digests import CHECKSUM_BYTES
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.store import ObjectInfo, checked_key
@@ -107,7 +108,7 @@ def _head_end(data: bytes, at: int) -> int:
 def _head(data: bytes) -> ObjectHead:
     try:
         head = _decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(
             f"a header in a batch cannot be read: {error}", remedy='{"key": "…", "size": 0, "digest": "…"}'
         ) from error

@@ -13,6 +13,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import SignatureError
 
 Statement = TypeVar("Statement", bound=msgspec.Struct)
@@ -71,7 +72,7 @@ def verify(text: str, kind: type[Statement], key: Ed25519PublicKey) -> Statement
         return msgspec.json.decode(decode_base64url(payload), type=kind)
     except InvalidSignature as error:
         raise SignatureError(f"the {kind.__name__} is not signed by the expected key") from error
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except UNREADABLE as error:
         raise SignatureError(f"the {kind.__name__} has a payload that cannot be read: {error}") from error
 
 

@@ -8,6 +8,7 @@ pieces; the last piece of a frame has `done`.
 
 import msgspec
 
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.programs import Program, Result, Task
@@ -235,7 +236,7 @@ def decode_to_member(data: bytes) -> ToMember:
     """What a holder sent. Raises ProtocolError for anything else."""
     try:
         return _to_member.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"a frame to a member that cannot be read: {error}") from error
 
 
@@ -243,5 +244,5 @@ def decode_to_holder(data: bytes) -> ToHolder:
     """What a member sent. Raises ProtocolError for anything else."""
     try:
         return _to_holder.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"a frame from a member that cannot be read: {error}") from error

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError, SignatureError
 from tasklet_runner.wire.leases import LeaseRequest
 from tasklet_runner.wire.signed import public_key
@@ -22,7 +23,7 @@ def read_body(body: bytes, kind: type[Body]) -> Body:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise ProtocolError(f"the body is no {kind.__name__}: {error}", remedy=_REMEDY) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the body is no JSON: {error}", remedy=f"send a {kind.__name__}; {_REMEDY}") from error
 
 
