@@ -6,7 +6,6 @@ Needs the folder of a control plane's binaries in KUBEBUILDER_ASSETS.
 
 import argparse
 import contextlib
-import io
 import os
 import signal
 import sys
@@ -22,7 +21,7 @@ from benchmarks.claiming.rig import Rig, rig
 from benchmarks.claiming.sizes import SMALLEST, Sizes
 from benchmarks.claiming.words import milliseconds
 from benchmarks.conditions import conditions
-from benchmarks.tables import Row, Table
+from benchmarks.tables import Row, Table, written_to
 
 COLUMNS = ("what", "LeaseGrid", "agent-sandbox", "limit or more", "to reach")
 NOTE = """\
@@ -47,23 +46,6 @@ ROWS: dict[str, Callable[[Rig, Table, Sizes], None]] = {
 """In this order: the pool grows, and what is noisy comes late."""
 
 
-class _Both(io.TextIOBase):
-    """What is printed goes to the terminal and into a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._terminal, self._file = sys.stdout, path.open("w", encoding="utf-8")
-
-    def write(self, text: str) -> int:
-        """Both."""
-        self._file.write(text)
-        return self._terminal.write(text)
-
-    def flush(self) -> None:
-        """Both."""
-        self._file.flush()
-        self._terminal.flush()
-
-
 def main() -> None:
     """Measure what is asked for and print it."""
     options = _parser().parse_args()
@@ -72,7 +54,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # and end in good order what was started
     with contextlib.ExitStack() as stack:
         if options.write:
-            stack.enter_context(contextlib.redirect_stdout(_Both(options.write)))
+            stack.enter_context(written_to(options.write))
         run(options.row or list(ROWS), SMALLEST if options.smallest else Sizes())
 
 

@@ -1,6 +1,11 @@
 """One table of figures, printed row by row as they are measured, in Markdown."""
 
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -26,3 +31,23 @@ class Table:
     def add(self, row: Row) -> None:
         """Print the row."""
         print(f"| {row.what} | {row.figure} | {row.beside} | {row.ratio} | {row.wanted} |", flush=True)
+
+
+@contextlib.contextmanager
+def written_to(path: Path) -> Iterator[None]:
+    """What is printed within goes to the terminal and into a file."""
+    with path.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(_Both(file)):
+        yield
+
+
+class _Both(io.TextIOBase):
+    def __init__(self, file: io.TextIOWrapper) -> None:
+        self._terminal, self._file = sys.stdout, file
+
+    def write(self, text: str) -> int:
+        self._file.write(text)
+        return self._terminal.write(text)
+
+    def flush(self) -> None:
+        self._file.flush()
+        self._terminal.flush()
