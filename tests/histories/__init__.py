@@ -1,0 +1,1 @@
+"""Histories of fenced leases: a random schedule on real members is recorded, and a pure checker judges the record."""
