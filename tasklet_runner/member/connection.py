@@ -39,6 +39,7 @@ from tasklet_runner.wire.work import (
     Refused,
     Renew,
     ToHolder,
+    checked,
     encode,
 )
 
@@ -139,7 +140,7 @@ class HolderConnection:
         message = await self._socket.receive(timeout=OPEN_SECONDS)
         if message.type is not WSMsgType.BINARY:
             return False
-        wanted = frames.decode(message.data)
+        wanted = frames.decode(checked(message.data))
         if not isinstance(wanted, Open):
             raise ProtocolError("the first message must be Open", remedy="see wire.work")
         seconds_left = self._core.open_work(wanted.capability, wanted.challenge, lambda signed: signed == nonce)
@@ -152,7 +153,8 @@ class HolderConnection:
             async for message in self._socket:
                 if message.type is not WSMsgType.BINARY:
                     raise ProtocolError("only binary messages are understood", remedy="see wire.work")
-                await self._act(frames.decode(message.data), message.data)
+                body = checked(message.data)
+                await self._act(frames.decode(body), body)
         except ProtocolError as error:
             # Told here, before the connection counts as closed and nothing more is said.
             await self._refuse(error)
@@ -161,7 +163,7 @@ class HolderConnection:
             self._workshop.connections.discard(self)
             self._leave()
 
-    async def _act(self, message: frames.FromHolder, data: bytes) -> None:
+    async def _act(self, message: frames.FromHolder, data: memoryview) -> None:
         if self._ending:
             return
         if isinstance(message, frames.Run):
@@ -193,7 +195,7 @@ class HolderConnection:
         for number in self._programs.values():
             self._workshop.drop(number)
 
-    async def _run(self, head: frames.Run, data: bytes) -> None:
+    async def _run(self, head: frames.Run, data: memoryview) -> None:
         number = self._programs.get(head.program_id)
         slots = self._workshop.slots
         if not 0 <= head.slot < len(slots):

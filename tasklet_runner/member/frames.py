@@ -46,8 +46,8 @@ class Heading(msgspec.Struct, frozen=True, array_like=True):
 _alone = msgspec.msgpack.Decoder(tuple[Heading])
 
 
-def decode(data: bytes) -> FromHolder:
-    """What a holder sent. Raises ProtocolError for anything else."""
+def decode(data: bytes | memoryview) -> FromHolder:
+    """What a holder sent, of which `wire.work.checked` took the checksum. Raises ProtocolError for anything else."""
     try:
         return _decoder.decode(data)
     except UNREADABLE as error:
@@ -71,13 +71,13 @@ class Sink(Protocol):
 class Frame:
     """One frame on its way through a slot.
 
-    `data`: the message as it came; `received`: results that went back; `intake`: the input that is fetched first;
-    `upkeep`: the /durable of its task.
+    `data`: the message as it came, without its checksum; `received`: results that went back; `intake`: the input that
+    is fetched first; `upkeep`: the /durable of its task.
     """
 
     sink: Sink
     head: Run
-    data: bytes
+    data: bytes | memoryview
     program: int
     sequence: int
     received: int = 0

@@ -5,14 +5,19 @@ to the holder as they are: the parent decodes neither inputs nor outputs. Native
 second socketpair, before the `PREPARE` that it belongs to.
 """
 
+import asyncio
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 import msgspec
 
+from tasklet_runner.wire.decoding import UNREADABLE
+from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.programs import Program
+from tasklet_runner.wire.work import MAX_MESSAGE_BYTES
 
 TO_SLOT = struct.Struct("<BIII")
 """Verb, program number, frame sequence number, payload length."""
@@ -54,6 +59,39 @@ class SlotAnswer(msgspec.Struct, frozen=True):
     """The payload of PREPARED: a fault, or nothing."""
 
     fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a slot said: RESULTS, PREPARED or STANDING. `number`: a frame's sequence, or a program; `count`: results."""
+
+    verb: Verb
+    number: int
+    count: int
+    payload: bytes
+    done: bool
+
+
+_FROM_SLOTS = (Verb.RESULTS, Verb.PREPARED, Verb.STANDING)
+
+
+async def read_word(reader: asyncio.StreamReader) -> Word:
+    """The next thing that a slot says. A slot runs what others wrote, so nothing is believed of it.
+
+    Raises ProtocolError for what no slot says, asyncio.IncompleteReadError and OSError at its end.
+    """
+    verb, number, count, length, done = FROM_SLOT.unpack(await reader.readexactly(FROM_SLOT.size))
+    if verb not in _FROM_SLOTS or length > MAX_MESSAGE_BYTES or done > 1:
+        raise ProtocolError(f"a slot says {verb} with {length:,} bytes", remedy="the member is replaced")
+    return Word(Verb(verb), number, count, await reader.readexactly(length), bool(done))
+
+
+def answer_of(word: Word) -> SlotAnswer:
+    """What PREPARED carries. Raises ProtocolError."""
+    try:
+        return msgspec.msgpack.decode(word.payload, type=SlotAnswer)
+    except UNREADABLE as error:
+        raise ProtocolError(f"a slot's answer cannot be read: {error}", remedy="the member is replaced") from error
 
 
 EXIT_SCRATCH_FAILED = 74

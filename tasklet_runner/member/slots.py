@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,15 +18,16 @@ from tasklet_runner.member.progress import Progress, Running, Tally
 from tasklet_runner.member.slot_process import SlotWiring, become_slot
 from tasklet_runner.member.slot_wire import (
     EXIT_SCRATCH_FAILED,
-    FROM_SLOT,
     TO_SLOT,
-    SlotAnswer,
     SlotProgram,
     Verb,
+    Word,
+    answer_of,
     durable_path,
+    read_word,
 )
 from tasklet_runner.member.verdicts import MAX_FAILED_LOADS, cannot_load, death_of, taints
-from tasklet_runner.wire.errors import LeaseGridError
+from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Outcome, Result
 from tasklet_runner.wire.work import NotRun, Results, encode
@@ -211,18 +211,22 @@ class Slot:
     async def _live(self, reader: asyncio.StreamReader) -> None:
         try:
             while True:
-                verb, sequence, count, length, done = FROM_SLOT.unpack(await reader.readexactly(FROM_SLOT.size))
-                await self._heard(Verb(verb), sequence, count, await reader.readexactly(length), bool(done))
-        except (asyncio.IncompleteReadError, OSError, ValueError, struct.error):
+                await self._heard(await read_word(reader))
+        except ProtocolError:
+            # Our own code says no such thing: it is another's by now, and the process is not waited for.
+            self._home.on_taint()
+            os.kill(self._pid, signal.SIGKILL)
+            await self._ended()
+        except (asyncio.IncompleteReadError, OSError):
             # Whatever the slot was saying, it is over: the end of the stream is the end of the process.
             await self._ended()
 
-    async def _heard(self, verb: Verb, number: int, count: int, payload: bytes, done: bool) -> None:
-        if verb is Verb.RESULTS:
-            await self._results(number, count, payload, done)
-        elif verb is Verb.PREPARED:
-            self._answer(number, msgspec.msgpack.decode(payload, type=SlotAnswer).fault)
-        elif verb is Verb.STANDING and self._standing is not None and not self._standing.done():
+    async def _heard(self, word: Word) -> None:
+        if word.verb is Verb.RESULTS:
+            await self._results(word.number, word.count, word.payload, word.done)
+        elif word.verb is Verb.PREPARED:
+            self._answer(word.number, answer_of(word).fault)
+        elif self._standing is not None and not self._standing.done():
             self._standing.set_result(None)
 
     async def _results(self, sequence: int, count: int, payload: bytes, done: bool) -> None:
@@ -245,7 +249,7 @@ class Slot:
                 if frame.upkeep is not None:
                     frame.upkeep.watch(self._pid)
 
-    def _write(self, verb: Verb, program: int, sequence: int, payload: bytes) -> None:
+    def _write(self, verb: Verb, program: int, sequence: int, payload: bytes | memoryview) -> None:
         if self._listening:
             self._writer.write(TO_SLOT.pack(verb, program, sequence, len(payload)))
             self._writer.write(payload)

@@ -1,14 +1,16 @@
 """The messages of the one duplex connection between a holder and a member.
 
-Transport: a WebSocket at `GET /v1/work` of the member, one binary message per struct, MessagePack with a tag. The
-member speaks first (`Hello`). After `Opened` the holder sends blobs, programs and frames of tasks; each frame is
-addressed to one slot, and a slot runs its frames in the order in which they came. Results may come back in several
-pieces; the last piece of a frame has `done`.
+Transport: a WebSocket at `GET /v1/work` of the member, one binary message per struct: MessagePack with a tag, and
+behind it the checksum of its bytes (`wire.digests`), for TCP's own passes one damaged segment in 65,536. The member
+speaks first (`Hello`). After `Opened` the holder sends blobs, programs and frames of tasks; each frame is addressed to
+one slot, and a slot runs its frames in the order in which they came. Results may come back in several pieces; the last
+piece of a frame has `done`.
 """
 
 import msgspec
 
 from tasklet_runner.wire.decoding import UNREADABLE
+from tasklet_runner.wire.digests import CHECKSUM_BYTES, checksum
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.programs import Program, Result, Task
@@ -228,14 +230,27 @@ _to_holder: msgspec.msgpack.Decoder[ToHolder] = msgspec.msgpack.Decoder(ToHolder
 
 
 def encode(message: ToMember | ToHolder) -> bytes:
-    """The message as MessagePack."""
-    return _encoder.encode(message)
+    """The message as it travels."""
+    body = _encoder.encode(message)
+    return body + checksum(body)
+
+
+def checked(data: bytes) -> memoryview:
+    """The MessagePack of a message as it travelled. Raises ProtocolError for bytes that were not sent so."""
+    view = memoryview(data)
+    body = view[:-CHECKSUM_BYTES]
+    if len(view) < CHECKSUM_BYTES or checksum(body) != view[-CHECKSUM_BYTES:]:
+        raise ProtocolError(
+            f"a message of {len(view):,} bytes does not have its checksum: it was cut or changed on its way",
+            remedy="connect again; what was sent goes elsewhere meanwhile",
+        )
+    return body
 
 
 def decode_to_member(data: bytes) -> ToMember:
     """What a holder sent. Raises ProtocolError for anything else."""
     try:
-        return _to_member.decode(data)
+        return _to_member.decode(checked(data))
     except UNREADABLE as error:
         raise ProtocolError(f"a frame to a member that cannot be read: {error}") from error
 
@@ -243,6 +258,6 @@ def decode_to_member(data: bytes) -> ToMember:
 def decode_to_holder(data: bytes) -> ToHolder:
     """What a member sent. Raises ProtocolError for anything else."""
     try:
-        return _to_holder.decode(data)
+        return _to_holder.decode(checked(data))
     except UNREADABLE as error:
         raise ProtocolError(f"a frame from a member that cannot be read: {error}") from error
