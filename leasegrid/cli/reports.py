@@ -49,6 +49,7 @@ def _job(ending: Ending) -> dict[str, Any]:
         "resumedChunks": endings.total(report.progress.stages).resumed,
         "resumeCount": ending.resumes,
         "stages": [{"name": stage.name, **_times(stage), **_counts(stage)} for stage in report.progress.stages],
+        **_indexes(ending),
         **_tasks(ending),
         "failures": [failure_entry(one) for one in report.failures],
         "results": _results(ending),
@@ -57,6 +58,13 @@ def _job(ending: Ending) -> dict[str, Any]:
         "figures": _figures(ending),
         "timeline": [[round(point.seconds, 4), point.leased, point.running, point.done] for point in report.timeline],
     }
+
+
+def _indexes(ending: Ending) -> dict[str, str]:
+    """As in the status of a Job; a TaskGraph has none, as each of its tasks counts from 0."""
+    if ending.kind is not Kind.JOB:
+        return {}
+    return {"completedIndexes": ending.report.indexes.completed, "failedIndexes": ending.report.indexes.failed}
 
 
 def _tasks(ending: Ending) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import msgspec
 
 from tasklet_runner.coordinator.caching import StageCache
 from tasklet_runner.coordinator.lanes import StageRun
-from tasklet_runner.coordinator.progress import StageProgress, StageState
+from tasklet_runner.coordinator.progress import StageIndexes, StageProgress, StageState
 from tasklet_runner.wire.faults import Fault
 
 
@@ -43,6 +43,10 @@ class Board:
         if name in self.latest:
             return self.latest[name].failed_too_much
         return self.before[name].state is not StageState.SUCCEEDED
+
+    def indexes(self, name: str) -> StageIndexes:
+        """Which chunks of a stage that runs, or ran, are done."""
+        return self.latest[name].indexes() if name in self.latest else StageIndexes()
 
     def progress(self, name: str) -> StageProgress:
         """The counts of a stage."""

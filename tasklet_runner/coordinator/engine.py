@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasklet_runner.coordinator.execution import Ending, Execution
-from tasklet_runner.coordinator.progress import Phase, Progress, RunReport, TimelinePoint
+from tasklet_runner.coordinator.progress import Phase, Progress, RunReport, StageIndexes, TimelinePoint
 from tasklet_runner.coordinator.reporting import Rate, ending
 from tasklet_runner.coordinator.surroundings import Surroundings
 from tasklet_runner.coordinator.timeline import Timeline
@@ -74,6 +74,7 @@ class Coordinator:
             reason=result.reason,
             message=result.message,
             progress=self.progress(),
+            indexes=self.indexes(self._plan.stages[0].name),
             failures=self._execution.failures(),
             receipts=receipts,
             timeline=self.timeline(),
@@ -94,6 +95,10 @@ class Coordinator:
             notices=tuple(self._workforce.notices),
             generation=self._surroundings.term,
         )
+
+    def indexes(self, stage: str) -> StageIndexes:
+        """Which chunks of a stage are done; costs no more than the length of the texts."""
+        return self._execution.indexes(stage)
 
     def timeline(self) -> tuple[TimelinePoint, ...]:
         """The run's shape so far."""

@@ -14,7 +14,7 @@ from tasklet_runner.coordinator.dispatch import Dispatcher
 from tasklet_runner.coordinator.groups import GroupKey
 from tasklet_runner.coordinator.handles import Handle
 from tasklet_runner.coordinator.keeping import first_of
-from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, Phase, StageProgress
+from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, Phase, StageIndexes, StageProgress
 from tasklet_runner.coordinator.reporting import ending
 from tasklet_runner.coordinator.results import ResultTaker
 from tasklet_runner.coordinator.resuming import find_done, require_same_programs
@@ -72,6 +72,10 @@ class Execution:
     def stages(self) -> tuple[StageProgress, ...]:
         """The counts of every stage, in the plan's order."""
         return tuple(self._board.progress(stage.name) for stage in self._plan.stages)
+
+    def indexes(self, stage: str) -> StageIndexes:
+        """Which chunks of a stage are done."""
+        return self._board.indexes(stage)
 
     def failures(self) -> tuple[ChunkFailure, ...]:
         """The first failures of every stage."""

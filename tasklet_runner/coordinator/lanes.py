@@ -10,9 +10,11 @@ from tasklet_runner.coordinator.chunk import Chunk
 from tasklet_runner.coordinator.feeding import ChunkSource
 from tasklet_runner.coordinator.partitions import Generation
 from tasklet_runner.coordinator.programs import ReadyProgram
-from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, StageProgress, StageState
+from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure, StageIndexes, StageProgress, StageState
 from tasklet_runner.plan.following import best
+from tasklet_runner.plan.indexes import IndexRanges
 from tasklet_runner.plan.types import Requirements, Stage
+from tasklet_runner.store.protocol import CommitRecord
 from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.programs import Fetch
 
@@ -95,6 +97,7 @@ class StageRun:
 
     Attempts are numbered from `first_attempt` in steps of `stride`, so that stages of one wave never name the same
     attempt of the same index at a member: what a member holds is named by index and attempt alone.
+    `completed` and `broken` are the indexes of what `succeeded` and `failed` count.
     `arrived` is set with new chunks. A shuffled stage puts its partitions into `output`; `reads` are the productions
     whose partitions are its chunks. `abandoned`: nothing of it counts, as the store of its output is lost.
     """
@@ -109,6 +112,8 @@ class StageRun:
     stride: int = 1
     lanes: dict[Requirements, Lane] = field(default_factory=dict)
     generated: int = 0
+    completed: IndexRanges = field(default_factory=IndexRanges)
+    broken: IndexRanges = field(default_factory=IndexRanges)
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
@@ -195,6 +200,15 @@ class StageRun:
         if not self.full:
             self.room.set()
 
+    def note_end(self, commit: CommitRecord) -> None:
+        """A chunk is done, and that stands in the store."""
+        if commit.fault is None:
+            self.succeeded += 1
+            self.completed.add(commit.index)
+        else:
+            self.failed += 1
+            self.broken.add(commit.index)
+
     def note_failure(self, failure: ChunkFailure) -> None:
         """Keep the first failures for the report."""
         if len(self.failures) < MAX_FAILURES_KEPT:
@@ -207,6 +221,7 @@ class StageRun:
         self.fault = fault
         self.note_failure(ChunkFailure(stage=self.stage.name, index=-1, chunk_id="", attempts=1, fault=fault))
         self.failed += max(self.total, self.generated, 1) - self.succeeded - self.failed
+        self.broken = self.completed.rest(max(self.total, self.generated))
         self._clear()
         self.finished.set()
 
@@ -230,6 +245,10 @@ class StageRun:
         """Notice the end of the stage."""
         if self.fed and self.succeeded + self.failed >= self.generated:
             self.finished.set()
+
+    def indexes(self) -> StageIndexes:
+        """Which chunks are done."""
+        return StageIndexes(self.completed.text(), self.broken.text())
 
     def progress(self) -> StageProgress:
         """Counts for people."""

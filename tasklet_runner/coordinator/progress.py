@@ -76,6 +76,13 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
         return self.succeeded + self.failed + self.skipped
 
 
+class StageIndexes(msgspec.Struct, frozen=True):
+    """Which chunks of a stage are done, as `0-4,7`, each in at most 16 KiB."""
+
+    completed: str = ""
+    failed: str = ""
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """One snapshot.
 
@@ -109,12 +116,14 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended.
 
     `reason`: Finished, ChunksFailed, DeadlineExceeded, Interrupted, StoreUnavailable, NoCapacity, InvalidInput …
+    `indexes`: of the first stage, which has the chunks of a Job's input.
     """
 
     complete: bool
     reason: str
     message: str
     progress: Progress
+    indexes: StageIndexes = StageIndexes()
     failures: tuple[ChunkFailure, ...] = ()
     receipts: tuple[Receipt, ...] = ()
     timeline: tuple[TimelinePoint, ...] = ()

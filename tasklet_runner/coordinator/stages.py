@@ -122,10 +122,8 @@ class Feeder:
         async for commit in all_commits(self._store, self._run.label):
             self._done[commit.index] = commit.chunk_id
             self._run.resumed += 1
-            if commit.fault is None:
-                self._run.succeeded += 1
-            else:
-                self._run.failed += 1
+            self._run.note_end(commit)
+            if commit.fault is not None:
                 self._run.note_failure(
                     ChunkFailure(
                         stage=self._run.stage.name,
@@ -185,13 +183,11 @@ def settle_written(batch: list[Done]) -> None:
     for done in batch:
         run = done.lane.run
         done.lane.outstanding -= 1
+        run.note_end(done.commit)
         if done.commit.fault is None:
             if run.output is not None:
                 run.output.add(done.commit)
-            run.succeeded += 1
             run.cached += done.commit.cached
-        else:
-            run.failed += 1
         if done.chunk.blob is not None:
             done.chunk.blob.remove()
     for run in {done.lane.run for done in batch}:

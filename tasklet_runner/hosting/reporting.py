@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from tasklet_runner.coordinator.progress import Phase, Progress, StageProgress, TimelinePoint
+from tasklet_runner.coordinator.progress import Phase, Progress, StageIndexes, StageProgress, TimelinePoint
 from tasklet_runner.wire.errors import LeaseEndedError, UnreachableError
 from tasklet_runner.wire.jobs import MAX_POINTS, ChunkTally, Ending, Instruction, JobName, JobReport, Order
 
@@ -12,14 +12,16 @@ LOOK_SECONDS = 0.1
 COUNTS_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
 
-MAX_NOTICES = 20
-
 
 class Watched(Protocol):
     """What is reported of; `coordinator.engine.Coordinator` is one."""
 
     def progress(self) -> Progress:
         """A snapshot."""
+        ...
+
+    def indexes(self, stage: str) -> StageIndexes:
+        """Which chunks of a stage are done."""
         ...
 
     def timeline(self) -> tuple[TimelinePoint, ...]:
@@ -54,13 +56,13 @@ class Reporter:
             phase = f"{progress.phase} {progress.waiting_because}"
             if phase != told or loop.time() >= due:
                 told, due = phase, loop.time() + COUNTS_SECONDS
-                await self._tell(watched, self._report(progress, watched.timeline(), None))
+                await self._tell(watched, self._report(watched, progress, None))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def finish(self, watched: Watched, ending: Ending) -> None:
         """Say how the job ended, until the fabric has written it down."""
         while True:
-            report = self._report(watched.progress(), watched.timeline(), ending)
+            report = self._report(watched, watched.progress(), ending)
             answer = await self._tell(watched, report)
             if answer is not None and (answer.recorded or answer.order is not Order.GO_ON):
                 return
@@ -81,23 +83,23 @@ class Reporter:
             watched.stop(answer.why or "Stopped")
         return answer
 
-    def _report(self, progress: Progress, timeline: tuple[TimelinePoint, ...], ending: Ending | None) -> JobReport:
+    def _report(self, watched: Watched, progress: Progress, ending: Ending | None) -> JobReport:
         self._sequence += 1
+        timeline = watched.timeline()
         return JobReport(
             uid=self._job.uid,
             term=self._term,
             sequence=self._sequence,
             phase=str(Phase.FINISHING if ending is not None else progress.phase),
-            stages=tuple(_tally(stage) for stage in progress.stages),
+            stages=tuple(_tally(stage, watched.indexes(stage.name)) for stage in progress.stages),
             workers=progress.workers,
             waiting_because=progress.waiting_because[:4096],
-            notices=progress.notices[-MAX_NOTICES:],
             timeline=_thinned(timeline if ending is None else (*timeline, _last(progress))),
             ending=ending,
         )
 
 
-def _tally(stage: StageProgress) -> ChunkTally:
+def _tally(stage: StageProgress, indexes: StageIndexes) -> ChunkTally:
     return ChunkTally(
         name=stage.name,
         state=str(stage.state),
@@ -108,6 +110,8 @@ def _tally(stage: StageProgress) -> ChunkTally:
         cached=stage.cached,
         skipped=stage.skipped,
         running=stage.running,
+        completed_indexes=indexes.completed,
+        failed_indexes=indexes.failed,
     )
 
 

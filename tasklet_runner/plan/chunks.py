@@ -1,15 +1,10 @@
-"""What chunks are called, when a cached result is theirs, and how many indexes are written in little room."""
+"""What chunks are called, and when a cached result is theirs."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from itertools import accumulate
 
 import msgspec
 
 from tasklet_runner.wire.programs import Mode, Program
-
-INDEX_TEXT_BYTES = 16 * 1024
-"""An index string in a status is cut at this length; the full list stands in the store."""
 
 _HASH_DIGITS = 32
 _INDEX_REFERENCES = ("$(CHUNK_INDEX)", "$(CHUNK_ID)")
@@ -56,38 +51,3 @@ def result_key(program: str, input_hash: str, *, path: str = "", index: int | No
     root, and `index` is given only when `depends_on_index` says so.
     """
     return hashlib.sha256(msgspec.msgpack.encode((program, input_hash, path, index))).hexdigest()
-
-
-def compress_indexes(indexes: Iterable[int], limit: int = INDEX_TEXT_BYTES) -> str:
-    """Indexes as `0-4,7,9-12`, the form of `completedIndexes` in batch/v1; sorted, each once.
-
-    At most `limit` characters: what does not fit is counted at the end, as in `0-4,7 +120 more`.
-    """
-    ordered = sorted(set(indexes))
-    runs = list(_runs(ordered))
-    text = ",".join(_run_text(first, last) for first, last in runs)
-    return text if len(text) <= limit else _cut(runs, len(ordered), limit)
-
-
-def _cut(runs: list[tuple[int, int]], total: int, limit: int) -> str:
-    room = limit - len(_rest_text(total))
-    texts = [_run_text(first, last) for first, last in runs]
-    fitting = sum(end <= room for end in accumulate(len(text) + 1 for text in texts))
-    counted = sum(last - first + 1 for first, last in runs[:fitting])
-    return (",".join(texts[:fitting]) + _rest_text(total - counted)).lstrip()
-
-
-def _rest_text(count: int) -> str:
-    return f" +{count} more"
-
-
-def _run_text(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}-{last}"
-
-
-def _runs(ordered: list[int]) -> Iterator[tuple[int, int]]:
-    start = 0
-    for position in range(1, len(ordered) + 1):
-        if position == len(ordered) or ordered[position] != ordered[position - 1] + 1:
-            yield ordered[start], ordered[position - 1]
-            start = position

@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from tasklet_runner.wire.leases import LeaseView, Name, Receipt, Whole
+from tasklet_runner.wire.leases import LeaseView, Name, Whole
 
 COORDINATOR_PATH = "/v1/coordinator"
 ORDER_INFO = b"leasegrid coordinator order 1"
@@ -23,6 +23,9 @@ MAX_ORDER_BYTES = 16 * 1024 * 1024
 
 MAX_POINTS = 1024
 """Change points of a timeline in one report, and in a status."""
+
+MAX_INDEX_CHARACTERS = 16 * 1024
+"""Of the ranges of indexes in a report and in a status; what does not fit is counted."""
 
 
 class Coordinate(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,8 +107,8 @@ class ChunkTally(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     cached: Whole = 0
     skipped: Whole = 0
     running: Whole = 0
-    completed_indexes: Annotated[str, Meta(max_length=20_000)] = ""
-    failed_indexes: Annotated[str, Meta(max_length=20_000)] = ""
+    completed_indexes: Annotated[str, Meta(max_length=MAX_INDEX_CHARACTERS)] = ""
+    failed_indexes: Annotated[str, Meta(max_length=MAX_INDEX_CHARACTERS)] = ""
 
 
 MAX_INLINE_CHARACTERS = 32_768
@@ -138,7 +141,7 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Where a job is, by its coordinator. A transition is told at once, counts at most once a second.
 
     `sequence` rises with each report of a generation. `timeline`: change points (milliseconds since the start, members
-    under lease, chunks running, chunks done), thinned. `receipts`: of the leases that have ended so far.
+    under lease, chunks running, chunks done), thinned.
     """
 
     uid: Name
@@ -148,9 +151,7 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     stages: Annotated[tuple[ChunkTally, ...], Meta(max_length=65)]
     workers: Whole = 0
     waiting_because: Annotated[str, Meta(max_length=4096)] = ""
-    notices: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
     timeline: Annotated[tuple[tuple[int, int, int, int], ...], Meta(max_length=MAX_POINTS)] = ()
-    receipts: Annotated[tuple[Receipt, ...], Meta(max_length=256)] = ()
     ending: Ending | None = None
 
 

@@ -40,6 +40,7 @@ def test_a_job_is_run_by_a_coordinator_on_a_leased_member_and_leaves_nothing(hou
     house.job("echo", count=20)
     status = house.until("echo", "Complete")
     assert status["chunks"] == {"total": 20, "succeeded": 20, "failed": 0, "retried": 0, "cached": 0, "skipped": 0}
+    assert (status["completedIndexes"], status["failedIndexes"]) == ("0-19", "")
     assert status["coordinatorGeneration"] == 1
     assert status["startTime"] <= status["completionTime"]
     house.rig.wait(
@@ -83,6 +84,7 @@ def test_a_job_whose_chunks_fail_has_failed_and_says_which(house: JobHouse) -> N
     status = house.until("broken", "Failed")
     assert house.rig.condition("broken", "Failed", "jobs")["reason"] == "ChunksFailed"
     assert (status["chunks"]["failed"], status["chunks"]["succeeded"]) == (2, 0)
+    assert (status["completedIndexes"], status["failedIndexes"]) == ("", "0-1")
 
 
 @pytest.mark.unhappy("a coordinator killed on a cluster")
@@ -92,6 +94,7 @@ def test_another_coordinator_goes_on_where_a_killed_one_was(house: JobHouse) -> 
     os.kill(house.coordinator("long"), signal.SIGKILL)
     status = house.until("long", "Complete")
     assert (status["chunks"]["total"], status["chunks"]["succeeded"]) == (40, 40)
+    assert status["completedIndexes"] == "0-39", "those of the first coordinator too"
     assert status["coordinatorGeneration"] == 2
     house.rig.until_members(ready=3)
 

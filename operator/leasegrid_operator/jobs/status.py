@@ -12,8 +12,6 @@ from tasklet_runner.wire.leases import Receipt
 Status = dict[str, Any]
 Said = Sequence[Mapping[str, str]]
 
-MAX_INDEX_BYTES = 16 * 1024
-
 
 def report_status(report: JobReport, *, graph: bool) -> Status:
     """The counts of a report. Of a graph with those of each task beside."""
@@ -29,8 +27,8 @@ def report_status(report: JobReport, *, graph: bool) -> Status:
         status["tasks"] = [{"name": one.name, "state": one.state, "chunks": _sum([one])} for one in report.stages]
     elif report.stages:
         # Those of the job's own input; an aggregate has one chunk.
-        status["completedIndexes"] = report.stages[0].completed_indexes[:MAX_INDEX_BYTES]
-        status["failedIndexes"] = report.stages[0].failed_indexes[:MAX_INDEX_BYTES]
+        status["completedIndexes"] = report.stages[0].completed_indexes
+        status["failedIndexes"] = report.stages[0].failed_indexes
     if report.ending is not None and report.ending.outputs:
         status["outputs"] = report.ending.outputs
     if report.ending is not None and report.ending.location:

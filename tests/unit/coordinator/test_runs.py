@@ -31,6 +31,7 @@ def test_after_a_run_nothing_is_leased_and_the_receipt_names_the_members(tmp_pat
             assert report.receipts[0].members == ("member-0", "member-1")
             assert report.progress.phase is Phase.COMPLETE
             assert report.progress.stages[0].succeeded == 5000
+            assert (report.indexes.completed, report.indexes.failed) == ("0-4999", "")
             assert report.timeline[-1].leased == 0
             assert await one.store.get_value("finished") is not None
             assert list((tmp_path / "scratch").iterdir()) == []

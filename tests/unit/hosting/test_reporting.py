@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tasklet_runner.coordinator.progress import Phase, Progress, StageProgress, TimelinePoint
+from tasklet_runner.coordinator.progress import Phase, Progress, StageIndexes, StageProgress, TimelinePoint
 from tasklet_runner.hosting import reporting
 from tasklet_runner.hosting.reporting import Reporter
 from tasklet_runner.wire.errors import LeaseEndedError, UnreachableError
@@ -23,6 +23,9 @@ class Run:
 
     def progress(self) -> Progress:
         return Progress(phase=Phase.RUNNING, elapsed=1.0, stages=(StageProgress(name="main", total=3, succeeded=1),))
+
+    def indexes(self, stage: str) -> StageIndexes:
+        return StageIndexes("0", "2")
 
     def timeline(self) -> tuple[TimelinePoint, ...]:
         return self.points
@@ -94,3 +97,9 @@ def test_a_long_timeline_is_thinned_with_both_ends_kept() -> None:
     points = told[0].timeline
     assert len(points) <= MAX_POINTS
     assert (points[0], points[-1]) == ((0, 1, 1, 0), (4999_000, 1, 1, 4999))
+
+
+def test_each_report_says_which_chunks_are_done() -> None:
+    subject, told, _ = reporter([Instruction()])
+    asyncio.run(follow_once(subject, Run(), told))
+    assert [(one.completed_indexes, one.failed_indexes) for one in told[0].stages] == [("0", "2")]

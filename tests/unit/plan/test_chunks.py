@@ -4,12 +4,9 @@ import hashlib
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tasklet_runner.plan.chunks import (
     chunk_id,
-    compress_indexes,
     content_hash,
     depends_on_index,
     program_key,
@@ -71,39 +68,3 @@ def test_a_cache_key_tells_program_input_path_and_index_apart() -> None:
     }
 
     assert len(keys) == 6
-
-
-@pytest.mark.parametrize(
-    ("indexes", "text"),
-    [
-        pytest.param([], "", id="nothing is an empty text"),
-        pytest.param([3], "3", id="one index stands alone"),
-        pytest.param([0, 1, 2], "0-2", id="neighbours are a range"),
-        pytest.param([5, 1, 2, 5, 9], "1-2,5,9", id="order and repetition do not matter"),
-    ],
-)
-def test_indexes_are_written_as_ranges(indexes: list[int], text: str) -> None:
-    assert compress_indexes(indexes) == text
-
-
-def test_what_does_not_fit_is_counted() -> None:
-    assert compress_indexes([*range(10), 20, 30, 40, 50, 60], limit=16) == "0-9,20 +4 more"
-
-
-def test_a_limit_without_room_for_any_index_leaves_the_count() -> None:
-    assert compress_indexes(range(0, 100, 2), limit=9) == "+50 more"
-
-
-@given(st.sets(st.integers(0, 100_000)), st.integers(24, 200))
-def test_an_index_string_never_exceeds_its_limit_and_loses_none(indexes: set[int], limit: int) -> None:
-    text = compress_indexes(indexes, limit)
-    listed, _, rest = text.partition(" +")
-
-    assert len(text) <= limit
-    counted = sum(_length(run) for run in listed.split(",") if run)
-    assert counted + int(rest.removesuffix(" more") or 0) == len(indexes)
-
-
-def _length(run: str) -> int:
-    first, _, last = run.partition("-")
-    return int(last or first) - int(first) + 1
