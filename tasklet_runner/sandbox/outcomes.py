@@ -144,10 +144,19 @@ def _memory_exceeded(ending: Ending, stderr: bytes, limits: Limits, used: int) -
 
 
 def _exit_code(code: int, stderr: bytes, used: int) -> Fault:
+    return _ended_with(code, f"the tasklet exited with code {code}", "exit code 0 means success", stderr, used)
+
+
+def _unknown_answer(code: int, stderr: bytes, used: int) -> Fault:
+    answered = f"step() returned {code}, neither 0 (done) nor 1 (call me again)"
+    return _ended_with(code, answered, "return another number only to fail", stderr, used)
+
+
+def _ended_with(code: int, what: str, remedy: str, stderr: bytes, used: int) -> Fault:
     return Fault(
         kind=FaultKind.EXIT_CODE,
-        message=f"the tasklet exited with code {code}{_said(stderr)}",
-        remedy="read its stderr; exit code 0 means success",
+        message=f"{what}{_said(stderr)}",
+        remedy=f"read its stderr; {remedy}",
         exit_code=code,
         fuel_used=used,
         stderr=text_of(stderr),
@@ -157,17 +166,6 @@ def _exit_code(code: int, stderr: bytes, used: int) -> Fault:
 def _said(stderr: bytes) -> str:
     lines = text_of(stderr).strip().splitlines()
     return f": {lines[-1][:200]}" if lines else " and wrote nothing to stderr"
-
-
-def _unknown_answer(code: int, stderr: bytes, used: int) -> Fault:
-    return Fault(
-        kind=FaultKind.EXIT_CODE,
-        message=f"step() returned {code}, neither 0 (done) nor 1 (call me again){_said(stderr)}",
-        remedy="read its stderr; return another number only to fail",
-        exit_code=code,
-        fuel_used=used,
-        stderr=text_of(stderr),
-    )
 
 
 def _trapped(trap: wasmtime.Trap, stderr: bytes, used: int) -> Fault:

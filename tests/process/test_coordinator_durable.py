@@ -1,6 +1,7 @@
 """What a coordinator sends with durable chunks, and what becomes of their checkpoints; on scripted members."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,16 @@ FAST = RetryPolicy(initial_backoff_milliseconds=10, max_backoff_milliseconds=20)
 def durable_plan(count: int) -> Plan:
     tasklet = msgspec.structs.replace(TASKLET, durable=True, limits=Limits(max_output=1000, memory=65536))
     return plan(stage(CountInput(count=count), tasklet=tasklet, retry=FAST))
+
+
+def noting(seen: list[Task]) -> Callable[[Task], Outcome]:
+    """A member's work that keeps what it was asked."""
+
+    def run(task: Task) -> Outcome:
+        seen.append(task)
+        return echo(task)
+
+    return run
 
 
 def grant_of(one: Rig, task: Task) -> CheckpointGrant:
@@ -56,12 +67,8 @@ def test_each_attempt_has_leave_for_its_chunks_key_alone_at_a_later_epoch_than_a
 def test_the_attempts_of_a_later_coordinator_are_later_than_all_of_an_earlier_one(tmp_path: Path) -> None:
     seen: list[Task] = []
 
-    def run(task: Task) -> Outcome:
-        seen.append(task)
-        return echo(task)
-
     async def scenario() -> None:
-        async with rig(tmp_path, Script(run=run)) as one:
+        async with rig(tmp_path, Script(run=noting(seen))) as one:
             await one.run(durable_plan(50))
             before = max(grant_of(one, task).epoch for task in seen)
             seen.clear()
@@ -75,12 +82,8 @@ def test_the_attempts_of_a_later_coordinator_are_later_than_all_of_an_earlier_on
 def test_chunks_that_are_not_durable_are_sent_without(tmp_path: Path) -> None:
     seen: list[Task] = []
 
-    def run(task: Task) -> Outcome:
-        seen.append(task)
-        return echo(task)
-
     async def scenario() -> None:
-        async with rig(tmp_path, Script(run=run)) as one:
+        async with rig(tmp_path, Script(run=noting(seen))) as one:
             await one.run(plan())
             assert [task.durable for task in seen] == [None] * 3
 

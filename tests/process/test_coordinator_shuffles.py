@@ -1,14 +1,11 @@
 """Shuffles on real members of this machine: mappers, readers and stores are processes, and are killed as such."""
 
 import asyncio
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from leasegrid.local.locks import holder
 from tasklet_runner.client.granted import StoreConnections
 from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.coordinator.progress import StageState
@@ -180,14 +177,10 @@ def test_a_memory_store_that_dies_has_its_wave_run_again_and_the_result_is_the_s
 
 @pytest.mark.unhappy("SIGKILL of the member that serves the partitions from a volume, while they are read")
 def test_a_block_store_that_dies_is_followed_by_another_server_and_nothing_runs_again(tmp_path: Path) -> None:
-    def volume_servers() -> None:
-        for volume in (tmp_path / "state" / "stores").iterdir():
-            os.kill(holder(volume / "store" / "lock"), signal.SIGKILL)
-
     async def story() -> None:
         async with local_runs(tmp_path) as one:
             given = lines(50, 6)
-            one.wire.sends = after_readers(6, volume_servers)
+            one.wire.sends = after_readers(6, one.kill_volume_servers)
             report = await one.run(shuffled(one, given, slow=20, partitions=16, medium=Medium.BLOCK))
             assert report.complete, report.message
             assert await one.outputs("reduce") == divided(given, 16)

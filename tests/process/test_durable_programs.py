@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from leasegrid.sdk.codecs import BUFFER
 from leasegrid.sdk.durable import Durable, LeasedStore, OnStoreLost, StoreLostError
-from leasegrid.sdk.reading import read_state
+from leasegrid.sdk.reading import Restored, read_state
 from leasegrid.sdk.rules import Retries
 from tasklet_runner.client.checkpoints import get_checkpoint, put_checkpoint
 from tasklet_runner.client.granted import StoreConnections
@@ -110,70 +111,58 @@ def test_a_killed_store_ends_the_computation_in_words(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-@pytest.mark.unhappy("a store member that is killed, and onStoreLost: NewTarget")
-def test_after_a_killed_store_it_goes_on_at_another_with_the_present_state(tmp_path: Path) -> None:
-    def program(held: HeldStore, other: HeldStore) -> None:
+@dataclass
+class Walk:
+    """Adds up its steps at a store that is killed after some of them; then another one is there."""
+
+    on_store_lost: OnStoreLost
+    total: int
+    killed_after: list[int]
+    seen: list[int] = field(default_factory=list)
+    kept: Restored[dict[str, int]] | None = None
+
+    def run(self, held: HeldStore, other: HeldStore) -> None:
         durable = Durable(
             {"sum": 0},
             leased(held),
             "key",
             every_steps=1,
-            on_store_lost=OnStoreLost.NEW_TARGET,
+            on_store_lost=self.on_store_lost,
             new_target=lambda: leased(other),
             retries=QUICK,
         )
-        seen = []
         with durable:
-            for step in durable.steps(8):
-                seen.append(step)
+            for step in durable.steps(self.total):
+                self.seen.append(step)
                 durable.state["sum"] += step
-                if step == 4:
+                if self.seen == self.killed_after:
                     killed(held)
-        assert seen == list(range(8))
-        found = read_state(leased(other), "key", {"sum": 0})
-        assert found is not None
-        assert (found.state, found.step) == ({"sum": 28}, 8)
+        self.kept = read_state(leased(other), "key", {"sum": 0})
 
-    async def story() -> None:
+    async def between_two_stores(self, root: Path) -> None:
         async with (
-            held_store(_room(tmp_path, "one"), seconds=PATIENCE) as held,
-            held_store(_room(tmp_path, "two"), seconds=PATIENCE) as other,
+            held_store(_room(root, "one"), seconds=PATIENCE) as held,
+            held_store(_room(root, "two"), seconds=PATIENCE) as other,
         ):
-            await asyncio.to_thread(program, held, other)
+            await asyncio.to_thread(self.run, held, other)
 
-    asyncio.run(story())
+
+@pytest.mark.unhappy("a store member that is killed, and onStoreLost: NewTarget")
+def test_after_a_killed_store_it_goes_on_at_another_with_the_present_state(tmp_path: Path) -> None:
+    walk = Walk(OnStoreLost.NEW_TARGET, total=8, killed_after=[0, 1, 2, 3, 4])
+    asyncio.run(walk.between_two_stores(tmp_path))
+    assert walk.seen == list(range(8))
+    assert walk.kept is not None
+    assert (walk.kept.state, walk.kept.step) == ({"sum": 28}, 8)
 
 
 @pytest.mark.unhappy("a store member that is killed, and onStoreLost: Restart")
 def test_after_a_killed_store_it_begins_again_at_another(tmp_path: Path) -> None:
-    def program(held: HeldStore, other: HeldStore) -> None:
-        durable = Durable(
-            {"sum": 0},
-            leased(held),
-            "key",
-            every_steps=1,
-            on_store_lost=OnStoreLost.RESTART,
-            new_target=lambda: leased(other),
-            retries=QUICK,
-        )
-        seen = []
-        with durable:
-            for step in durable.steps(5):
-                seen.append(step)
-                durable.state["sum"] += step
-                if seen == [0, 1, 2]:
-                    killed(held)
-        assert seen == [0, 1, 2, 0, 1, 2, 3, 4]
-        assert durable.state == {"sum": 10}
-
-    async def story() -> None:
-        async with (
-            held_store(_room(tmp_path, "one"), seconds=PATIENCE) as held,
-            held_store(_room(tmp_path, "two"), seconds=PATIENCE) as other,
-        ):
-            await asyncio.to_thread(program, held, other)
-
-    asyncio.run(story())
+    walk = Walk(OnStoreLost.RESTART, total=5, killed_after=[0, 1, 2])
+    asyncio.run(walk.between_two_stores(tmp_path))
+    assert walk.seen == [0, 1, 2, 0, 1, 2, 3, 4]
+    assert walk.kept is not None
+    assert (walk.kept.state, walk.kept.step) == ({"sum": 10}, 5)
 
 
 @pytest.mark.unhappy("a process that was stopped, and goes on beside its successor")

@@ -3,15 +3,12 @@ becomes of that, readers get the same bytes.
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from leasegrid.local.locks import holder
 from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.fabric.protocol import LeasedMember
 from tasklet_runner.plan.types import ItemsInput, Medium, Plan, ShuffleMode, Stage, StageInput
@@ -252,16 +249,12 @@ def test_a_streamed_memory_store_that_dies_has_its_wave_run_again_and_the_result
 
 @pytest.mark.unhappy("SIGKILL of the member that serves the partitions from a volume, while others fetch ahead from it")
 def test_a_streamed_block_store_that_dies_is_followed_by_another_server(tmp_path: Path) -> None:
-    def volume_servers() -> None:
-        for volume in (tmp_path / "state" / "stores").iterdir():
-            os.kill(holder(volume / "store" / "lock"), signal.SIGKILL)
-
     async def story() -> None:
         async with local_runs(tmp_path) as one:
             given = lines(50, 6)
             gate = Gate(one, 6)
             plan = streamed(shuffled(one, given, partitions=8, medium=Medium.BLOCK))
-            report = await one.run(plan, when_fetched(gate, volume_servers))
+            report = await one.run(plan, when_fetched(gate, one.kill_volume_servers))
             assert report.complete, report.message
             assert await one.outputs("reduce") == divided(given, 8)
             assert not report.progress.notices

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.soak.tally import Findings, doubled, lost, wrong
 from tests.support import wat
+from tests.support.background import Background
 from tests.support.running import Ended, Place, Running, leasegrid
 
 CHUNKS = 40
@@ -77,7 +78,7 @@ class KnownJob:
         return (f"{index}" + "x" * (LARGE_BYTES * (index % 5 == 0)) + "\n" for index in range(CHUNKS))
 
 
-class Disturbing:
+class Disturbing(Background):
     """Does something again and again, at random moments, while the block runs. `faults`: how often it was done."""
 
     def __init__(self, act: Callable[[random.Random], int], seconds: tuple[float, float], seed: int) -> None:
@@ -85,23 +86,8 @@ class Disturbing:
         self._act = act
         self._seconds = seconds
         self._chance = random.Random(seed)
-        self._stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._guarded, name="disturbing", daemon=True)
+        super().__init__(self._disturb, "disturbing")
 
-    def __enter__(self) -> "Disturbing":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _guarded(self) -> None:
-        try:
-            while not self._stop.wait(self._chance.uniform(*self._seconds)):
-                self.faults += self._act(self._chance)
-        except BaseException as failure:  # noqa: BLE001  # the edge of a thread: raised again in __exit__
-            self._failure = failure
+    def _disturb(self, stop: threading.Event) -> None:
+        while not stop.wait(self._chance.uniform(*self._seconds)):
+            self.faults += self._act(self._chance)

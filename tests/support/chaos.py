@@ -6,8 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import psutil
+
+from tests.support.background import Background
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Killed:
     command: str
 
 
-class Chaos:
+class Chaos(Background):
     """Kills while the `with` block runs: at most `bound` processes, one every `interval` seconds, by a seed.
 
     `candidates` is asked anew before each kill (for example `lambda: members_of(place.root)`). `killed` is the record.
@@ -41,29 +44,14 @@ class Chaos:
         self._bound = bound
         self._random = random.Random(seed)
         self._signal = number
-        self._stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._guarded, name="chaos", daemon=True)
+        super().__init__(self._kill_until_stopped, "chaos")
 
-    def __enter__(self) -> "Chaos":
+    def __enter__(self) -> Self:
         self._started = time.monotonic()
-        self._thread.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _guarded(self) -> None:
-        try:
-            self._kill_until_stopped()
-        except BaseException as failure:  # noqa: BLE001  # the edge of a thread: raised again in __exit__
-            self._failure = failure
-
-    def _kill_until_stopped(self) -> None:
-        while len(self.killed) < self._bound and not self._stop.wait(self._interval):
+    def _kill_until_stopped(self, stop: threading.Event) -> None:
+        while len(self.killed) < self._bound and not stop.wait(self._interval):
             # Sorted, so that a seed means the same choice however processes are listed.
             candidates = sorted(self._candidates(), key=lambda process: process.pid)
             if candidates:

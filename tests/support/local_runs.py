@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasegrid.local.engine import LocalSettings
 from leasegrid.local.fabric import LocalFabric
+from leasegrid.local.locks import holder
 from leasegrid.local.machine import Machine
 from leasegrid.local.state import StateDirectory
 from tasklet_runner.coordinator.code import CodeVault
@@ -110,6 +111,11 @@ class LocalRuns:
         """Where the members listen that hold objects in memory."""
         runtime = self.fabric.runtime.path
         return [f"unix://{runtime}/m/{place.name}" for place in sorted((runtime / "o").iterdir())]
+
+    def kill_volume_servers(self) -> None:
+        """SIGKILL each process that serves a volume."""
+        for volume in (self.directory / "state" / "stores").iterdir():
+            os.kill(holder(volume / "store" / "lock"), signal.SIGKILL)
 
 
 async def _beside(meanwhile: Meanwhile | None, coordinator: Coordinator) -> None:

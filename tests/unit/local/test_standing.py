@@ -1,8 +1,6 @@
 """What stands on volumes decides: databases may be lost or old, clocks may step, machines may be off."""
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,18 +13,6 @@ from tasklet_runner.fabric.protocol import Receipt
 from tests.support.machine_clock import START, MachineClock
 
 TTL = 120.0
-
-
-@pytest.fixture
-def clock() -> MachineClock:
-    return MachineClock()
-
-
-@pytest.fixture
-def state(tmp_path: Path, clock: MachineClock) -> Iterator[StateDirectory]:
-    directory = StateDirectory(tmp_path / "state", clock)
-    yield directory
-    directory.close()
 
 
 def row(name: str, expires: float | None) -> LeaseRow:

@@ -1,6 +1,5 @@
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,6 @@ from tasklet_runner.wire.errors import StateDirectoryError
 from tasklet_runner.wire.signed import public_text
 from tests.support.machine_clock import START as NOW
 from tests.support.machine_clock import MachineClock
-
-
-@pytest.fixture
-def clock() -> MachineClock:
-    return MachineClock()
-
-
-@pytest.fixture
-def state(tmp_path: Path, clock: MachineClock) -> Iterator[StateDirectory]:
-    directory = StateDirectory(tmp_path / "state", clock)
-    yield directory
-    directory.close()
 
 
 def block_row(expires: float | None) -> LeaseRow:
