@@ -137,7 +137,8 @@ class LeaseGroup:
     def _surplus(self, count: int) -> list[Handle]:
         if len(self.handles) <= count:
             return []
-        idle = [handle for handle in self.handles.values() if handle.idle]
+        home = self._surroundings.home
+        idle = [handle for handle in self.handles.values() if handle.idle and handle.member.name != home]
         return idle[: surplus(len(self.handles), count, len(idle))]
 
     async def _supervise(self) -> None:

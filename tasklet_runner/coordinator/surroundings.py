@@ -93,8 +93,9 @@ class Surroundings:
 
     `scratch`: an existing directory of this run alone, for temporary files (packed inputs, sources); the coordinator
     removes what it made there. `term`: the coordinator's generation, named in put grants. `holder` signs them too, so
-    the store's door must know its public half. `parent`: the lease under which worker leases stand, if any. `jitter`
-    draws from 0 <= x < 1. `access`: what it takes to read modules and inputs that lie elsewhere.
+    the store's door must know its public half. `parent`: the lease under which worker leases stand, if any; `home`: the
+    member on which the coordinator itself is, if any, which it keeps to its end. `jitter` draws from 0 <= x < 1.
+    `access`: what it takes to read modules and inputs that lie elsewhere.
     """
 
     fabric: Fabric
@@ -106,6 +107,7 @@ class Surroundings:
     term: int = 1
     holder_identity: str = ""
     parent: str = ""
+    home: str = ""
     connect: Connect = open_work_connection
     show: Show = show_capability
     open_announcer: Callable[[], Announcer] = open_announcer

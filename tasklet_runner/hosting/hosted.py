@@ -10,23 +10,25 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tasklet_runner.coordinator.capabilities import capabilities_by_member
 from tasklet_runner.coordinator.code import CodeVault
 from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.coordinator.execution import Ending as RunEnding
 from tasklet_runner.coordinator.progress import Phase
-from tasklet_runner.coordinator.surroundings import Surroundings
+from tasklet_runner.coordinator.surroundings import Surroundings, show_capability
 from tasklet_runner.data.access import Access
 from tasklet_runner.data.copying import copy_outputs
 from tasklet_runner.data.uploads import ReadObject, UploadedStorage
 from tasklet_runner.fabric.broker import ClusterFabric
 from tasklet_runner.fabric.calls import BrokerAccess
+from tasklet_runner.fabric.protocol import LeaseView
 from tasklet_runner.hosting.inline import inline_outputs
 from tasklet_runner.hosting.job_store import JobStoreClient
 from tasklet_runner.hosting.own_lease import OwnLeaseFabric, OwnTerms
 from tasklet_runner.hosting.reporting import Reporter
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.decoding import UNREADABLE
-from tasklet_runner.wire.errors import LeaseEndedError, ResultsError, StoreError, UnreachableError
+from tasklet_runner.wire.errors import LeaseEndedError, RefusedError, ResultsError, StoreError, UnreachableError
 from tasklet_runner.wire.jobs import CoordinatorOrder, Ending
 from tasklet_runner.wire.uploads import Uploads, file_key
 
@@ -75,6 +77,7 @@ async def run_hosted(order: CoordinatorOrder, scratch: Path, fenced: Fenced) -> 
             term=order.term,
             holder_identity=f"{order.job.kind} {order.job.name}",
             parent=order.lease.name,
+            home=fabric.member,
             access=access,
         )
         coordinator = Coordinator(plan, surroundings)
@@ -161,7 +164,7 @@ async def _keep(
     """
     while True:
         try:
-            await fabric.renew(order.lease.uid)
+            await _show(fabric.member, await fabric.renew(order.lease.uid))
             store.moved(await cluster.renew(order.store.uid))
         except LeaseEndedError as error:
             fenced(f"its lease has ended: {error}")
@@ -170,3 +173,14 @@ async def _keep(
             # Members and stores go on; the next look may find somebody.
             sys.stderr.write(f"coordinator: {error}\n")
         await asyncio.sleep(RENEW_SECONDS)
+
+
+async def _show(name: str, view: LeaseView) -> None:
+    """Have this process's own member hear of the renewal: no worker's connection may stand to it, now or ever."""
+    capability = capabilities_by_member(view.capabilities).get(name)
+    member = next((one for one in view.members if one.name == name), None)
+    if capability is not None and member is not None:
+        try:
+            await show_capability(member, capability)
+        except RefusedError as error:
+            sys.stderr.write(f"coordinator: its own member refused: {error}\n")

@@ -1,6 +1,7 @@
 """What a run promises, on scripted members with a real store."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from tasklet_runner.coordinator.progress import Phase
@@ -58,5 +59,19 @@ def test_each_module_is_compiled_by_one_member_and_given_to_the_others(tmp_path:
             prepares = [prepare for member in one.members for prepare in member.prepares]
             assert [prepare.share for prepare in prepares].count(True) == 1
             assert len({prepare.code for prepare in prepares if not prepare.share}) == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_member_of_the_coordinator_itself_is_not_given_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, Script(seconds_per_task=0.3), members=4) as one:
+            home = one.members[0].name
+            one.surroundings = replace(one.surroundings, home=home)
+            last = stage(StageInput(stages=("main",), gather=True), name="last", depends_on=("main",))
+            report = await one.run(plan(stage(CountInput(count=4)), last))
+            assert report.complete
+            assert one.fabric.given_back
+            assert home not in one.fabric.given_back
 
     asyncio.run(scenario())
