@@ -17,6 +17,7 @@ from leasegrid.api.common import (
     ObjectMeta,
     PoolReferences,
     Priority,
+    Reference,
     Seconds,
     SecondsOrZero,
     Text,
@@ -120,7 +121,9 @@ class CopyTarget(Model):
     """Where a copy of the outputs goes: either uri or persistentVolumeClaim."""
 
     uri: Text | None = Field(default=None, description="URI of a directory.")
-    persistent_volume_claim: ClaimReference | None = Field(default=None, description="A volume of one's own.")
+    persistent_volume_claim: ClaimReference | None = Field(
+        default=None, description="A volume of one's own: the copy is a directory in it, of the job's name."
+    )
 
 
 class Output(Model):
@@ -151,6 +154,10 @@ class RunSpec(Model):
     lease: JobLease = Field(default=JobLease(), description="Where the workers come from.")
     retry: Retry = Field(default=Retry(), description="How often a chunk is tried again after a transient fault.")
     cache: Cache | None = Field(default=None, description="Results that outlive the job.")
+    data_secret_ref: Reference | None = Field(
+        default=None,
+        description="Secret with which buckets are entered: its keys are AWS_ACCESS_KEY_ID and so on. For a cluster.",
+    )
     output: Output = Field(default=Output(), description="Where outputs are kept.")
     priority: Priority = Field(default=0, description="Its leases stand before those of lower ones in the queue.")
     suspend: Flag = Field(default=False, description="True: releases its workers and waits.")

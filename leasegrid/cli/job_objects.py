@@ -18,6 +18,7 @@ from leasegrid.cli.lease_objects import seconds_of, unreadable
 from leasegrid.rules.graph_planning import plan_graph
 from leasegrid.rules.planning import MAIN_STAGE, plan_job
 from leasegrid.rules.reasons import ConditionType, JobReason
+from leasegrid.rules.unsupported import Place
 from leasegrid.rules.uploads import ACCESS, UPLOADED, UPLOADED_BASE
 from tasklet_runner.coordinator.progress import Phase, Progress, RunReport, StageProgress, StageState, TimelinePoint
 from tasklet_runner.fabric.protocol import Receipt
@@ -105,9 +106,9 @@ def plan_of(body: dict[str, Any]) -> Plan:
     """The plan of an object with locations as the operator has them. Raises InvalidObjectError, UnsupportedError."""
     found, faults = read_object(body)
     if isinstance(found, Job):
-        return plan_job(found, base=UPLOADED_BASE)
+        return plan_job(found, base=UPLOADED_BASE, place=Place.CLUSTER)
     if isinstance(found, TaskGraph):
-        return plan_graph(found, base=UPLOADED_BASE)
+        return plan_graph(found, base=UPLOADED_BASE, place=Place.CLUSTER)
     raise InvalidObjectError("; ".join(faults), remedy="correct what it names")
 
 

@@ -10,6 +10,7 @@ from leasegrid.api.taskgraph import TaskGraph
 from leasegrid.cli.documents import Document
 from leasegrid.rules.graph_planning import plan_graph
 from leasegrid.rules.planning import plan_job
+from leasegrid.rules.unsupported import Place
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import UnsupportedError
 
@@ -27,8 +28,8 @@ class Prepared:
     faults: tuple[FieldFault, ...] = ()
 
 
-def prepare(documents: list[Document]) -> Prepared:
-    """Read and plan everything. Raises UnsupportedError that names all that this version cannot do."""
+def prepare(documents: list[Document], place: Place = Place.MACHINE) -> Prepared:
+    """Read and plan everything, to be run at `place`. Raises UnsupportedError that names all that cannot be done."""
     loaded = [(document, load_documents(document.text, document.origin)) for document in documents]
     faults = [fault for _, one in loaded for fault in one.faults]
     objects = [(document, found) for document, one in loaded for found in one.objects]
@@ -38,16 +39,16 @@ def prepare(documents: list[Document]) -> Prepared:
     return Prepared(
         pools=tuple(found for _, found in objects if isinstance(found, InstancePool)),
         leases=tuple(found for _, found in objects if isinstance(found, Lease)),
-        plans=_planned([(document, found) for document, found in objects if isinstance(found, Job | TaskGraph)]),
+        plans=_planned([(document, found) for document, found in objects if isinstance(found, Job | TaskGraph)], place),
     )
 
 
-def _planned(found: list[tuple[Document, Job | TaskGraph]]) -> tuple[Plan, ...]:
+def _planned(found: list[tuple[Document, Job | TaskGraph]], place: Place) -> tuple[Plan, ...]:
     plans: list[Plan] = []
     troubles: list[UnsupportedError] = []
     for document, one in found:
         try:
-            plans.append(_plan(one, document.base))
+            plans.append(_plan(one, document.base, place))
         except UnsupportedError as error:
             which = "job" if isinstance(one, Job) else "task graph"
             troubles.append(UnsupportedError(f"{which} {one.metadata.name}: {error.cause}", remedy=error.remedy))
@@ -56,8 +57,10 @@ def _planned(found: list[tuple[Document, Job | TaskGraph]]) -> tuple[Plan, ...]:
     return tuple(plans)
 
 
-def _plan(one: Job | TaskGraph, base: str) -> Plan:
-    return plan_job(one, base=base) if isinstance(one, Job) else plan_graph(one, base=base)
+def _plan(one: Job | TaskGraph, base: str, place: Place) -> Plan:
+    if isinstance(one, Job):
+        return plan_job(one, base=base, place=place)
+    return plan_graph(one, base=base, place=place)
 
 
 def _repeated(objects: list[tuple[Document, Resource]]) -> list[FieldFault]:

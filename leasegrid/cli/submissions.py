@@ -11,6 +11,7 @@ from leasegrid.api.taskgraph import TaskGraph
 from leasegrid.cli.documents import Document
 from leasegrid.rules.graph_planning import plan_graph
 from leasegrid.rules.planning import plan_job
+from leasegrid.rules.unsupported import Place
 from tasklet_runner.plan.types import Kind, Plan
 
 
@@ -37,9 +38,9 @@ def submissions_of(documents: list[Document]) -> tuple[tuple[Submission, ...], t
             if not isinstance(body, dict):
                 continue
             if isinstance(found, Job):
-                submissions.append(Submission(body, plan_job(found, base=document.base)))
+                submissions.append(Submission(body, plan_job(found, base=document.base, place=Place.CLUSTER)))
             elif isinstance(found, TaskGraph):
-                submissions.append(Submission(body, plan_graph(found, base=document.base)))
+                submissions.append(Submission(body, plan_graph(found, base=document.base, place=Place.CLUSTER)))
             elif isinstance(found, InstancePool):
                 pools.append(body)
     return tuple(submissions), tuple(pools)

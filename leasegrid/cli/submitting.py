@@ -21,6 +21,7 @@ from leasegrid.cli.submissions import Submission, submissions_of
 from leasegrid.cli.uploading import Parcel, check_room, deliver, pack
 from leasegrid.cli.validating import say_faults
 from leasegrid.cli.watching import WatchOptions, watch_all
+from leasegrid.rules.unsupported import Place
 from leasegrid.rules.uploads import ACCESS, UPLOADED
 from tasklet_runner.client.store_access import AccessKey
 from tasklet_runner.plan.types import Kind
@@ -43,7 +44,7 @@ class SubmitOrder:
 def read_order(files: tuple[str, ...], watch: WatchOptions | None, *, as_json: bool) -> SubmitOrder | None:
     """What the files have; None when they have faults, which are said then. Raises LeaseGridError."""
     documents = read_documents(files)
-    prepared = prepare(documents)
+    prepared = prepare(documents, Place.CLUSTER)
     if prepared.faults:
         say_faults(prepared)
         return None

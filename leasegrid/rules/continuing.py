@@ -2,7 +2,7 @@
 
 What is compared is what the outputs of a chunk depend on. Everything else may be changed between two runs of one job:
 `parallelism`, `minParallelism`, `lease`, `retry`, `priority`, `maxFailedChunks`, `cache`, `activeDeadlineSeconds`,
-`suspend`, `output` but for `store`, an item's `requirements`, a shuffle's `medium`, `mode` and `size`.
+`suspend`, `dataSecretRef`, `output` but for `store`, an item's `requirements`, a shuffle's `medium`, `mode` and `size`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

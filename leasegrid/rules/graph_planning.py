@@ -5,21 +5,22 @@ from collections.abc import Iterable, Mapping
 from leasegrid.api.enums import OutputFiles, ShuffleBy
 from leasegrid.api.taskgraph import Shuffle, Task, TaskGraph, TaskGraphSpec
 from leasegrid.api.tasklet import Tasklet
-from leasegrid.rules.run_planning import plan_cache, plan_input, plan_lease, plan_output, plan_retry
+from leasegrid.rules.run_planning import plan_cache, plan_data_secret, plan_input, plan_lease, plan_output, plan_retry
 from leasegrid.rules.tasklet_planning import names_path, plan_tasklet, writes_files
-from leasegrid.rules.unsupported import refuse, unsupported_in_graph
+from leasegrid.rules.unsupported import Place, refuse, unsupported_in_graph
 from tasklet_runner.plan import types as plan
 from tasklet_runner.wire.programs import PartitionBy
 
 
-def plan_graph(graph: TaskGraph, *, base: str) -> plan.Plan:
-    """The plan of a valid TaskGraph. `base` is the absolute directory that its relative paths start from.
+def plan_graph(graph: TaskGraph, *, base: str, place: Place = Place.MACHINE) -> plan.Plan:
+    """The plan of a valid TaskGraph, to be run at `place`. `base` is the absolute directory that its relative paths
+    start from.
 
     Raises:
         UnsupportedError: the graph says something that this version cannot do; all of it is named.
     """
     spec = graph.spec
-    refuse((*unsupported_in_graph(spec), *_useless_cache(spec)))
+    refuse((*unsupported_in_graph(spec, place), *_useless_cache(spec)))
     order = waves({task.name: task.depends_on for task in spec.tasks})
     return plan.Plan(
         namespace=graph.metadata.namespace,
@@ -30,6 +31,7 @@ def plan_graph(graph: TaskGraph, *, base: str) -> plan.Plan:
         output=plan_output(spec, base),
         active_deadline_seconds=spec.active_deadline_seconds or 0,
         suspended=spec.suspend,
+        data_secret=plan_data_secret(spec),
     )
 
 

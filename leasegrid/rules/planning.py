@@ -2,22 +2,23 @@
 
 from leasegrid.api.enums import OutputFiles
 from leasegrid.api.job import Job, JobSpec
-from leasegrid.rules.run_planning import plan_cache, plan_input, plan_lease, plan_output, plan_retry
+from leasegrid.rules.run_planning import plan_cache, plan_data_secret, plan_input, plan_lease, plan_output, plan_retry
 from leasegrid.rules.tasklet_planning import names_path, plan_tasklet, writes_files
-from leasegrid.rules.unsupported import refuse, unsupported
+from leasegrid.rules.unsupported import Place, refuse, unsupported
 from tasklet_runner.plan import types as plan
 
 MAIN_STAGE = "main"
 AGGREGATE_STAGE = "aggregate"
 
 
-def plan_job(job: Job, *, base: str) -> plan.Plan:
-    """The plan of a valid Job. `base` is the absolute directory that its relative paths start from.
+def plan_job(job: Job, *, base: str, place: Place = Place.MACHINE) -> plan.Plan:
+    """The plan of a valid Job, to be run at `place`. `base` is the absolute directory that its relative paths start
+    from.
 
     Raises:
         UnsupportedError: the Job says something that this version cannot do; all of it is named.
     """
-    refuse(unsupported(job.spec))
+    refuse(unsupported(job.spec, place))
     stages = _stages(job.spec, base)
     return plan.Plan(
         namespace=job.metadata.namespace,
@@ -27,6 +28,7 @@ def plan_job(job: Job, *, base: str) -> plan.Plan:
         output=plan_output(job.spec, base),
         active_deadline_seconds=job.spec.active_deadline_seconds or 0,
         suspended=job.spec.suspend,
+        data_secret=plan_data_secret(job.spec),
     )
 
 

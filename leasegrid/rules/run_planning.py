@@ -69,13 +69,21 @@ def plan_cache(spec: RunSpec) -> plan.CacheSettings | None:
     return plan.CacheSettings(name=spec.cache.name, size=spec.cache.size, retain_seconds=spec.cache.retain_seconds)
 
 
+def plan_data_secret(spec: RunSpec) -> str:
+    """The name of the Secret with which buckets are entered; empty where there is none."""
+    return spec.data_secret_ref.name if spec.data_secret_ref is not None else ""
+
+
 def plan_output(spec: RunSpec, base: str) -> plan.OutputSettings:
     """The store of the run, how its outputs are laid out, and where a copy goes. `base`: as for inputs."""
-    uri = spec.output.copy_to.uri if spec.output.copy_to is not None else None
+    copy = spec.output.copy_to
+    uri = copy.uri if copy is not None else None
+    claim = copy.persistent_volume_claim if copy is not None else None
     return plan.OutputSettings(
         store=spec.output.store.value,
         size=spec.output.size,
         retain_seconds=spec.output.retain_seconds,
         copy_to=located(base, uri) if uri is not None else "",
+        claim=claim.claim_name if claim is not None else "",
         layout=plan.Layout(spec.output.layout.value),
     )

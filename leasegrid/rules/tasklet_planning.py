@@ -5,6 +5,7 @@ import re
 from leasegrid.api.enums import OutputFiles, PythonMode
 from leasegrid.api.tasklet import ModuleSource, PythonSource, Tasklet
 from leasegrid.rules.locations import located, stem
+from leasegrid.rules.supplies import config_map_uri
 from tasklet_runner.plan import types as plan
 from tasklet_runner.wire.programs import Language, Limits, Mode
 
@@ -59,6 +60,8 @@ def _source(tasklet: Tasklet, base: str) -> plan.Source:
 def _python_source(source: PythonSource, base: str) -> plan.Source:
     if source.inline is not None:
         return plan.Source(inline=source.inline)
+    if source.config_map is not None:
+        return plan.Source(uri=config_map_uri(source.config_map))
     return plan.Source(uri=located(base, source.path or ""))
 
 
@@ -67,6 +70,8 @@ def _module_source(source: ModuleSource, base: str) -> plan.Source:
     if source.oci is not None:
         secret = source.oci.pull_secret_ref.name if source.oci.pull_secret_ref is not None else ""
         return plan.Source(uri=f"oci://{source.oci.reference}", digest=digest, secret=secret)
+    if source.config_map is not None:
+        return plan.Source(uri=config_map_uri(source.config_map), digest=digest)
     uri = source.url if source.url is not None else located(base, source.path or "")
     return plan.Source(uri=uri, digest=digest)
 

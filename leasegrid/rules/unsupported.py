@@ -1,15 +1,29 @@
 """What a Job or a TaskGraph may say that cannot be done here; told before anything starts, all of it at once."""
 
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 
 from leasegrid.api.job import JobSpec, RunSpec
 from leasegrid.api.taskgraph import TaskGraphSpec
-from leasegrid.api.tasklet import ModuleSource, PythonTasklet, Tasklet
+from leasegrid.api.tasklet import ModuleSource, Tasklet
 from leasegrid.rules.locations import scheme_of
 from tasklet_runner.plan.types import WHEELS_PATH
 from tasklet_runner.wire.errors import UnsupportedError
 
 READ_ONLY_SCHEMES = ("http", "https", "oci")
+
+
+class Place(StrEnum):
+    """Where a job is run."""
+
+    MACHINE = "Machine"
+    CLUSTER = "Cluster"
+
+
+_INSTEAD = {
+    Place.MACHINE: "on one machine use path, url or oci",
+    Place.CLUSTER: "use path (leasegrid submit uploads it), url, oci or configMap",
+}
 
 
 def refuse(missing: Iterable[str]) -> None:
@@ -18,53 +32,53 @@ def refuse(missing: Iterable[str]) -> None:
         raise UnsupportedError(told, remedy="change these fields and try again")
 
 
-def unsupported(spec: JobSpec) -> tuple[str, ...]:
-    """A sentence for each field that cannot be done, with its path and what to write instead."""
-    found = list(_tasklet("spec.tasklet", spec.tasklet))
+def unsupported(spec: JobSpec, place: Place) -> tuple[str, ...]:
+    """A sentence for each field that cannot be done there, with its path and what to write instead."""
+    found = list(_tasklet("spec.tasklet", spec.tasklet, place))
     if spec.aggregate is not None:
-        found += _tasklet("spec.aggregate.tasklet", spec.aggregate.tasklet)
-    return (*found, *_run(spec))
+        found += _tasklet("spec.aggregate.tasklet", spec.aggregate.tasklet, place)
+    return (*found, *_run(spec, place))
 
 
-def unsupported_in_graph(spec: TaskGraphSpec) -> tuple[str, ...]:
-    """A sentence for each field that cannot be done, with its path and what to write instead."""
+def unsupported_in_graph(spec: TaskGraphSpec, place: Place) -> tuple[str, ...]:
+    """A sentence for each field that cannot be done there, with its path and what to write instead."""
     found: list[str] = []
     for number, task in enumerate(spec.tasks):
         path = f"spec.tasks[{number}]"
-        found += _tasklet(f"{path}.tasklet", task.tasklet)
-    return (*found, *_run(spec))
+        found += _tasklet(f"{path}.tasklet", task.tasklet, place)
+    return (*found, *_run(spec, place))
 
 
-def _run(spec: RunSpec) -> Iterator[str]:
+def _run(spec: RunSpec, place: Place) -> Iterator[str]:
     copy = spec.output.copy_to
     if copy is None:
         return
+    path = "spec.output.copyTo"
     if copy.persistent_volume_claim is not None:
-        yield "spec.output.copyTo.persistentVolumeClaim: claims are a cluster's; on one machine use uri (a directory)"
+        if place is Place.MACHINE:
+            yield f"{path}.persistentVolumeClaim: claims are a cluster's; on one machine use uri (a directory)"
     elif scheme_of(copy.uri or "") in READ_ONLY_SCHEMES:
-        yield f"spec.output.copyTo.uri: {copy.uri} cannot be written; name a directory or a bucket (s3://bucket/path)"
+        yield f"{path}.uri: {copy.uri} cannot be written; name a directory or a bucket (s3://bucket/path)"
+    elif place is Place.CLUSTER and scheme_of(copy.uri or "") == "file":
+        yield f"{path}.uri: {copy.uri} would be a directory of a pod; use a bucket (s3://…) or persistentVolumeClaim"
 
 
-def _tasklet(path: str, tasklet: Tasklet) -> Iterator[str]:
+def _tasklet(path: str, tasklet: Tasklet, place: Place) -> Iterator[str]:
     if tasklet.module is not None:
-        yield from _module(f"{path}.module", tasklet.module)
-    if tasklet.python is not None:
-        yield from _python(f"{path}.python", tasklet.python)
+        yield from _module(f"{path}.module", tasklet.module, place)
+    if tasklet.python is not None and tasklet.python.source.config_map is not None and place is Place.MACHINE:
+        yield f"{path}.python.source.configMap: ConfigMaps are a cluster's; on one machine use path or inline"
     yield from _wheels(path, tasklet)
 
 
-def _module(path: str, module: ModuleSource) -> Iterator[str]:
+def _module(path: str, module: ModuleSource, place: Place) -> Iterator[str]:
+    instead = _INSTEAD[place]
     if module.upload is not None:
-        yield f"{path}.upload: objects are uploaded to a cluster; on one machine use path, url or oci"
-    if module.config_map is not None:
-        yield f"{path}.configMap: ConfigMaps are a cluster's; on one machine use path, url or oci"
+        yield f"{path}.upload: objects are not uploaded by name; {instead}"
+    if module.config_map is not None and place is Place.MACHINE:
+        yield f"{path}.configMap: ConfigMaps are a cluster's; {instead}"
     if all(one is None for one in (module.path, module.url, module.oci, module.upload, module.config_map)):
-        yield f"{path}.sha256: alone it names an object that was uploaded to a cluster; use path, url or oci beside it"
-
-
-def _python(path: str, python: PythonTasklet) -> Iterator[str]:
-    if python.source.config_map is not None:
-        yield f"{path}.source.configMap: ConfigMaps are a cluster's; on one machine use path or inline"
+        yield f"{path}.sha256: alone it names no file; {instead} beside it"
 
 
 def _wheels(path: str, tasklet: Tasklet) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice
 
 from tasklet_runner.wire.jobs import MAX_INDEX_CHARACTERS
 
@@ -69,14 +70,10 @@ class IndexRanges:
 
     def _cut(self, texts: list[str], limit: int) -> str:
         """The first of these that leave room for the count of all others."""
-        room, kept, length, counted = limit - len(_rest_text(self._count)), [], 0, 0
-        for text, (first, last) in zip(texts, self._runs(), strict=False):
-            length += len(text) + 1
-            if length > room:
-                break
-            kept.append(text)
-            counted += last - first + 1
-        return (",".join(kept) + _rest_text(self._count - counted)).lstrip()
+        room = limit - len(_rest_text(self._count))
+        fitting = sum(end <= room for end in accumulate(len(text) + 1 for text in texts))
+        counted = sum(last - first + 1 for first, last in islice(self._runs(), fitting))
+        return (",".join(texts[:fitting]) + _rest_text(self._count - counted)).lstrip()
 
     def _runs(self) -> Iterator[tuple[int, int]]:
         return zip(self._firsts, self._lasts, strict=True)

@@ -17,7 +17,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where bytes come from:
 
     an absolute path or a URI (`oci://` before the reference of a module in a registry), or the text itself; `digest`
-    (SHA-256, hex) is checked when given; `secret` names the Secret with which a registry is entered.
+    (SHA-256, hex) is checked when given; `secret` names the Secret with which a registry is entered. What stands in an
+    object of the cluster (`configmap://<name>/<key>`) is given to a coordinator beside its plan.
     """
 
     uri: str = ""
@@ -146,13 +147,15 @@ class Layout(StrEnum):
 class OutputSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The job's store (`size` in bytes; `store` None:
 
-    small outputs inline), how long it stays unfetched, and where a copy goes (an absolute path or URI of a directory).
+    small outputs inline), how long it stays unfetched, and where a copy goes (an absolute path or URI of a directory;
+    `claim`: the PersistentVolumeClaim with a directory of the job's name).
     """
 
     store: str = "Block"
     size: int = 1024**3
     retain_seconds: int = 3600
     copy_to: str = ""
+    claim: str = ""
     layout: Layout = Layout.BY_INDEX
 
 
@@ -206,7 +209,10 @@ class Kind(StrEnum):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole job: stages, and the waves in which they run (names; those of one wave run side by side)."""
+    """A whole job: stages, and the waves in which they run (names; those of one wave run side by side).
+
+    `data_secret` names the Secret with which buckets are entered.
+    """
 
     namespace: str
     name: str
@@ -216,6 +222,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     output: OutputSettings = OutputSettings()
     active_deadline_seconds: int = 0
     suspended: bool = False
+    data_secret: str = ""
 
     def stage(self, name: str) -> Stage:
         """The stage of that name; raises KeyError when there is none."""

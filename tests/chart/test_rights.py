@@ -163,7 +163,7 @@ def test_the_operator_has_the_rights_that_it_uses_and_no_others(trial: Trial) ->
 
 def jobs_that_come_and_go(rig: OperatorRig) -> None:
     """A Job and a TaskGraph that cannot be run here: they are told so, and deleted at once, as they ask for."""
-    tasklet = {"module": {"configMap": {"name": "nowhere", "key": "module"}}}
+    tasklet = {"module": {"upload": "nowhere"}}
     given = {"tasklet": tasklet, "input": {"count": 1}}
     rig.make("Job", "jobs", {"name": "short"}, {**given, "ttlSecondsAfterFinished": 0})
     tasks = [{"name": "only", **given}]

@@ -12,6 +12,7 @@ from leasegrid.rules.graph_planning import plan_graph
 from leasegrid.rules.job_control import Ended, JobWish
 from leasegrid.rules.planning import plan_job
 from leasegrid.rules.reasons import ConditionType
+from leasegrid.rules.unsupported import Place
 from leasegrid.rules.uploads import FETCHED, UPLOADED, UPLOADED_BASE, local_paths
 from leasegrid_operator.resources import ObjectKey
 from tasklet_runner.plan.types import Plan
@@ -80,7 +81,7 @@ def _planned(body: Body, annotations: Mapping[str, str]) -> tuple[JobWish, Plan 
         return JobWish(faults=faults), None
     spec = found.spec
     try:
-        plan = plan_job(found, base=UPLOADED_BASE) if isinstance(found, Job) else plan_graph(found, base=UPLOADED_BASE)
+        plan = _plan(found)
     except UnsupportedError as error:
         return JobWish(faults=(str(error),)), None
     wish = JobWish(
@@ -91,6 +92,12 @@ def _planned(body: Body, annotations: Mapping[str, str]) -> tuple[JobWish, Plan 
         missing=_missing(plan, annotations),
     )
     return wish, plan
+
+
+def _plan(found: Job | TaskGraph) -> Plan:
+    if isinstance(found, Job):
+        return plan_job(found, base=UPLOADED_BASE, place=Place.CLUSTER)
+    return plan_graph(found, base=UPLOADED_BASE, place=Place.CLUSTER)
 
 
 def _missing(plan: Plan | None, annotations: Mapping[str, str]) -> tuple[str, ...]:

@@ -156,7 +156,7 @@ HARMFUL = {
 
 
 KNOWN = {
-    Plan: "namespace name stages waves kind output active_deadline_seconds suspended",
+    Plan: "namespace name stages waves kind output active_deadline_seconds suspended data_secret",
     Stage: "name tasklet input depends_on parallelism min_parallelism max_failed_chunks retry lease cache shuffle",
     TaskletPlan: "name language source mode arguments environment mounts wheels limits input_files output_files "
     "durable",
@@ -168,7 +168,7 @@ KNOWN = {
     LinesInput: "source per_chunk shards",
     FilesInput: "globs root shards",
     StageInput: "stages gather",
-    OutputSettings: "store size retain_seconds copy_to layout",
+    OutputSettings: "store size retain_seconds copy_to claim layout",
 }
 
 
