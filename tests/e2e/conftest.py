@@ -19,7 +19,7 @@ from tests.support.running import REPOSITORY
 
 PROGRAMS = ("docker", "kind", "kubectl", "helm")
 LOGS = REPOSITORY / "build" / "e2e-logs"
-FIRST, LAST = ("test_readme",), ("test_nodes", "test_upgrade", "test_uninstall")
+FIRST, LAST = ("test_readme",), ("test_nodes", "test_soak", "test_upgrade", "test_uninstall")
 """A newcomer comes first; what shakes the cluster comes last, and nothing comes after the uninstall."""
 SECONDS = 1200
 FIGURES = pytest.StashKey[Figures]()
@@ -29,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--cluster", help="work on this kind cluster, which README.md's commands have made before, and leave it"
     )
+    parser.addoption("--soak-minutes", type=float, default=3, help="so long the cluster is shaken")
+    parser.addoption("--soak-seed", type=int, default=1, help="of all that is drawn then")
 
 
 def pytest_configure(config: pytest.Config) -> None:
