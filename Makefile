@@ -6,12 +6,14 @@ DEMO := build/demo
 PURE := tests/unit/plan tests/unit/wire tests/unit/rules tests/unit/member
 WHEELS := build/wheels
 IMAGE ?= leasegrid:dev
+MINUTES ?= 20
+SEED ?= 1
 # The wheels are made by this Python, and are for its version.
 BASE_IMAGE ?= python:$$($(BIN)/python -c 'import sys; print("{}.{}".format(*sys.version_info))')-slim
 SOURCES := leasegrid tasklet_runner operator tests benchmarks tools charts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format generate unit smoke process integration soak unhappy coverage bench examples chart chart-test e2e image clean bench-claims power-outage
+.PHONY: soak-cluster help install demo test lint format generate unit smoke process integration soak unhappy coverage bench examples chart chart-test e2e image clean bench-claims power-outage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +95,9 @@ chart-test: $(VENV)/.developed ## the chart on a real kube-apiserver (binaries i
 
 e2e: $(VENV)/.developed ## what README.md does on Kubernetes, and much more, on a kind cluster made from nothing (docker, kind, kubectl, helm)
 	@$(BIN)/python -m pytest -q --durations=10 tests/e2e
+
+soak-cluster: $(VENV)/.developed ## a kind cluster of three nodes, shaken for 20 minutes (MINUTES=3 SEED=7), then judged (docker, kind, kubectl, helm)
+	@$(BIN)/python -m pytest -q tests/e2e/test_soak.py --soak-minutes $(MINUTES) --soak-seed $(SEED)
 
 soak: $(VENV)/.developed ## kill, fill, cut, stop and damage what keeps things; half an hour (SOAK=--short: minutes; SOAK=--seed=7)
 	@$(BIN)/python -m tests.soak $(SOAK)
