@@ -226,6 +226,8 @@ def _progress(seen: JobSight) -> tuple[JobVerdict, ...]:
         words = f"its coordinator of term {seen.term} ended ({seen.coordinator.words}); the next one goes on"
         return _progressing(True, JobReason.RESUMING, words)
     if seen.store.state is not LeaseState.BOUND:
+        if seen.ordered:
+            return _progressing(True, JobReason.STORE_UNAVAILABLE, f"the store of its outputs: {seen.store.words}")
         return _progressing(True, JobReason.ACQUIRING, seen.store.words or "the store of its outputs is being made")
     if seen.coordinator.state is LeaseState.WAITING and seen.coordinator.words:
         return _progressing(True, JobReason.WAITING_FOR_CAPACITY, seen.coordinator.words)

@@ -20,7 +20,7 @@ from leasegrid_operator.jobs.reading import JobFacts
 from leasegrid_operator.jobs.requests import JobKey, coordinator_name, coordinator_request, store_name, store_request
 from leasegrid_operator.jobs.writing import JobPen
 from leasegrid_operator.logs import Action, log
-from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.fabric.protocol import LeaseView, Receipt
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.jobs import CoordinatorState, Instruction, JobReport, Order
@@ -32,6 +32,9 @@ SILENT_SECONDS = 3.0
 
 AGAIN_SECONDS = 0.5
 
+LONG_LIFE_SECONDS = 600.0
+"""A coordinator that lived for so long was not ended by what it did: chunks may take longer than their members live."""
+
 
 class LeaseMaker(Protocol):
     """The leases of jobs in one namespace."""
@@ -42,6 +45,10 @@ class LeaseMaker(Protocol):
 
     def lives(self, name: str) -> bool:
         """True while there is a lease of that request id that has not ended."""
+        ...
+
+    def is_bound(self, name: str) -> bool:
+        """True while there is one that has had members."""
         ...
 
     def receipts(self, key: str) -> tuple[Receipt, ...]:
@@ -73,11 +80,12 @@ class JobKeeper:
         self._coordinator = office.leases.follow(facts, self._news.set)
         self._term = facts.written.term
         self._started = facts.written.started
+        self._inherited = self._counted = False
         self._found(office)
         self._ordered = False
         self._answered = ""
         self._report: JobReport | None = None
-        self._heard = 0.0
+        self._heard = self._ordered_at = 0.0
         self._fruitless, self._best, self._ended_at = 0, 0, 0.0
         self._finished = facts.written.finished
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"keep {facts.kind} {facts.key}")
@@ -93,6 +101,11 @@ class JobKeeper:
         view = self._coordinator.view
         return view is not None and view.uid == lease
 
+    @property
+    def looks(self) -> bool:
+        """True while a coordinator that an earlier operator ordered may be there, and its lease is not yet found."""
+        return self._inherited and self._coordinator.sight.state is LeaseState.WAITING
+
     def seen(self, facts: JobFacts) -> None:
         """The object as it is now."""
         self.facts = facts
@@ -100,7 +113,7 @@ class JobKeeper:
 
     def reported(self, report: JobReport) -> Instruction:
         """What the coordinator of some term says, and what it is to do."""
-        if report.term != self._term or self._coordinator.sight.state is not LeaseState.BOUND:
+        if report.term != self._term or self._coordinator.sight.state is LeaseState.ENDED:
             return Instruction(order=Order.FENCED, why=f"the job is at term {self._term}")
         newer = self._report is None or report.sequence > self._report.sequence
         if newer:
@@ -119,19 +132,24 @@ class JobKeeper:
         await self._coordinator.close()
 
     def _found(self, office: JobOffice) -> None:
-        """What an earlier operator has left: leases that are gone ended without anybody here seeing it."""
-        facts = self.facts
-        if self._term and not office.leases.lives(store_name(facts)):
+        """What an earlier operator has left: leases that are gone ended without anybody here seeing it. The others are
+        followed, also where nobody would ask for them any more: they are still to be read, or to be released.
+        """
+        facts, plan, held = self.facts, self.facts.plan, coordinator_name(self.facts, self._term)
+        if plan is not None and office.leases.lives(store_name(facts)):
+            self._store.acquire(store_request(facts, plan, self._key))
+        elif self._term:
             self._store.lost("it was deleted, or ended while no operator was there")
-        elif self._term and facts.plan is not None and facts.written.finished is not None:
-            # Nobody asks for it any more, and it is still to be read, and to be released in time.
-            self._store.acquire(store_request(facts, facts.plan, self._key))
-        if self._term and not office.leases.lives(coordinator_name(self.facts, self._term)):
+        if self._term and plan is not None and office.leases.lives(held):
+            self._inherited = office.leases.is_bound(held)
+            self._coordinator.acquire(coordinator_request(facts, plan, self._key, self._term))
+        elif self._term:
             self._coordinator.lost("it ended while no operator was there")
 
     async def _keep(self) -> None:
         while True:
             self._news.clear()
+            self._note_end()
             decision = control_job(self.facts.wish, self._sight(), self._office.wall())
             try:
                 await self._apply(decision)
@@ -192,6 +210,7 @@ class JobKeeper:
     async def _do(self, step: Step) -> None:
         facts, plan = self.facts, self.facts.plan
         if step is Step.RELEASE_COORDINATOR:
+            self._counted = True  # its end is none of its own
             await self._coordinator.release("Finished" if self._finished is not None else "Suspended")
         elif step is Step.RELEASE_STORE:
             await self._store.release("Finished")
@@ -212,15 +231,34 @@ class JobKeeper:
         started = self._started or self._office.wall()
         await self._pen.raise_term(self.facts, self._term + 1, started)
         self._term, self._started = self._term + 1, started
-        self._ordered, self._report = False, None
+        self._ordered = self._inherited = self._counted = False
+        self._report = None
         await self._coordinator.close()
         self._coordinator = self._office.leases.follow(self.facts, self._news.set)
 
     async def _order(self, plan: Plan) -> None:
         lease, store = self._coordinator.view, self._store.view
-        if lease is not None and store is not None:
-            await self._office.order(Commission(self.facts, plan, self._key, self._term, lease, store))
-            self._ordered, self._heard = True, _now()
+        if lease is None or store is None or not (lease.members and store.members):
+            return
+        if self._inherited:
+            await self._know_again(lease)
+            return
+        self._coordinator.need(lease.members[0])
+        await self._office.order(Commission(self.facts, plan, self._key, self._term, lease, store))
+        self._ordered, self._heard, self._ordered_at = True, _now(), _now()
+
+    async def _know_again(self, lease: LeaseView) -> None:
+        """Which member of a lease that was bound by an earlier operator runs the coordinator, they say themselves. None
+        of them does: nobody knows whether one did that cannot be reached, and the next term shuts it out.
+        """
+        for member in lease.members:
+            said = await ask_coordinator(member)
+            if said.state is not CoordinatorState.NONE and said.term == self._term:
+                self._coordinator.need(member)
+                self._ordered, self._inherited = True, False
+                self._heard = self._ordered_at = _now()
+                return
+        await self._coordinator.release("no member of it runs the coordinator")
 
     def _receipts(self) -> tuple[Receipt, ...]:
         return self._office.leases.receipts(self._key.public) if self._finished is not None else ()
@@ -238,22 +276,26 @@ class JobKeeper:
 
     async def _look_at_coordinator(self) -> None:
         """A coordinator that died on a living member ends its lease; one on a dead member has lost it."""
-        lease = self._coordinator.view
+        member = self._coordinator.member
         silent = self._ordered and self._finished is None and _now() >= self._heard + SILENT_SECONDS
-        if not silent or lease is None or self._coordinator.sight.state is not LeaseState.BOUND:
+        if not silent or member is None or self._coordinator.sight.state is not LeaseState.BOUND:
             return
         self._heard = _now()
         try:
-            said = await ask_coordinator(lease)
+            said = await ask_coordinator(member)
         except LeaseGridError:
             return  # the fabric looks at its members, too
         if said.state is not CoordinatorState.RUNNING or said.term != self._term:
             await self._coordinator.release(f"its process ended: {said.words or said.state.value}")
-            self._count_end()
 
-    def _count_end(self) -> None:
+    def _note_end(self) -> None:
+        """Count a coordinator that has ended by itself, once: with a step forward, or without."""
+        if self._counted or not self._ordered or self._coordinator.sight.state is not LeaseState.ENDED:
+            return
+        self._counted = True
         done = sum(one.succeeded + one.failed for one in self._report.stages) if self._report is not None else 0
-        self._fruitless = 0 if done > self._best else self._fruitless + 1
+        lived = _now() - self._ordered_at >= LONG_LIFE_SECONDS
+        self._fruitless = 0 if done > self._best or lived else self._fruitless + 1
         self._best, self._ended_at = max(done, self._best), self._office.wall()
 
 

@@ -10,7 +10,7 @@ from leasegrid_operator.jobs.reading import JobFacts
 from leasegrid_operator.jobs.requests import JobKey
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.client.orders import order_digest, seal_order
-from tasklet_runner.fabric.protocol import LeaseView
+from tasklet_runner.fabric.protocol import LeasedMember, LeaseView
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.jobs import Coordinate, CoordinateRequest, CoordinatorOrder, CoordinatorReport, JobName
 from tasklet_runner.wire.signed import sign
@@ -53,9 +53,9 @@ async def give_order(commission: Commission, installation: Ed25519PrivateKey, br
         await client.coordinate(CoordinateRequest(sign(statement, installation), sealed))
 
 
-async def ask_coordinator(lease: LeaseView) -> CoordinatorReport:
-    """What its member says of the coordinator's process. Raises UnreachableError, RefusedError, ProtocolError."""
-    async with MemberClient(lease.members[0].endpoint) as client:
+async def ask_coordinator(member: LeasedMember) -> CoordinatorReport:
+    """What a member says of a coordinator's process. Raises UnreachableError, RefusedError, ProtocolError."""
+    async with MemberClient(member.endpoint) as client:
         return await client.coordinator()
 
 

@@ -16,8 +16,11 @@ STORE_SECONDS = 10 * 365 * 86400
 
 COORDINATOR_TTL_SECONDS = 30
 
-QUEUE_SECONDS = 600
-"""One request waits so long in the queue; then it is made anew, at the place of its first."""
+PROVISION_SECONDS = 600
+"""A store that is not made in so long is asked for anew."""
+
+QUEUE_SECONDS = 10 * 365 * 86400
+"""A coordinator waits for as long as its job does: whoever asks anew stands at the end of the queue."""
 
 _NAME = 40
 
@@ -69,7 +72,7 @@ def store_request(facts: JobFacts, plan: Plan, key: JobKey) -> LeaseRequest:
         holder_identity=f"{facts.kind} {facts.key.name}",
         purpose="outputs",
         on_empty="Provision",
-        queue_timeout_seconds=QUEUE_SECONDS,
+        queue_timeout_seconds=PROVISION_SECONDS,
     )
 
 

@@ -10,7 +10,7 @@ from leasegrid_operator.jobs.keeping import JobKeeper, JobOffice
 from leasegrid_operator.jobs.reading import JobFacts
 from leasegrid_operator.leases.acquiring import NamespaceDesk
 from tasklet_runner.fabric.protocol import Receipt
-from tasklet_runner.wire.errors import LeaseEndedError, RefusedError
+from tasklet_runner.wire.errors import LeaseEndedError, NotLeaderError, RefusedError
 from tasklet_runner.wire.jobs import Instruction, JobReport, Order
 
 
@@ -27,6 +27,11 @@ class JobLeases:
     def lives(self, name: str) -> bool:
         """See `LeaseMaker`."""
         return self.desk.engine.parts.table.of_request(name) is not None
+
+    def is_bound(self, name: str) -> bool:
+        """See `LeaseMaker`."""
+        record = self.desk.engine.parts.table.of_request(name)
+        return record is not None and record.settled.done() and not record.ended
 
     def receipts(self, key: str) -> tuple[Receipt, ...]:
         """See `LeaseMaker`."""
@@ -77,16 +82,20 @@ class JobRoom:
             self.seen(facts)
 
     def keeper_of(self, lease: str) -> JobKeeper:
-        """That of the job whose coordinator has this lease. Raises RefusedError: there is none."""
+        """That of the job whose coordinator has this lease. Raises RefusedError: there is none; NotLeaderError: it is
+        not known yet.
+        """
         for keeper in self._keepers.values():
             if keeper.coordinates(lease):
                 return keeper
+        if any(keeper.looks for keeper in self._keepers.values()):
+            raise NotLeaderError("")
         raise RefusedError("Forbidden", "only the coordinator of a job acquires below its lease", remedy="use a token")
 
     def reported(self, lease: str, report: JobReport) -> Instruction:
         """What a coordinator says. Raises LeaseEndedError where no job of that uid is known."""
         keeper = self._keepers.get(report.uid)
-        if keeper is None and report.uid in self._facts:
+        if report.uid in self._facts and (keeper is None or keeper.looks):
             return Instruction(order=Order.GO_ON, why="the operator is starting")
         if keeper is None:
             raise LeaseEndedError("the job's object was deleted", remedy="end, and release everything")

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from leasegrid.api.common import API_VERSION
@@ -12,7 +13,7 @@ from leasegrid.api.quantities import format_bytes
 from leasegrid.leasing.engine import LeaseEngine
 from leasegrid.leasing.leases import LeaseRecord
 from leasegrid_operator.cluster import Cluster
-from leasegrid_operator.errors import AlreadyExistsError
+from leasegrid_operator.errors import AlreadyExistsError, NotFoundError
 from leasegrid_operator.estate import NamespaceEstate
 from leasegrid_operator.leases.asking import misfit_of
 from leasegrid_operator.leases.keeping import LeaseKeeping
@@ -88,6 +89,18 @@ class NamespaceDesk:
     async def release(self, uid: str, reason: str = "Finished") -> Receipt:
         """See `Fabric.release`."""
         return await self.engine.release(uid, reason)
+
+    async def withdraw(self, request: LeaseRequest, reason: str) -> None:
+        """End the lease of that request, wherever it is: still waiting, or made and not yet known. Raises ClusterError
+        when it may be there and cannot be ended.
+        """
+        name = lease_name(request.request_id)
+        record = self.engine.parts.table.of_request(name)
+        if record is not None:
+            await asyncio.shield(self.engine.endings.begin(record, reason))
+            return
+        with suppress(NotFoundError):
+            await self.cluster.delete(LEASES, ObjectKey(request.namespace, name))
 
     async def _record(self, request: LeaseRequest) -> LeaseRecord:
         misfit = misfit_of(request, self.estate.known_pools())

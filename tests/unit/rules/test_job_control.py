@@ -175,6 +175,13 @@ def test_a_job_that_is_done_is_complete() -> None:
         pytest.param(WISH, RUNNING, "Running", "chunks run", id="it runs"),
         pytest.param(
             WISH,
+            replace(RUNNING, store=LeaseSight(LeaseState.WAITING, "its member was lost")),
+            "StoreUnavailable",
+            "its member was lost",
+            id="the member of its store is followed by another",
+        ),
+        pytest.param(
+            WISH,
             replace(RUNNING, phase="WaitingForCapacity", waiting_because="the pool is empty"),
             "WaitingForCapacity",
             "the pool is empty",
