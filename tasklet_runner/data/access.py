@@ -16,13 +16,15 @@ class Access:
     the form of ~/.docker/config.json (as in a Secret of type kubernetes.io/dockerconfigjson) by the name that a
     module's pullSecretRef has; the empty name stands for modules without one. `user_logins`: read the user's own
     ~/.docker/config.json where none of these is given. `files`: what stands in place of this machine's files (None:
-    they do): a coordinator on a leased member must not read those of its pod.
+    they do): a coordinator on a leased member must not read those of its pod. `objects`: what came with the order of a
+    run, by URI.
     """
 
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     docker_configs: Mapping[str, bytes] = field(default_factory=dict)
     user_logins: bool = True
     files: Storage | None = None
+    objects: Mapping[str, bytes] = field(default_factory=dict)
 
 
 ENVIRONMENT = Access()

@@ -17,7 +17,8 @@ _MISSING = re.compile(r"\b404 Not Found\b")
 _NO_CREDENTIALS = re.compile(r"/latest/(api/token|meta-data)|metadata|[Nn]o credentials|MissingAccessKey")
 _KEYS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SKIP_SIGNATURE=true for a public bucket), and "
-    "AWS_ENDPOINT_URL for a server that is not Amazon's"
+    "AWS_ENDPOINT_URL for a server that is not Amazon's: in the environment, or in a cluster in the Secret that "
+    "spec.dataSecretRef names"
 )
 _RIGHTS = {
     "read": "give yourself the right to read it; for s3, check AWS_ACCESS_KEY_ID and what its policy allows",

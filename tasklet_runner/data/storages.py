@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from tasklet_runner.data import given
 from tasklet_runner.data.access import ENVIRONMENT, Access
 from tasklet_runner.data.buckets import SCHEMES, BucketStorage
 from tasklet_runner.data.filesystems import FileSystemStorage
@@ -29,6 +30,8 @@ class Storages:
         scheme, host = scheme_of(location)
         if scheme == "file" and self.access.files is not None:
             return self.access.files
+        if scheme in given.SCHEMES:
+            return given.GivenStorage(self.access.objects)
         name = f"{scheme}://{host}" if scheme in SCHEMES else scheme
         if name not in self._known:
             options = self.access.options.get(scheme, {})

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.coordinator.execution import Ending as RunEnding
 from tasklet_runner.coordinator.progress import Phase
 from tasklet_runner.coordinator.surroundings import Surroundings, show_capability
+from tasklet_runner.data import buckets
 from tasklet_runner.data.access import Access
 from tasklet_runner.data.copying import copy_outputs
 from tasklet_runner.data.uploads import ReadObject, UploadedStorage
@@ -29,7 +29,7 @@ from tasklet_runner.hosting.reporting import Reporter
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import LeaseEndedError, RefusedError, ResultsError, StoreError, UnreachableError
-from tasklet_runner.wire.jobs import CoordinatorOrder, Ending
+from tasklet_runner.wire.jobs import CoordinatorOrder, Ending, Supplies
 from tasklet_runner.wire.uploads import Uploads, file_key
 
 RENEW_SECONDS = 10.0
@@ -37,9 +37,6 @@ RENEW_SECONDS = 10.0
 
 PATIENCE_SECONDS = 20.0
 LONGEST_MESSAGE = 4096
-
-DATA = Access(user_logins=False)
-"""Modules, inputs and copies of a job in a cluster: without credentials of whoever's image this is."""
 
 _NOT_FINAL = frozenset({"StoreUnavailable", "Fenced"})
 """Ends of a run that are not those of the job: it goes on with the next coordinator."""
@@ -67,7 +64,7 @@ async def run_hosted(order: CoordinatorOrder, scratch: Path, fenced: Fenced) -> 
         await store.open()
         reporter = Reporter(order.job, order.term, cluster.report, fenced)
         files = UploadedStorage(await _uploads(store, order.uploads), _blocking(store, asyncio.get_running_loop()))
-        access = replace(DATA, files=files)
+        access = _data_access(order.supplies, files)
         surroundings = Surroundings(
             fabric=fabric,
             store=store,
@@ -112,6 +109,17 @@ async def _delivered(plan: Plan, store: JobStoreClient, ending: RunEnding, acces
         return msgspec.structs.replace(words, complete=False, reason="CopyFailed", message=told)
     told = f"{words.message}; {receipt.files} files copied to {receipt.uri}"
     return msgspec.structs.replace(words, message=told[:LONGEST_MESSAGE], location=receipt.uri)
+
+
+def _data_access(supplies: Supplies, files: UploadedStorage) -> Access:
+    """To modules, inputs and copies of a job in a cluster: without credentials of whoever's image this is."""
+    return Access(
+        options=dict.fromkeys(buckets.SCHEMES, supplies.bucket),
+        docker_configs=supplies.docker_configs,
+        user_logins=False,
+        files=files,
+        objects=supplies.contents,
+    )
 
 
 def _access(order: CoordinatorOrder, holder: Ed25519PrivateKey, scratch: Path) -> BrokerAccess:

@@ -75,6 +75,18 @@ class JobName(msgspec.Struct, frozen=True, kw_only=True):
     uid: str
 
 
+class Supplies(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job names of its namespace, read by the operator: it goes into the sealed order and nowhere else.
+
+    `contents`: of ConfigMaps, by the URI in the plan; `docker_configs`: logins of registries, by the name of their
+    Secret; `bucket`: what enters buckets, by the names of the environment (AWS_ACCESS_KEY_ID …).
+    """
+
+    contents: dict[str, bytes] = {}
+    docker_configs: dict[str, bytes] = {}
+    bucket: dict[str, str] = {}
+
+
 class CoordinatorOrder(msgspec.Struct, frozen=True, kw_only=True):
     """All that a coordinator needs. Sealed as MessagePack.
 
@@ -93,6 +105,7 @@ class CoordinatorOrder(msgspec.Struct, frozen=True, kw_only=True):
     brokers: tuple[str, ...]
     authority: str = ""
     uploads: str = ""
+    supplies: Supplies = Supplies()
 
 
 class ChunkTally(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
