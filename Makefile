@@ -59,6 +59,7 @@ lint: $(VENV)/.developed ## what pre-commit and CI run
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/codespell leasegrid tasklet_runner operator tests benchmarks tools charts docs examples *.md
 	@$(BIN)/python tools/house.py
+	@$(BIN)/python tools/dependencies.py
 	@$(BIN)/python -m leasegrid.api.generate --check
 	@$(BIN)/python tools/chart.py --check
 
