@@ -292,12 +292,14 @@ class DiskStore:
 
     async def close(self) -> None:
         """Make everything durable and let the next one in. A second call does nothing."""
-        await self._log.settle()
-        with self._name.translated():
+        with self._name.translated(), ExitStack() as last:
+            # Whatever of it fails, the next one may come in.
+            last.callback(self._lock.release)
+            last.callback(self._index.close)
+            last.callback(self._worker.shutdown)
+            await self._log.settle()
             await asyncio.to_thread(self._worker.shutdown)
             await asyncio.to_thread(self.checkpoints.close)
-            self._index.close()
-            self._lock.release()
 
     async def _rows(self, objects: Sequence[NewObject]) -> list[ObjectRow]:
         if sum(len(item.data) for item in objects) <= DIRECT_BYTES:

@@ -48,7 +48,8 @@ class StoreName:
         """Errors of the disk and of the index become StoreError, with the free space in words."""
         try:
             yield
-        except (OSError, sqlite3.Error, UnicodeEncodeError) as error:
+        except (OSError, sqlite3.Error, UnicodeError) as error:
+            # SQLite's own words hold names of the schema: of a damaged one they are no UTF-8.
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> StoreError:

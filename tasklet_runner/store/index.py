@@ -1,7 +1,6 @@
 """The index of a store: which objects there are, which attempts are visible, small records, queues. SQLite in WAL mode.
 
-Writes do not wait for the disk (`synchronous=NORMAL`: a power cut may take the last transactions, never half of one);
-`DiskStore.sync` makes them durable by syncing the write-ahead log. Source: https://www.sqlite.org/wal.html.
+Writes do not wait for the disk; `DiskStore.sync` makes them durable.
 """
 
 import sqlite3
@@ -12,38 +11,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tasklet_runner.store.database import open_database
 from tasklet_runner.store.prefixes import attempt_of, successor
 from tasklet_runner.store.protocol import CommitRecord
 from tasklet_runner.store.transactions import transaction
-from tasklet_runner.wire.errors import ObjectConflictError, StoreError
+from tasklet_runner.wire.decoding import UNREADABLE
+from tasklet_runner.wire.errors import ObjectConflictError
 from tasklet_runner.wire.uploads import UPLOADS_PREFIX
-
-DATABASE = "index.db"
 
 OWNER = "leasegrid.owner"
 """The record that names the lease whose objects these are."""
 
-FORMAT = 2
-"""Of the index, the files beside it and their checksums. A store of another format is refused."""
-
-_SCHEMA = f"""
-PRAGMA user_version={FORMAT};
-CREATE TABLE IF NOT EXISTS objects(
-  key TEXT PRIMARY KEY, size INTEGER NOT NULL, digest BLOB NOT NULL, file TEXT, checksums BLOB, data BLOB,
-  start INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE IF NOT EXISTS commits(
-  stage TEXT NOT NULL, number INTEGER NOT NULL, attempt INTEGER NOT NULL, record BLOB NOT NULL,
-  PRIMARY KEY(stage, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records(name TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-INSERT OR IGNORE INTO counters VALUES('used', 0), ('term', 0), ('writer', 0);
-CREATE TABLE IF NOT EXISTS queues(name TEXT PRIMARY KEY, closed INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS messages(
-  number INTEGER PRIMARY KEY, queue TEXT NOT NULL, id TEXT NOT NULL, body BLOB, attempts INTEGER NOT NULL DEFAULT 0,
-  hidden_until REAL NOT NULL DEFAULT 0, visibility REAL NOT NULL DEFAULT 0, UNIQUE(queue, id));
-CREATE INDEX IF NOT EXISTS messages_left ON messages(queue, number) WHERE body IS NOT NULL;
-CREATE INDEX IF NOT EXISTS objects_by_file ON objects(file) WHERE file IS NOT NULL;
-"""
 _AT_ONCE = 500
 """So many keys in one query: SQLite bounds the number of variables."""
 
@@ -85,21 +63,16 @@ class Change:
         self.added = 0
 
 
+class DamagedIndexError(sqlite3.DatabaseError):
+    """A row that SQLite takes for whole and that says what no writer wrote."""
+
+
 class QuotaReachedError(Exception):
     """So many more bytes were wanted than there is room for. DiskStore says it in words."""
 
     def __init__(self, wanted: int) -> None:
         super().__init__(wanted)
         self.wanted = wanted
-
-
-def connect(directory: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode that writes without waiting for the disk and never checkpoints by itself."""
-    connection = sqlite3.connect(directory / DATABASE, isolation_level=None, check_same_thread=False)
-    connection.executescript(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; PRAGMA busy_timeout=10000"
-    )
-    return connection
 
 
 class Index:
@@ -109,23 +82,11 @@ class Index:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._connection = connect(directory)
-        self._require_format(directory)
-        self._connection.executescript(_SCHEMA)
+        self._connection = open_database(directory)
         self._connection.create_function("attempt_of", 1, attempt_of, deterministic=True)
         self.used = self._counter("used")
         self.term = self._counter("term")
         self.writer = self._counter("writer")
-
-    def _require_format(self, directory: Path) -> None:
-        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables and found != FORMAT:
-            self._connection.close()
-            raise StoreError(
-                f"the store in {directory} is of format {found}, this version reads and writes format {FORMAT}",
-                remedy="use the version that wrote it, or delete it and run anew",
-            )
 
     def close(self) -> None:
         """Fold the log into the database and let go."""
@@ -234,7 +195,10 @@ class Index:
         found = self._connection.execute(
             "SELECT record FROM commits WHERE stage=? AND number>=? ORDER BY number LIMIT ?", (stage, first, limit)
         )
-        return [_decode(record) for (record,) in found]
+        try:
+            return [_decode(record) for (record,) in found]
+        except (*UNREADABLE, TypeError) as error:
+            raise DamagedIndexError(f"a commit record of stage {stage!r} cannot be read: {error}") from error
 
     def put_value(self, name: str, value: bytes) -> None:
         """Replace a record whole."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tasklet_runner.store.cache import DATABASE as CACHE_DATABASE
-from tasklet_runner.store.index import DATABASE as STORE_DATABASE
+from tasklet_runner.store.database import DATABASE as STORE_DATABASE
 
 _BUSY_SECONDS = 5.0
 

@@ -10,8 +10,9 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 
+from tasklet_runner.store.database import DATABASE, connect
 from tasklet_runner.store.failures import StoreName
-from tasklet_runner.store.index import DATABASE, ObjectRow, connect
+from tasklet_runner.store.index import ObjectRow
 
 LOG_BYTES = 16 * 1024 * 1024
 """The write-ahead log is folded into the database each time it has grown by so much."""
