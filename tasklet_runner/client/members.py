@@ -9,7 +9,7 @@ import msgspec
 
 from tasklet_runner.client.exchange import Address, Answer, ClosedUnansweredError, Connection
 from tasklet_runner.wire.decoding import UNREADABLE
-from tasklet_runner.wire.errors import ProtocolError, RefusedError, UnreachableError, WrongKeyError
+from tasklet_runner.wire.errors import OverloadedError, ProtocolError, RefusedError, UnreachableError, WrongKeyError
 from tasklet_runner.wire.jobs import COORDINATOR_PATH, CoordinateRequest, CoordinatorReport
 from tasklet_runner.wire.member import BindReply, ErrorReply, ReleaseReply, RenewReply, SignedRequest, StateReport
 from tasklet_runner.wire.pins import UNPROVEN, pinned
@@ -141,4 +141,6 @@ def _read(answer: Answer, kind: type[Reply], endpoint: str) -> Reply:
         refusal = msgspec.json.decode(answer.body, type=ErrorReply)
     except UNREADABLE as error:
         raise ProtocolError(f"the answer of {endpoint} (status {answer.status}) cannot be read: {error}") from error
+    if refusal.code == OverloadedError.code:
+        raise UnreachableError(f"{endpoint}: {refusal.cause}", remedy=refusal.remedy)
     raise RefusedError(refusal.code, refusal.cause, remedy=refusal.remedy)

@@ -7,10 +7,12 @@ from tasklet_runner.wire.errors import (
     CheckpointDamagedError,
     CheckpointVersionError,
     LeaseGridError,
+    OverloadedError,
     ProtocolError,
     RefusedError,
     StoreError,
     StoreFencedError,
+    UnreachableError,
 )
 from tasklet_runner.wire.member import ErrorReply
 
@@ -30,7 +32,12 @@ def reply_of(status: int, body: bytes) -> ErrorReply:
 
 
 def error_of(reply: ErrorReply) -> LeaseGridError:
-    """What a store's disk and its checkpoints say as themselves, all others as RefusedError with their reason."""
+    """What a store's disk and its checkpoints say as themselves, that it is crowded as UnreachableError, all others as
+    RefusedError with their reason.
+    """
+    if reply.code == OverloadedError.code:
+        # For now it is as if it were not reached: whoever tries again later in that case does so in this one.
+        return UnreachableError(reply.cause, remedy=reply.remedy)
     if (kind := _AS_THEMSELVES.get(reply.code)) is not None:
         return kind(reply.cause, remedy=reply.remedy)
     return RefusedError(reply.code, reply.cause, remedy=reply.remedy)

@@ -7,9 +7,9 @@ import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tasklet_runner.client.refusals import reply_of
+from tasklet_runner.client.refusals import error_of, reply_of
 from tasklet_runner.wire.decoding import UNREADABLE
-from tasklet_runner.wire.errors import ProtocolError, RefusedError, UnreachableError
+from tasklet_runner.wire.errors import LeaseGridError, ProtocolError, UnreachableError
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import Capability, Challenge
 from tasklet_runner.wire.store import CHALLENGE_PATH, SESSION_PATH, ChallengeReply, SessionReply, SessionRequest
@@ -56,9 +56,8 @@ class StoreSession:
         return msgspec.json.decode(said, type=SessionReply).session
 
 
-def _refused(status: int, body: bytes) -> RefusedError:
-    reply = reply_of(status, body)
-    return RefusedError(reply.code, reply.cause, remedy=reply.remedy)
+def _refused(status: int, body: bytes) -> LeaseGridError:
+    return error_of(reply_of(status, body))
 
 
 def _listed(capability: str) -> set[tuple[str, str]]:

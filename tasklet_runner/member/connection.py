@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
 
+from tasklet_runner.doors.guests import Guest
 from tasklet_runner.member import frames
 from tasklet_runner.member.blobs import BlobReceipt
 from tasklet_runner.member.following import Followers
@@ -50,14 +51,20 @@ if TYPE_CHECKING:
 OPEN_SECONDS = 10.0
 """A holder that has not opened the connection by then is turned away."""
 
+OPEN_BYTES = 64 * 1024
+"""So much a stranger may send: an `Open` has a capability and a challenge."""
+
 _serials = itertools.count(1)
 
 
 class HolderConnection:
     """Serves one WebSocket. It is the `Sink` of the frames that came over it."""
 
-    def __init__(self, core: "MemberCore", workshop: "Workshop", socket: web.WebSocketResponse) -> None:
+    def __init__(
+        self, core: "MemberCore", workshop: "Workshop", socket: web.WebSocketResponse, guest: Guest | None = None
+    ) -> None:
         self._core = core
+        self._guest = guest
         self._workshop = workshop
         self._socket = socket
         self._serial = next(_serials)
@@ -133,6 +140,8 @@ class HolderConnection:
         await self._socket.close()
 
     async def _prove(self) -> bool:
+        if self._guest is not None:
+            self._guest.distrust(OPEN_BYTES)
         identity = self._core.states.identity
         nonce = secrets.token_urlsafe(32)
         key = self._workshop.sealing_key.public
@@ -144,6 +153,9 @@ class HolderConnection:
         if not isinstance(wanted, Open):
             raise ProtocolError("the first message must be Open", remedy="see wire.work")
         seconds_left = self._core.open_work(wanted.capability, wanted.challenge, lambda signed: signed == nonce)
+        if self._guest is not None:
+            # From here on it is found out by heartbeats whether somebody is there.
+            self._guest.trust()
         await self.say(Opened(seconds_left))
         return True
 

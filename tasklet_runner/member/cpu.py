@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from tasklet_runner.doors.guests import Guest
 from tasklet_runner.member.connection import HolderConnection
 from tasklet_runner.member.core import MemberCore, Notifier
 from tasklet_runner.member.door import Assembly
@@ -38,8 +39,9 @@ def assemble_cpu(settings: MemberSettings, notifier: Notifier, staff: Staff | No
         socket = web.WebSocketResponse(
             max_msg_size=MAX_MESSAGE_BYTES, compress=False, heartbeat=HEARTBEAT_SECONDS, timeout=1.0
         )
+        guest = Guest.behind(request.transport)
         await socket.prepare(request)
-        await HolderConnection(core, workshop, socket).serve()
+        await HolderConnection(core, workshop, socket, guest).serve()
         return socket
 
     def figures() -> "Iterator[Metric]":

@@ -2,13 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from aiohttp import web
 
+from tasklet_runner.doors.bodies import BUDGETS, Budgets, small_body
 from tasklet_runner.member.calls import CallAnswer, Calls, refusal
 from tasklet_runner.member.core import MemberCore
 from tasklet_runner.member.metrics import Figures, exposition
+from tasklet_runner.wire.errors import RefusedError
 from tasklet_runner.wire.signed import MAX_STATEMENT_BYTES
+
+MAX_BODY_BYTES = 2 * MAX_STATEMENT_BYTES
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,7 +29,8 @@ class Assembly:
 
 def make_app(assembly: Assembly, calls: Calls) -> web.Application:
     """The application: it holds nothing but what it is given."""
-    app = web.Application(client_max_size=2 * MAX_STATEMENT_BYTES, middlewares=[_errors])
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors])
+    app[BUDGETS] = Budgets.usual()
     door = _Door(assembly, calls)
     app.add_routes(
         [
@@ -48,10 +54,10 @@ class _Door:
         return _json(self._calls.state())
 
     async def call(self, request: web.Request) -> web.Response:
-        return _json(self._calls.at_once(request.match_info["verb"], await request.read()))
+        return _json(self._calls.at_once(request.match_info["verb"], await small_body(request)))
 
     async def release(self, request: web.Request) -> web.Response:
-        return _json(await self._calls.release(await request.read()))
+        return _json(await self._calls.release(await small_body(request)))
 
     async def metrics(self, _: web.Request) -> web.Response:
         body, content_type = exposition(self._assembly.core, self._assembly.figures)
@@ -69,6 +75,12 @@ def _json(answer: CallAnswer) -> web.Response:
 async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except web.HTTPRequestEntityTooLarge as error:
+        return _json(
+            CallAnswer(error.status, refusal("TooLarge", "the body is too large", f"send {MAX_BODY_BYTES:,} bytes"))
+        )
     except web.HTTPException as error:
-        body = refusal("BadRequest", f"{request.method} {request.path}: {error.reason}")
+        body = refusal("BadRequest", f"{request.method} {request.path[:200]}: {error.reason}")
         return _json(CallAnswer(error.status, body))
+    except RefusedError as error:
+        return _json(CallAnswer(HTTPStatus.REQUEST_TIMEOUT, refusal(error.reason, error.cause, error.remedy)))

@@ -2,7 +2,8 @@
 
 Fifty members are bound in one batch by fifty requests at once, and a general HTTP server costs each of them more than
 the checking of a signature. So a plain call that arrives whole is answered here; with anything else (a WebSocket, an
-unusual head, half a request) the connection is handed over to aiohttp's server, for good and with every byte.
+unusual head, half a request) the connection is handed over to aiohttp's server, for good and with every byte. How many
+there are, and how long each is waited for, is the same either way: see `tasklet_runner.doors`.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import cast
 
+from tasklet_runner.doors.guests import Door, Guest, listen
+from tasklet_runner.doors.limits import DoorLimits
 from tasklet_runner.member.calls import CallAnswer, Calls
 
 FINISH_SECONDS = 0.5
@@ -51,18 +53,19 @@ def plain_call(data: bytes) -> PlainCall | None:
 
 
 class Entrance:
-    """Listens for a member. `make_server`: makes aiohttp's protocol for a connection that is handed over."""
+    """Listens for a member. `make_server`: makes what speaks HTTP on a connection that is handed over."""
 
-    def __init__(self, calls: Calls, make_server: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(
+        self, calls: Calls, make_server: Callable[[], asyncio.Protocol], limits: DoorLimits | None = None
+    ) -> None:
         self.calls = calls
-        self.make_server = make_server
-        self.visitors: set[_Visitor] = set()
+        self.door = Door("the member", limits or DoorLimits(), make_server)
         self.answers: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Server | None = None
 
     async def open(self, door: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Take connections from now on; with `tls` only such, and a visitor is met after the handshake."""
-        self._listening = await asyncio.get_running_loop().create_server(lambda: _Visitor(self), sock=door, ssl=tls)
+        self._listening = await listen(door, lambda: _Visitor(self), tls, self.door.limits.arrival_seconds)
 
     async def close(self) -> None:
         """Take no more; finish what is being answered."""
@@ -70,31 +73,25 @@ class Entrance:
             self._listening.close()
         if self.answers:
             await asyncio.wait(self.answers, timeout=FINISH_SECONDS)
-        for visitor in list(self.visitors):
-            visitor.leave()
+        self.door.dismiss_idle()
 
 
-class _Visitor(asyncio.Protocol):
-    """One connection, until it is closed or handed over."""
+class _Visitor(Guest):
+    """One connection: plain calls are answered here, anything else is the server's for good."""
 
     def __init__(self, entrance: Entrance) -> None:
+        super().__init__(entrance.door)
         self._entrance = entrance
-        self._transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._entrance.visitors.add(self)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._entrance.visitors.discard(self)
 
     def leave(self) -> None:
-        self._transport.close()
+        """Close it when it has read its answer."""
+        self.transport.close()
 
-    def data_received(self, data: bytes) -> None:
-        call = plain_call(data)
+    def arrived(self, data: bytes) -> None:
+        """Answer a call that came whole."""
+        call = None if self.gathers else plain_call(data)
         if call is None:
-            self._hand_over(data)
+            super().arrived(data)
         elif call.verb == "state":
             self._say(self._entrance.calls.state())
         elif call.verb == "release":
@@ -104,25 +101,20 @@ class _Visitor(asyncio.Protocol):
 
     def _answer_later(self, call: PlainCall) -> None:
         # Nothing is read meanwhile: one connection, one call at a time.
-        self._transport.pause_reading()
+        self.transport.pause_reading()
+        self.expect(None)
         task = asyncio.create_task(self._release(call))
         self._entrance.answers.add(task)
         task.add_done_callback(self._entrance.answers.discard)
 
     async def _release(self, call: PlainCall) -> None:
         answer = await self._entrance.calls.release(call.body)
-        if not self._transport.is_closing():
+        if not self.transport.is_closing():
             self._say(answer)
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def _say(self, answer: CallAnswer) -> None:
         head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
         fields = f"Content-Type: application/json\r\nContent-Length: {len(answer.body)}\r\n\r\n"
-        self._transport.write((head + fields).encode("ascii") + answer.body)
-
-    def _hand_over(self, data: bytes) -> None:
-        self._entrance.visitors.discard(self)
-        server = self._entrance.make_server()
-        self._transport.set_protocol(server)
-        server.connection_made(self._transport)
-        server.data_received(data)
+        self.transport.write((head + fields).encode("ascii") + answer.body)
+        self.expect(self.door.limits.idle_seconds)

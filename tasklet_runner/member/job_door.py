@@ -6,6 +6,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from tasklet_runner.doors.bodies import whole_body
 from tasklet_runner.member.access import Access
 from tasklet_runner.member.answers import json_of, worded
 from tasklet_runner.member.shelf import Shelf
@@ -56,7 +57,7 @@ class JobDoor:
 
     async def _write(self, request: web.Request) -> web.Response:
         store = self._current(request)
-        body = await _body(request, MAX_WRITE_BYTES)
+        body = await whole_body(request, MAX_WRITE_BYTES)
         try:
             asked = _decode(body)
         except UNREADABLE as error:
@@ -76,7 +77,7 @@ class JobDoor:
     async def _delete_checkpoints(self, request: web.Request) -> web.Response:
         store = self._current(request)
         try:
-            asked = msgspec.json.decode(await _body(request, MAX_VALUE_BYTES), type=DeleteCheckpoints)
+            asked = msgspec.json.decode(await whole_body(request, MAX_VALUE_BYTES), type=DeleteCheckpoints)
         except UNREADABLE as error:
             raise ProtocolError(f"the request cannot be read: {error}", remedy='send {"prefixes": [...]}') from error
         for prefix in asked.prefixes:
@@ -89,7 +90,7 @@ class JobDoor:
 
     async def _put_value(self, request: web.Request) -> web.Response:
         store, name = self._current(request), _name_of(request)
-        value = await _body(request, MAX_VALUE_BYTES)
+        value = await whole_body(request, MAX_VALUE_BYTES)
         self._current(request)
         await self._shelf.transfer(store.put_value(name, value))
         return self._state()
@@ -133,12 +134,3 @@ def _term_of(request: web.Request) -> int:
 
 def _name_of(request: web.Request) -> str:
     return checked_key(unquote(request.raw_path.partition("?")[0].removeprefix(VALUES_PATH)))
-
-
-async def _body(request: web.Request, most: int) -> bytes:
-    body = bytearray()
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > most:
-            raise ProtocolError(f"the request has more than {most:,} bytes", remedy="send less at once")
-    return bytes(body)

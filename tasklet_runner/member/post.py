@@ -12,6 +12,7 @@ from typing import NoReturn
 import msgspec
 from aiohttp import web
 
+from tasklet_runner.doors.bodies import whole_body
 from tasklet_runner.member.answers import json_of, worded
 from tasklet_runner.member.codes import readable
 from tasklet_runner.member.core import MemberCore
@@ -140,12 +141,8 @@ def _exit_code(ended: int) -> int:
 
 
 async def _body_of(request: web.Request) -> CoordinateRequest:
-    body = bytearray()
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > 2 * MAX_ORDER_BYTES:
-            raise ProtocolError(f"an order has at most {MAX_ORDER_BYTES:,} bytes", remedy="plan a smaller job")
+    body = await whole_body(request, 2 * MAX_ORDER_BYTES)
     try:
-        return _decode(bytes(body))
+        return _decode(body)
     except UNREADABLE as error:
         raise ProtocolError(f"the order cannot be read: {error}", remedy="send a CoordinateRequest") from error

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from tasklet_runner.doors.bodies import BUDGETS
+from tasklet_runner.doors.handlers import HttpHandler
+from tasklet_runner.doors.limits import DoorLimits, own_limits
 from tasklet_runner.member.calls import Calls
 from tasklet_runner.member.core import MemberCore, Notifier
 from tasklet_runner.member.door import Assembly, make_app
@@ -99,18 +102,12 @@ async def _serve(settings: MemberSettings, assemble: Assemble, door: socket.sock
     notifier = notifier_for(settings.notify, settings.notify_ca, settings.notify_name)
     assembly = assemble(settings, notifier)
     core, calls = assembly.core, Calls(assembly.core)
-    runner = web.AppRunner(
-        make_app(assembly, calls),
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=0.5,
-        # Lingering reads the rest of a refused upload, so that its sender gets to read the refusal.
-        lingering_time=2.0,
-        # So much of a body is taken in while the disk is busy with what came before.
-        read_bufsize=READ_BUFFER_BYTES,
-    )
+    app = make_app(assembly, calls)
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.5)
     await runner.setup()
-    entrance = Entrance(calls, _server_of(runner))
+    limits = own_limits()
+    entrance = Entrance(calls, lambda: _handler(runner, limits), limits)
+    entrance.door.hurries = lambda: app[BUDGETS].leaving.waiting > 0
     await entrance.open(door, tls)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, core.drain)
@@ -131,10 +128,21 @@ async def _serve(settings: MemberSettings, assemble: Assemble, door: socket.sock
             await notifier.leave()
 
 
-def _server_of(runner: web.AppRunner) -> web.Server:
+def _handler(runner: web.AppRunner, limits: DoorLimits) -> HttpHandler:
     if runner.server is None:
         raise RuntimeError("the runner was not set up")
-    return runner.server
+    return HttpHandler(
+        runner.server,
+        loop=asyncio.get_running_loop(),
+        access_log=None,  # type: ignore[arg-type]  # no log, as web.AppRunner gives it
+        keepalive_timeout=limits.idle_seconds,
+        max_line_size=limits.head_bytes,
+        max_field_size=limits.head_bytes,
+        # Lingering reads the rest of a refused upload, so that its sender gets to read the refusal.
+        lingering_time=2.0,
+        # So much of a body is taken in while the disk is busy with what came before.
+        read_bufsize=READ_BUFFER_BYTES,
+    )
 
 
 async def _leave_nothing(core: MemberCore) -> None:

@@ -8,10 +8,11 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
+from tasklet_runner.doors.bodies import whole_body
 from tasklet_runner.member.access import Access
 from tasklet_runner.member.answers import Handler, json_of, worded
 from tasklet_runner.member.shelf import Shelf, ended
-from tasklet_runner.store.batch_serving import body_of
+from tasklet_runner.store.batch_serving import MAX_REQUEST_BYTES
 from tasklet_runner.store.queues import Queues
 from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ProtocolError
@@ -188,7 +189,7 @@ def _check_receipts(receipts: tuple[str, ...]) -> None:
 
 async def _asked(request: web.Request, kind: type[Asked]) -> Asked:
     try:
-        return msgspec.json.decode(await body_of(request), type=kind)
+        return msgspec.json.decode(await whole_body(request, MAX_REQUEST_BYTES), type=kind)
     except UNREADABLE as error:
         raise ProtocolError(f"the request cannot be read: {error}", remedy="send JSON as the protocol says") from error
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import hdrs, web
 
+from tasklet_runner.doors.bodies import small_body
 from tasklet_runner.member.access import Access
 from tasklet_runner.member.answers import json_of, worded
 from tasklet_runner.member.core import MemberCore
@@ -86,7 +87,7 @@ class StoreDoor:
 
     async def _open_session(self, request: web.Request) -> web.Response:
         try:
-            shown = msgspec.json.decode(await request.read(), type=SessionRequest)
+            shown = msgspec.json.decode(await small_body(request), type=SessionRequest)
         except UNREADABLE as error:
             raise ProtocolError(
                 f"the request cannot be read: {error}", remedy='send {"capability": "…", "challenge": "…"}'

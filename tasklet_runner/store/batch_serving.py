@@ -11,6 +11,7 @@ from contextlib import suppress
 import msgspec
 from aiohttp import web
 
+from tasklet_runner.doors.bodies import pieces_of, room_to_give, room_to_take, streamed, whole_body
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.grants import Allowance
 from tasklet_runner.store.neighbours import not_here
@@ -27,24 +28,15 @@ _NAMED = 5
 
 async def receive_batch(request: web.Request, store: DiskStore, allowance: Allowance) -> web.Response:
     """Put the objects of the request's body. Raises what `DiskStore.receive_batch` does."""
-    objects = await store.receive_batch(request.content.iter_any(), allowance)
+    async with room_to_take(request, streamed(request)):
+        objects = await store.receive_batch(pieces_of(request), allowance)
     return web.Response(body=msgspec.json.encode(BatchReply(objects)), content_type="application/json")
-
-
-async def body_of(request: web.Request) -> bytes:
-    """A request's body of at most MAX_REQUEST_BYTES. Raises RefusedError (TooLarge)."""
-    body = bytearray()
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > MAX_REQUEST_BYTES:
-            raise _too_many(f"more than {MAX_REQUEST_BYTES:,} bytes")
-    return bytes(body)
 
 
 async def asked_keys(request: web.Request) -> tuple[str, ...]:
     """Which objects are wanted. Raises ProtocolError; RefusedError (TooLarge)."""
     try:
-        keys = msgspec.json.decode(await body_of(request), type=BatchRequest).keys
+        keys = msgspec.json.decode(await whole_body(request, MAX_REQUEST_BYTES), type=BatchRequest).keys
     except UNREADABLE as error:
         raise ProtocolError(f"the request cannot be read: {error}", remedy='send {"keys": ["…"]}') from error
     if len(keys) > MAX_BATCH_OBJECTS:
@@ -58,11 +50,12 @@ async def send_batch(request: web.Request, store: DiskStore, keys: tuple[str, ..
     _require_known(keys, known)
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
     response.content_length = sum(framed_bytes(key, *known[key]) for key in keys)
-    windows = store.read_batch(keys)
-    # Read before the head leaves: what cannot be read at all is a refusal in words.
-    first = await anext(windows, b"")
-    await response.prepare(request)
-    await _send(request, response, first, windows)
+    async with room_to_give(request, response.content_length):
+        windows = store.read_batch(keys)
+        # Read before the head leaves: what cannot be read at all is a refusal in words.
+        first = await anext(windows, b"")
+        await response.prepare(request)
+        await _send(request, response, first, windows)
     return response
 
 
@@ -70,7 +63,7 @@ async def take_files(request: web.Request, store: DiskStore, allowance: Allowanc
     """Put the files that are named. Raises what `Neighbours.take` does."""
     _require_near(request)
     try:
-        handed = msgspec.msgpack.decode(await body_of(request), type=HandedFiles)
+        handed = msgspec.msgpack.decode(await whole_body(request, MAX_REQUEST_BYTES), type=HandedFiles)
     except UNREADABLE as error:
         raise ProtocolError(f"the request cannot be read: {error}", remedy="put the objects' bytes") from error
     objects = await store.neighbours.take(handed.files, allowance)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from tasklet_runner.doors.bodies import pieces_of, room_to_give, room_to_take, streamed
 from tasklet_runner.durable.slots import Draft
 from tasklet_runner.store.checkpoints import Arriving, Checkpoints
 from tasklet_runner.wire.checkpoints import (
@@ -123,7 +124,8 @@ def _arriving(request: web.Request, writer: Writer) -> Arriving:
 
 
 async def _receive(request: web.Request, checkpoints: Checkpoints, key: str, arriving: Arriving) -> web.StreamResponse:
-    return _json(await checkpoints.put(key, arriving, request.content.iter_any()))
+    async with room_to_take(request, streamed(request)):
+        return _json(await checkpoints.put(key, arriving, pieces_of(request)))
 
 
 async def _raise_epoch(checkpoints: Checkpoints, key: str) -> web.StreamResponse:
@@ -147,9 +149,10 @@ async def _send(request: web.Request, checkpoints: Checkpoints, key: str, epoch:
         response.content_length = reading.size
         pieces = reading.pieces()
         # Read before the head leaves: what cannot be read at all is a refusal in words.
-        first = await checkpoints.next_piece(pieces)
-        await response.prepare(request)
-        await _send_pieces(request, response, (checkpoints, pieces), first)
+        async with room_to_give(request, reading.size):
+            first = await checkpoints.next_piece(pieces)
+            await response.prepare(request)
+            await _send_pieces(request, response, (checkpoints, pieces), first)
         return response
 
 

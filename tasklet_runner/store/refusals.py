@@ -1,5 +1,6 @@
 """How a store says no over HTTP: an ErrorReply and its status, the same at every door."""
 
+import math
 from http import HTTPStatus
 
 import msgspec
@@ -8,6 +9,7 @@ from aiohttp import web
 from tasklet_runner.wire.errors import (
     LeaseGridError,
     ObjectConflictError,
+    OverloadedError,
     ProtocolError,
     RefusedError,
     SignatureError,
@@ -24,12 +26,14 @@ _REFUSALS = {
     "Conflict": HTTPStatus.CONFLICT,
     "Fenced": HTTPStatus.CONFLICT,
     "NotReady": HTTPStatus.CONFLICT,
+    "TooSlow": HTTPStatus.REQUEST_TIMEOUT,
     "LeaseExpired": HTTPStatus.GONE,
     "TooLarge": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "RangeNotSatisfiable": HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     "DigestMismatch": HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 _STATUS: tuple[tuple[type[LeaseGridError], HTTPStatus], ...] = (
+    (OverloadedError, HTTPStatus.TOO_MANY_REQUESTS),
     (SignatureError, HTTPStatus.UNAUTHORIZED),
     (ProtocolError, HTTPStatus.BAD_REQUEST),
     (StoreFencedError, HTTPStatus.CONFLICT),
@@ -46,4 +50,6 @@ def refusal(error: LeaseGridError) -> web.Response:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
         code = error.code
     reply = ErrorReply(code=code, cause=error.cause, remedy=error.remedy)
-    return web.Response(status=status, body=msgspec.json.encode(reply), content_type="application/json")
+    fields = {"Retry-After": str(math.ceil(error.retry_after))} if isinstance(error, OverloadedError) else None
+    body = msgspec.json.encode(reply)
+    return web.Response(status=status, body=body, content_type="application/json", headers=fields)

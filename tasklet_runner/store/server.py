@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import ClientConnectionResetError, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tasklet_runner.doors.bodies import BUDGETS, Budgets
 from tasklet_runner.store.batch_serving import asked_keys, receive_batch, send_batch, take_files, tell_places
 from tasklet_runner.store.checkpoint_serving import CheckpointDoor, Writer, writer_by_grant
 from tasklet_runner.store.checkpoints import Checkpoints
@@ -75,6 +76,7 @@ async def serve(
 
 def _application(door: "_Door") -> web.Application:
     application = web.Application(middlewares=[_refusals])
+    application[BUDGETS] = Budgets.usual()
     key = OBJECTS_PATH + "{key:.+}"
     application.add_routes(
         [

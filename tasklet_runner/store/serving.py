@@ -11,6 +11,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from tasklet_runner.doors.bodies import pieces_of, room_to_give, room_to_take, streamed
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.grants import check_grant, require_below
 from tasklet_runner.store.ranges import byte_range
@@ -52,7 +53,7 @@ class ArrivingBody:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The object's bytes."""
         left = self.size
-        async for piece in self._request.content.iter_any():
+        async for piece in pieces_of(self._request):
             if self._follows and len(piece) > left:
                 piece, self._tail = piece[:left], self._tail + piece[left:]
             left -= len(piece)
@@ -80,7 +81,8 @@ async def receive_object(request: web.Request, store: DiskStore, max_bytes: int)
     key, body = key_of(request), ArrivingBody(request)
     if body.size > max_bytes:
         raise RefusedError("TooLarge", f"object {key!r} has {body.size:,} bytes, {max(max_bytes, 0):,} are granted")
-    return await store.receive(key, body.pieces(), max_bytes, body.digest)
+    async with room_to_take(request, streamed(request)):
+        return await store.receive(key, body.pieces(), max_bytes, body.digest)
 
 
 def stored(info: ObjectInfo) -> web.Response:
@@ -99,10 +101,13 @@ async def send_object(request: web.Request, store: DiskStore) -> web.StreamRespo
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size}"
     response = web.StreamResponse(status=HTTPStatus.OK if span is None else HTTPStatus.PARTIAL_CONTENT, headers=headers)
     response.content_length = end - start
-    # Read before the head leaves: what cannot be read at all is a refusal in words.
-    first = b"" if request.method == "HEAD" else await store.read(key, start, _step(start, end))
-    await response.prepare(request)
-    if request.method != "HEAD":
+    if request.method == "HEAD":
+        await response.prepare(request)
+        return response
+    async with room_to_give(request, end - start):
+        # Read before the head leaves: what cannot be read at all is a refusal in words.
+        first = await store.read(key, start, _step(start, end))
+        await response.prepare(request)
         await _send_blocks(request, response, store, (key, start, end), first)
     return response
 

@@ -1,0 +1,165 @@
+"""A process full of connections to one server: `python -m tests.support.storm_child SPEC`, SPEC as JSON of `Storm`.
+
+Says `up` in a line when every connection was tried, ends when its stdin does (or all have been closed by the server),
+and says then what each has heard: `{"200 open": 12, "429 closed": 9988}`.
+"""
+
+import asyncio
+import contextlib
+import json
+import resource
+import socket
+import sys
+import time
+from collections import Counter
+
+from tests.support.storm import Storm
+
+AT_ONCE = 500
+"""So many connects are under way: a kernel's queue of those that nobody has taken yet is short."""
+
+CONNECT_SECONDS = 60.0
+SMALL_BUFFER = 4096
+
+
+class Caller(asyncio.Protocol):
+    """One connection: says its words, hears a status, and stays."""
+
+    def __init__(self, words: bytes, *, hears: bool) -> None:
+        self.words = words
+        self.heard = b""
+        self.closed = False
+        self._hears = hears
+        self.answered = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        if not self._hears:
+            transport.pause_reading()
+        transport.write(self.words)
+
+    def data_received(self, data: bytes) -> None:
+        if len(self.heard) < 16:
+            self.heard += data[:16]
+        self._done()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
+        self._done()
+
+    def outcome(self) -> str:
+        status = self.heard[9:12].decode("latin-1") if self.heard.startswith(b"HTTP/1.1 ") else ""
+        return f"{status or 'silent'} {'closed' if self.closed else 'open'}"
+
+    def _done(self) -> None:
+        if not self.answered.done():
+            self.answered.set_result(None)
+
+
+class Crowd:
+    """All of them."""
+
+    def __init__(self, storm: Storm) -> None:
+        self.storm = storm
+        self.callers: list[Caller] = []
+        self.failed: Counter[str] = Counter()
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def come(self) -> None:
+        await asyncio.gather(*(self._call() for _ in range(self.storm.count)))
+
+    async def answered(self) -> None:
+        await asyncio.gather(*(caller.answered for caller in self.callers))
+
+    async def _call(self) -> None:
+        async with self._gate:
+            try:
+                sock = await self._connected()
+                loop = asyncio.get_running_loop()
+                words = self.storm.said.encode("latin-1") + b"x" * self.storm.padding
+                caller = Caller(words, hears=not self.storm.sips)
+                await loop.create_connection(lambda: caller, sock=sock)
+            except (OSError, TimeoutError) as error:
+                self.failed[f"no connection: {type(error).__name__}"] += 1
+                return
+        self.callers.append(caller)
+
+    async def _connected(self) -> socket.socket:
+        sock = socket.socket()
+        sock.setblocking(False)
+        if self.storm.sips:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        try:
+            sock.bind((self.storm.source, 0))
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.storm.port))
+        except (OSError, TimeoutError):
+            sock.close()
+            raise
+        return sock
+
+    async def sip(self) -> None:
+        """Read a byte of each every second."""
+        while True:
+            await asyncio.sleep(1.0)
+            for caller in self.callers:
+                self._sip_of(caller)
+
+    def _sip_of(self, caller: Caller) -> None:
+        if caller.closed or caller.transport is None:
+            return
+        sock = caller.transport.get_extra_info("socket")
+        try:
+            piece = socket.socket(fileno=sock.fileno())
+            try:
+                data = piece.recv(1)
+            finally:
+                piece.detach()
+        except BlockingIOError:
+            return
+        except OSError:
+            caller.closed = True
+            return
+        if data:
+            caller.heard = (caller.heard + data)[:16]
+        else:
+            caller.closed = True
+
+    def outcomes(self) -> dict[str, int]:
+        return dict(self.failed + Counter(caller.outcome() for caller in self.callers))
+
+
+async def _until_told(crowd: Crowd) -> None:
+    """Until stdin ends, or the server has closed every connection."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    told = asyncio.create_task(reader.read())
+    while not told.done() and not all(caller.closed for caller in crowd.callers):
+        await asyncio.wait((told,), timeout=0.2)
+
+
+async def main() -> None:
+    storm = Storm(**json.loads(sys.argv[1]))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    crowd = Crowd(storm)
+    began = time.monotonic()
+    await crowd.come()
+    sipping = asyncio.create_task(crowd.sip()) if storm.sips else None
+    if storm.answered:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await crowd.answered()
+    sys.stdout.write(f"up {time.monotonic() - began:.2f}\n")
+    sys.stdout.flush()
+    await _until_told(crowd)
+    if sipping is not None:
+        sipping.cancel()
+    sys.stdout.write(json.dumps(crowd.outcomes()) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
