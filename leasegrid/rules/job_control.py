@@ -63,7 +63,8 @@ class JobSight:
 
     `term`: of the last coordinator, 0 before the first; `started`: when that was; `coordinator` and `ordered` are of
     this term, `phase`, `waiting_because` and `ending` what it reported last. `fruitless`: how many coordinators ended
-    in a row without a step forward, the last at `ended_at`. `stopping`: a report said that its run was stopped.
+    in a row without a step forward, the last at `ended_at`. `workers`: of at most `most_workers`; `queued`: chunks that
+    none of them has.
     """
 
     term: int = 0
@@ -77,6 +78,9 @@ class JobSight:
     fruitless: int = 0
     ended_at: float = 0.0
     finished: Ended | None = None
+    workers: int = 0
+    most_workers: int = 0
+    queued: int = 0
 
 
 class Step(StrEnum):
@@ -234,7 +238,14 @@ def _progress(seen: JobSight) -> tuple[JobVerdict, ...]:
     if seen.coordinator.state is not LeaseState.BOUND or not seen.phase:
         return _progressing(True, JobReason.ACQUIRING, "its coordinator is being started")
     reason = seen.phase if seen.phase in _PHASES else JobReason.RUNNING
-    return _progressing(True, reason, seen.waiting_because or _PHASES.get(seen.phase, "chunks run"))
+    return _progressing(True, reason, seen.waiting_because or _shortage(seen) or _PHASES.get(seen.phase, "chunks run"))
+
+
+def _shortage(seen: JobSight) -> str:
+    """What is said of a job that runs on fewer workers than it may have; empty when none of them would have work."""
+    if seen.phase != JobReason.RUNNING or not seen.queued or seen.workers >= seen.most_workers:
+        return ""
+    return f"chunks run on {seen.workers} of {seen.most_workers} workers: its pools have no more ready"
 
 
 _PHASES: dict[str, str] = {

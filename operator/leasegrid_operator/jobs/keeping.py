@@ -18,10 +18,11 @@ from leasegrid_operator.jobs.letting_in import HeldStore, access_status
 from leasegrid_operator.jobs.ordering import Commission, ask_coordinator
 from leasegrid_operator.jobs.reading import JobFacts
 from leasegrid_operator.jobs.requests import JobKey, coordinator_name, coordinator_request, store_name, store_request
+from leasegrid_operator.jobs.status import queued_chunks
 from leasegrid_operator.jobs.writing import JobPen
 from leasegrid_operator.logs import Action, log
 from tasklet_runner.fabric.protocol import LeaseView, Receipt
-from tasklet_runner.plan.types import Plan
+from tasklet_runner.plan.types import Plan, Stage
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.jobs import CoordinatorState, Instruction, JobReport, Order
 
@@ -93,8 +94,7 @@ class JobKeeper:
     @property
     def allowance(self) -> int:
         """Members that its coordinator may have, in all."""
-        stages = self.facts.plan.stages if self.facts.plan is not None else ()
-        return sum(stage.parallelism + (stage.shuffle is not None) for stage in stages)
+        return sum(stage.parallelism + (stage.shuffle is not None) for stage in self._stages())
 
     def coordinates(self, lease: str) -> bool:
         """True for the uid of its present coordinator's lease."""
@@ -175,7 +175,13 @@ class JobKeeper:
             fruitless=self._fruitless,
             ended_at=self._ended_at,
             finished=self._current_end(),
+            workers=report.workers if report is not None else 0,
+            most_workers=max((one.parallelism for one in self._stages()), default=0),
+            queued=queued_chunks(report) if report is not None else 0,
         )
+
+    def _stages(self) -> tuple[Stage, ...]:
+        return self.facts.plan.stages if self.facts.plan is not None else ()
 
     def _current_end(self) -> Ended | None:
         if self._finished is None:

@@ -36,6 +36,12 @@ def report_status(report: JobReport, *, graph: bool) -> Status:
     return status
 
 
+def queued_chunks(report: JobReport) -> int:
+    """How many chunks of stages that run are with no worker yet, as far as their inputs are known."""
+    left = (one.total - one.succeeded - one.failed - one.skipped - one.running for one in report.stages if one.running)
+    return sum(max(0, one) for one in left)
+
+
 def receipt_status(receipts: Sequence[Receipt]) -> Status:
     """What all leases of a job left behind in writing, together."""
     return {

@@ -175,6 +175,27 @@ def test_a_job_that_is_done_is_complete() -> None:
         pytest.param(WISH, RUNNING, "Running", "chunks run", id="it runs"),
         pytest.param(
             WISH,
+            replace(RUNNING, workers=3, most_workers=8, queued=40),
+            "Running",
+            "on 3 of 8 workers",
+            id="it runs on fewer workers than it may have",
+        ),
+        pytest.param(
+            WISH,
+            replace(RUNNING, workers=8, most_workers=8, queued=40),
+            "Running",
+            "chunks run",
+            id="on as many as it may have",
+        ),
+        pytest.param(
+            WISH,
+            replace(RUNNING, workers=3, most_workers=8),
+            "Running",
+            "chunks run",
+            id="or on as many as have work",
+        ),
+        pytest.param(
+            WISH,
             replace(RUNNING, store=LeaseSight(LeaseState.WAITING, "its member was lost")),
             "StoreUnavailable",
             "its member was lost",

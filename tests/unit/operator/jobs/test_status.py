@@ -2,7 +2,7 @@
 
 from leasegrid.rules.job_control import JobVerdict
 from leasegrid.rules.reasons import ConditionType
-from leasegrid_operator.jobs.status import job_conditions, receipt_status, report_status
+from leasegrid_operator.jobs.status import job_conditions, queued_chunks, receipt_status, report_status
 from tasklet_runner.wire.jobs import ChunkTally, JobReport
 from tasklet_runner.wire.leases import Receipt
 
@@ -29,6 +29,15 @@ def test_a_graph_shows_each_of_its_tasks() -> None:
         ("map", "Succeeded", 4),
         ("reduce", "Running", 1),
     ]
+
+
+def test_chunks_of_running_stages_that_nobody_has_are_counted() -> None:
+    stages = (
+        ChunkTally(name="map", state="Running", total=9, succeeded=2, failed=1, skipped=1, running=2),
+        ChunkTally(name="listed", state="Running", total=-1, succeeded=2, running=1),
+        ChunkTally(name="reduce", state="Pending", total=4),
+    )
+    assert queued_chunks(JobReport(uid="u", term=1, sequence=1, phase="Running", stages=stages)) == 3
 
 
 def test_receipts_are_added_up() -> None:
