@@ -186,6 +186,10 @@ class LeaseGroup:
         )
 
     def _follow(self, view: LeaseView) -> None:
+        if view.wanted < self._asked:
+            # The fabric began anew since it was told: what a lease has grown to stands nowhere but here.
+            self._asked = view.wanted
+            self._changed.set()
         self._connections.follow(view.members, capabilities_by_member(view.capabilities))
 
     async def _resize(self) -> None:

@@ -161,6 +161,17 @@ class MemoryFabric:
             await self._touch(lease)
         return self.receipts[uid]
 
+    async def begin_anew(self) -> None:
+        """As another process would: it has the leases as they were acquired, and does not know how they have grown."""
+        for lease in self.leases.values():
+            lease.wanted = 1
+            await self._touch(lease)
+
+    @property
+    def wanted(self) -> int:
+        """Members that all leases want."""
+        return sum(lease.wanted for lease in self.leases.values() if not lease.ended)
+
     @property
     def held(self) -> int:
         """Members under any lease."""

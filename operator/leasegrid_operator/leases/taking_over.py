@@ -154,6 +154,11 @@ class TakeOver:
         record.used |= dict.fromkeys(facts.written.epochs)
         now = self._engine.parts.clock.now()
         record.acquired = facts.written.acquired or now
+        # What an earlier operator told its holder had a lower version: no lease changes a thousand times a second.
+        record.version = max(record.version, round((now - facts.created) * 1000))
+        if facts.spec.elastic:
+            # It may have grown since its object was made; how far it was to grow its holder says again.
+            record.wanted = max(record.wanted, len(members))
         left = max((one.report.seconds_left for one in members if one.report is not None), default=0.0)
         has_volumes = self._estate.resume(record, {*facts.written.epochs, *(one.name for one in members)})
         if has_volumes:

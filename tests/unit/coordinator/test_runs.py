@@ -4,8 +4,10 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+from tasklet_runner.coordinator.engine import Coordinator
 from tasklet_runner.coordinator.progress import Phase
 from tasklet_runner.plan.types import CountInput, Item, ItemsInput, StageInput
+from tests.support.local_runs import until
 from tests.support.runs import plan, rig, stage
 from tests.support.scripted_member import Script
 
@@ -73,5 +75,19 @@ def test_the_member_of_the_coordinator_itself_is_not_given_back(tmp_path: Path) 
             assert report.complete
             assert one.fabric.given_back
             assert home not in one.fabric.given_back
+
+    asyncio.run(scenario())
+
+
+def test_a_fabric_that_began_anew_is_told_again_how_many_members_are_wanted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, Script(seconds_per_task=0.1), members=1) as one, asyncio.timeout(30):
+
+            async def forget(coordinator: Coordinator) -> None:
+                await until(lambda: (coordinator.progress().workers, one.fabric.wanted) == (1, 4))
+                await one.fabric.begin_anew()
+                await until(lambda: one.fabric.wanted == 4)
+
+            assert (await one.run(plan(stage(CountInput(count=40))), forget)).complete
 
     asyncio.run(scenario())
