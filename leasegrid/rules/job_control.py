@@ -155,7 +155,7 @@ def _hopeless(seen: JobSight, now: float) -> Ended | None:
     if seen.store.state in (LeaseState.ENDED, LeaseState.REFUSED):
         return Ended(False, JobReason.STORE_UNAVAILABLE, f"the store of its outputs: {seen.store.words}", now)
     if seen.coordinator.state is LeaseState.REFUSED:
-        return Ended(False, JobReason.WAITING_FOR_CAPACITY, f"its coordinator: {seen.coordinator.words}", now)
+        return Ended(False, JobReason.NO_CAPACITY, f"its coordinator: {seen.coordinator.words}", now)
     if seen.fruitless >= MAX_FRUITLESS:
         words = f"{seen.fruitless} coordinators in a row ended without a step forward: {seen.coordinator.words}"
         return Ended(False, JobReason.COORDINATOR_FAILED, words, now)

@@ -170,6 +170,8 @@ class JobReason(StrEnum):
     """No member is to be had for its coordinator, or for its first worker."""
     STORE_UNAVAILABLE = "StoreUnavailable"
     """Its store cannot be had, or does not answer."""
+    NO_CAPACITY = "NoCapacity"
+    """No pool can ever run it."""
     RUNNING = "Running"
     """Chunks run."""
     RESUMING = "Resuming"

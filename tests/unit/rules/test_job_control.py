@@ -122,7 +122,7 @@ def test_steps(wish: JobWish, seen: JobSight, steps: tuple[Step, ...]) -> None:
         pytest.param(
             WISH,
             JobSight(term=1, store=BOUND, coordinator=REFUSED),
-            "WaitingForCapacity",
+            "NoCapacity",
             id="members that no pool has",
         ),
         pytest.param(
