@@ -21,6 +21,7 @@ AGAIN_SECONDS = 1.0
 
 LOST = "its member was lost"
 FOLLOWED = f"{LOST}; another one comes to its volume"
+FORGOTTEN = f"{LOST}, and all that was in its memory; where that must not be, set spec.output.store to Block"
 
 
 class JobFabric(Fabric, Protocol):
@@ -110,7 +111,8 @@ class JobLease:
             if view is not None and not view.ended:
                 # Or it would get another member, and nobody would be there to use it.
                 await self._fabric.release(view.uid, LeaseReason.MEMBERS_LOST)
-            self._end((view.ended if view is not None else "") or LOST)
+            lost = FORGOTTEN if request.resource == "Memory" else LOST
+            self._end((view.ended if view is not None else "") or lost)
         except (UnsupportedError, RefusedError) as error:
             self._refuse(error)
         except LeaseEndedError as error:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from leasegrid.rules.job_control import LeaseState
 from leasegrid_operator.errors import ServerUnavailableError
 from leasegrid_operator.jobs import held
-from leasegrid_operator.jobs.held import FOLLOWED, LOST, JobLease
+from leasegrid_operator.jobs.held import FOLLOWED, FORGOTTEN, LOST, JobLease
 from tasklet_runner.fabric.protocol import LeasedMember, LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.errors import LeaseEndedError, LeaseGridError, UnsupportedError
 
@@ -140,7 +140,7 @@ def test_a_lost_member_of_a_memory_store_is_its_end() -> None:
     async def lose(fabric: Scripted, lease: JobLease) -> None:
         await until(lease, LeaseState.BOUND)
         fabric.becomes()
-        assert await until(lease, LeaseState.ENDED) == LOST
+        assert await until(lease, LeaseState.ENDED) == FORGOTTEN
 
     assert followed(lose, "Memory") == ["acquire", "release"]
 
