@@ -34,6 +34,13 @@ def test_small_ones_are_text_or_base64(tmp_path: Path) -> None:
     assert found == [InlineOutput(index=0, text="one\n"), InlineOutput(index=1, base64="/w=="), InlineOutput(index=2)]
 
 
+def test_more_than_are_read_at_once_stand_in_their_order(tmp_path: Path) -> None:
+    found = msgspec.json.decode(
+        said(tmp_path, "None", *(b"%d" % index for index in range(70))), type=list[InlineOutput]
+    )
+    assert [(one.index, one.text) for one in found] == [(index, str(index)) for index in range(70)]
+
+
 def test_kept_ones_are_in_the_store_alone(tmp_path: Path) -> None:
     assert said(tmp_path, "Block", b"one\n") == ""
 
@@ -44,6 +51,7 @@ def test_kept_ones_are_in_the_store_alone(tmp_path: Path) -> None:
         pytest.param([b"x" * (MAX_INLINE_CHARACTERS + 1)], id="one"),
         pytest.param([b"x" * 20_000, b"y" * 20_000], id="all together"),
         pytest.param([b"\x01" * 10_000], id="escaped"),
+        pytest.param([b""] * 2_500, id="very many"),
     ],
 )
 def test_large_ones_are_left_out(tmp_path: Path, contents: list[bytes]) -> None:
