@@ -17,14 +17,22 @@ class Door:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._always, self._audible = asyncio.Event(), asyncio.Event()
-        self._always.set()
+        self._heard, self._audible = asyncio.Event(), asyncio.Event()
+        self._heard.set()
         self._audible.set()
         self.port = 0
 
     def mute(self) -> None:
         """Connections stand, but carry nothing any more that the server says, until the door is closed."""
         self._audible.clear()
+
+    def hold(self) -> None:
+        """Connections stand, and what clients say from now on waits here until it is let go."""
+        self._heard.clear()
+
+    def let_go(self) -> None:
+        """What was held goes on its way, and whatever follows it."""
+        self._heard.set()
 
     async def open(self) -> None:
         """Let connections through; always at the same port."""
@@ -34,6 +42,7 @@ class Door:
     async def close(self) -> None:
         """Break all connections and refuse new ones."""
         self._audible.set()
+        self._heard.set()
         if self._server:
             # Accept no more, and let what was accepted become a connection, before the server is closed: asyncio loses
             # one that comes after that, and its socket stays open.
@@ -52,15 +61,32 @@ class Door:
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            there_reader, there_writer = await asyncio.open_connection(*self._target)
-            self._writers.add(there_writer)
-            await asyncio.gather(
-                _pass_on(reader, there_writer, self._always), _pass_on(there_reader, writer, self._audible)
-            )
-            self._writers.discard(there_writer)
+            # A server that is gone is a connection that breaks.
+            with suppress(OSError):
+                there_reader, there_writer = await self._connect()
+                self._writers.add(there_writer)
+                await asyncio.gather(
+                    _pass_on(reader, there_writer, self._heard), _pass_on(there_reader, writer, self._audible)
+                )
+                self._writers.discard(there_writer)
         finally:
             writer.transport.abort()
             self._writers.discard(writer)
+
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self._target)
+
+
+class DoorOfSocket(Door):
+    """The same before a server that listens on a unix socket at `path`."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("", 0)
+        self._path = path
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(self._path)
 
 
 async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter, audible: asyncio.Event) -> None:

@@ -15,9 +15,9 @@ PATIENCE_SECONDS = 60
 
 
 class ZygoteRig:
-    """A zygote with both ends of its control socket and life pipe."""
+    """A zygote with both ends of its control socket and life pipe. `module`: the program, or one with a defect."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, module: str = "tasklet_runner") -> None:
         self.root = root / "run"
         self.root.mkdir()
         self.fabric = Ed25519PrivateKey.generate()
@@ -26,7 +26,7 @@ class ZygoteRig:
         life, self.life = os.pipe()
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "tasklet_runner", "zygote", "--control-fd", str(theirs.fileno())),
+                *(sys.executable, "-m", module, "zygote", "--control-fd", str(theirs.fileno())),
                 *("--life-fd", str(life), "--runtime-dir", str(self.root)),
             ],
             pass_fds=(theirs.fileno(), life),
