@@ -127,7 +127,7 @@ class JobDoor:
 
 def _term_of(request: web.Request) -> int:
     text = request.headers.get(TERM_HEADER, "")
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**53:
+    if not (text.isascii() and text.isdigit() and len(text) < 19) or not 0 < int(text) < 2**53:
         raise ProtocolError(f"{TERM_HEADER} is {text[:40]!r}", remedy="send the coordinator's term, a number from 1")
     return int(text)
 

@@ -123,6 +123,8 @@ def _require_well_formed(handed: Sequence[HandedFile]) -> None:
         raise RefusedError("TooLarge", f"{len(handed):,} files in one request", remedy="send several requests")
     for item in handed:
         checked_key(item.key)
+        if "\0" in item.path:
+            raise ProtocolError(f"{item.path[:200]!r} names no file", remedy="put its bytes")
         blocks = -(-item.size // BLOCK_BYTES) * CHECKSUM_BYTES if item.size > BLOCK_BYTES else 0
         if item.size < 1 or len(item.checksum) != CHECKSUM_BYTES or len(item.blocks) != blocks:
             raise ProtocolError(f"object {item.key!r}: its size and its checksums do not fit", remedy="put its bytes")

@@ -170,6 +170,6 @@ def _step(at: int, end: int) -> int:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MAX_PAGE_OBJECTS:
+    if not (text.isascii() and text.isdigit() and len(text) < 19) or not 1 <= int(text) <= MAX_PAGE_OBJECTS:
         raise ProtocolError(f"limit={text[:20]!r} is no number of objects", remedy=f"give 1 to {MAX_PAGE_OBJECTS}")
     return int(text)

@@ -1,8 +1,10 @@
 """Typed faults, the same on the wire, in the SDK, in reasons and in messages."""
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 
 class FaultKind(StrEnum):
@@ -29,6 +31,10 @@ TRANSIENT = frozenset({FaultKind.DISCONNECTED, FaultKind.LEASE_EXPIRED})
 """Retried with back-off, at most `maxRetries`; every other kind is permanent for a chunk and fails closed."""
 
 
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""JSON knows larger ones, which neither MessagePack nor SQLite can keep."""
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One fault with what a person needs to mend it.
 
@@ -39,9 +45,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: FaultKind
     message: str
     remedy: str = ""
-    exit_code: int = 0
+    exit_code: Integer = 0
     trap: str = ""
-    fuel_used: int = -1
+    fuel_used: Integer = -1
     stderr: str = ""
     backtrace: tuple[str, ...] = ()
 

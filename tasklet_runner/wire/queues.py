@@ -17,12 +17,14 @@ Under a session; or `push` and `close` under a PutGrant, `receive` and `ack` und
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated
 from urllib.parse import quote, unquote
 
 import msgspec
+from msgspec import Meta
 
 from tasklet_runner.wire.errors import ProtocolError
-from tasklet_runner.wire.faults import Fault
+from tasklet_runner.wire.faults import Fault, Integer
 from tasklet_runner.wire.store import checked_key
 
 QUEUES_PATH = "/v1/queues/"
@@ -41,6 +43,9 @@ MAX_VISIBILITY_SECONDS = 12 * 3600.0
 
 MAX_WAIT_SECONDS = 30.0
 """So long an answer to `receive` may wait."""
+
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -66,13 +71,13 @@ class CommitRecord(msgspec.Struct, frozen=True, array_like=True):
     """
 
     stage: str
-    index: int
-    attempt: int
+    index: Count
+    attempt: Count
     chunk_id: str
     fault: Fault | None = None
     objects: tuple[str, ...] = ("stdout",)
-    fuel_used: int = 0
-    wall_microseconds: int = 0
+    fuel_used: Integer = 0
+    wall_microseconds: Integer = 0
     path: str = ""
     cached: bool = False
 

@@ -114,6 +114,9 @@ def object_key(path: str) -> str:
 
 def checked_key(key: str) -> str:
     """The key, if it may be one; raises ProtocolError."""
-    if not key or len(key.encode()) > MAX_KEY_BYTES:
-        raise ProtocolError(f"{key[:200]!r} names no object", remedy=f"a key has 1 to {MAX_KEY_BYTES} bytes")
+    # SQLite ends a name of its JSON at U+0000, and would take it for another.
+    if not key or "\0" in key or len(key.encode(errors="surrogatepass")) > MAX_KEY_BYTES:
+        raise ProtocolError(
+            f"{key[:200]!r} names no object", remedy=f"a key has 1 to {MAX_KEY_BYTES} bytes, none of them zero"
+        )
     return key
