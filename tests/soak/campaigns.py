@@ -1,11 +1,12 @@
 """Every campaign by its name, short and long."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.soak import clocks, corruptions, durable_jobs, pauses, takeovers
+from tests.soak import clocks, cluster_jobs, corruptions, durable_jobs, pauses, takeovers
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
 from tests.soak.durable_judge import DURABLE
 from tests.soak.slots_judge import SLOTS
@@ -30,16 +31,17 @@ class Scale:
     stalls: int
     durable_kills: int
     outages: int
+    cluster_kills: int
 
 
 def short(seed: int) -> Scale:
     """Some minutes."""
-    return Scale(seed, 100, 3, 500, 1, 2, 6, 20)
+    return Scale(seed, 100, 3, 500, 1, 2, 6, 20, 20)
 
 
 def long(seed: int) -> Scale:
     """Half an hour: every call of every scenario, 10,000 corruptions, 200 kills."""
-    return Scale(seed, None, 10, 10_000, 10, 10, 60, 200)
+    return Scale(seed, None, 10, 10_000, 10, 10, 60, 200, 200)
 
 
 SCENARIOS = {"checkpoint slots": SLOTS, "Durable": DURABLE, "a store": STORE, "the state directory": STATE}
@@ -70,6 +72,12 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
         lambda root, tally: durable_jobs.campaign(root, scale.durable_kills, scale.seed, tally),
     )
     yield "killed at random: commands, and everything", partial(_outages, scale)
+    if os.environ.get("KUBEBUILDER_ASSETS"):
+        # It needs a control plane; everything else runs on any machine.
+        yield (
+            "killed at random: what runs jobs on a cluster",
+            lambda root, tally: cluster_jobs.campaign(root, scale.cluster_kills, scale.seed, tally),
+        )
 
 
 def _of_scenario(name: str, scenario: Scenario, scale: Scale) -> Iterator[tuple[str, Run]]:
