@@ -13,7 +13,7 @@ BASE_IMAGE ?= python:$$($(BIN)/python -c 'import sys; print("{}.{}".format(*sys.
 SOURCES := leasegrid tasklet_runner operator tests benchmarks tools charts
 
 .DEFAULT_GOAL := help
-.PHONY: soak-cluster help install demo test lint format generate unit smoke process integration soak unhappy coverage bench examples chart chart-test e2e image clean bench-claims power-outage
+.PHONY: soak-cluster help install demo test lint format generate unit smoke process integration soak unhappy coverage bench examples chart chart-test e2e image clean bench-claims bench-jobs power-outage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ unhappy: $(VENV)/.developed $(VENV)/s3-server/.installed ## every unhappy path b
 
 bench-claims: $(VENV)/.developed ## claims on a real control plane, beside the bare API server (binaries in KUBEBUILDER_ASSETS)
 	@$(BIN)/python -m benchmarks.claims
+
+bench-jobs: $(VENV)/.developed ## jobs and graphs on a real control plane, beside the ideal (binaries in KUBEBUILDER_ASSETS; JOBS="--part first")
+	@$(BIN)/python -m benchmarks.jobs $(JOBS)
 
 bench: $(VENV)/.benched ## the figures, beside the limit and the peers, in one run
 	@$(BIN)/python -m benchmarks.tasks

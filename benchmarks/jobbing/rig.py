@@ -50,6 +50,11 @@ class Bench:
         """The operator's process."""
         return self.rig.replicas["a"].pid
 
+    @property
+    def health(self) -> str:
+        """Where the operator's metrics are: a URL that ends before `/metrics`."""
+        return self.rig.replicas["a"].health
+
     def name(self) -> str:
         """A new one."""
         return f"bench-{next(self._numbers)}"

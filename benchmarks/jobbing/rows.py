@@ -31,7 +31,7 @@ def first(bench: Bench, table: Table) -> None:
     # The first one finds modules that nobody has imported yet.
     what = "apply to the first result of a job of one chunk, warm"
     table.add(Row(what, _middle(told[1:]), "", "4-10 s", "500 ms"))
-    table.add(Row("from that until its leases are at zero", _middle(released[1:]), "", "", "200 ms"))
+    table.add(Row("from that until no member is under lease", _middle(released[1:]), "", "", "200 ms"))
 
 
 def chain(bench: Bench, table: Table) -> None:
