@@ -8,7 +8,7 @@ from tasklet_runner.wire.batches import MAX_HEAD_BYTES, BatchDecoder, ObjectHead
 from tasklet_runner.wire.errors import ProtocolError
 from tasklet_runner.wire.store import MAX_KEY_BYTES
 
-_KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+_KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
 _OBJECTS = st.lists(st.tuples(_KEYS, st.binary(max_size=60)), max_size=5)
 
 
