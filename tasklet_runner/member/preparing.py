@@ -78,5 +78,11 @@ async def _unpacked(workshop: Workshop, digest: str) -> Path:
         left = max(0, workshop.settings.tmpfs - workshop.blobs.used)
         error = await in_child(lambda: unpack(workshop.blobs.path(digest), destination, left, MAX_MOUNT_FILES))
         if error:
-            raise FaultError(Fault(kind=FaultKind.IO_ERROR, message=f"the mount {digest} cannot be unpacked: {error}"))
+            raise FaultError(
+                Fault(
+                    kind=FaultKind.IO_ERROR,
+                    message=f"the mount {digest} cannot be unpacked: {error}",
+                    remedy="pack regular files and directories only, less than a member's scratch holds",
+                )
+            )
     return destination

@@ -1,5 +1,6 @@
 """Unpacking the tar archives of inputs and mounts, which come from outside."""
 
+import errno
 import os
 import shutil
 import tarfile
@@ -9,6 +10,16 @@ from tasklet_runner.sandbox.trees import remove_tree
 from tasklet_runner.wire.errors import InputError
 
 _MAX_NAME_BYTES = 1024
+
+_MALFORMED = (
+    tarfile.TarError,
+    EOFError,
+    ValueError,
+    OverflowError,  # a time that no file can have
+    RecursionError,  # a header of a header of a header …
+    FileExistsError,
+    NotADirectoryError,
+)
 
 
 def is_digest(text: str) -> bool:
@@ -31,15 +42,24 @@ def unpack(archive: Path, destination: Path, max_bytes: int, max_files: int) -> 
         # "r|" reads the archive once from front to back, so a member cannot send the reader back to the start.
         with tarfile.open(archive, mode="r|") as reader:
             return _unpack_members(reader, destination, max_bytes, max_files)
-    except (tarfile.TarError, EOFError, ValueError, FileExistsError, NotADirectoryError) as error:
+    except _MALFORMED as error:
         remove_tree(destination)
-        raise InputError(
-            f"{archive.name} is not an archive that can be unpacked: {error}",
-            remedy="pack regular files and directories into an uncompressed tar archive",
-        ) from error
-    except (InputError, OSError):
+        raise _not_an_archive(archive, error) from error
+    except OSError as error:
+        remove_tree(destination)
+        if error.errno == errno.ENAMETOOLONG:  # of this archive, not of the disk
+            raise _not_an_archive(archive, error) from error
+        raise
+    except InputError:
         remove_tree(destination)
         raise
+
+
+def _not_an_archive(archive: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{archive.name} is not an archive that can be unpacked: {str(error)[:500]}",
+        remedy="pack regular files and directories, with short names, into an uncompressed tar archive",
+    )
 
 
 def _unpack_members(reader: tarfile.TarFile, destination: Path, max_bytes: int, max_files: int) -> int:

@@ -2,12 +2,15 @@
 
 import wasmtime
 
+from tasklet_runner.sandbox.outcomes import clipped
 from tasklet_runner.wire.faults import Fault, FaultKind
 
 WASI_MODULE = "wasi_snapshot_preview1"
 
 STEP = "step"
 """What a module exports that is run step by step."""
+
+_MAX_PROBLEM = 2000
 
 _CORE_MODULE = b"\0asm\x01\0\0\0"
 
@@ -63,7 +66,9 @@ def is_step(export: object) -> bool:
 
 def bad_module(problem: str, remedy: str) -> Fault:
     """The fault BadModule; `problem` follows "the module is not usable"."""
-    return Fault(kind=FaultKind.BAD_MODULE, message=f"the module is not usable: {problem}", remedy=remedy)
+    return Fault(
+        kind=FaultKind.BAD_MODULE, message=f"the module is not usable: {clipped(problem, _MAX_PROBLEM)}", remedy=remedy
+    )
 
 
 def _missing_export(module: wasmtime.Module, steps: bool) -> Fault | None:

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from tasklet_runner.sandbox.expansion import Template, chunk_values, compile_environment, compile_text
+from tasklet_runner.sandbox.expansion import (
+    MAX_EXPANDED,
+    Template,
+    chunk_values,
+    compile_arguments,
+    compile_environment,
+    too_long,
+)
 from tasklet_runner.sandbox.native import WasiSettings, char_array
 from tasklet_runner.wire.programs import Language, Mode, Program, Task
 
@@ -41,7 +48,7 @@ class Command:
         """The command of a program; `settings.preopens` is left to the caller."""
         environment = compile_environment(_environment(program))
         arguments = [Template((text,)) for text in _leading_arguments(program)]
-        arguments += [compile_text(text, environment) for text in program.arguments]
+        arguments += compile_arguments(program.arguments, environment)
         values = list(environment.values())
         settings = WasiSettings(
             argv=char_array(_constants(arguments)),
@@ -53,9 +60,15 @@ class Command:
         return cls(settings, _varying(arguments), _varying(values))
 
     def fill(self, task: Task) -> None:
-        """Put this chunk's values where they belong; costs nothing for a program that uses none."""
+        """Put this chunk's values where they belong; costs nothing for a program that uses none.
+
+        Raises FaultError (CapacityExceeded) for what is too long with them.
+        """
         if self.argument_templates or self.value_templates:
             values = chunk_values(task.index, task.attempt, task.chunk_id, task.path)
+            varying = (template for _, template in (*self.argument_templates, *self.value_templates))
+            if sum(template.length(values) for template in varying) > MAX_EXPANDED:
+                raise too_long()
             for position, template in self.argument_templates:
                 self.settings.argv[position] = template.fill(values).encode()
             for position, template in self.value_templates:

@@ -19,13 +19,14 @@ from tasklet_runner.sandbox.binary import MalformedError
 from tasklet_runner.sandbox.checking import bad_module, foreign_format, missing_parts
 from tasklet_runner.sandbox.engine import new_compiling_engine
 from tasklet_runner.sandbox.native import serialize
-from tasklet_runner.sandbox.outcomes import mebibytes
+from tasklet_runner.sandbox.outcomes import clipped, mebibytes
 from tasklet_runner.sandbox.rewriting import Refusal, expose_state
 from tasklet_runner.wire.errors import FaultError
 from tasklet_runner.wire.faults import Fault, FaultKind
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _MAX_FAULT_BYTES = 65536
+_MAX_WORDS = 4000
 
 
 @dataclass(frozen=True)
@@ -158,11 +159,16 @@ def _be_the_child(parent: int, work: _Work, code: int, words: int) -> Never:
         _bound(work.bounds)
         fault = _compile(work, code)
         if fault is not None:
-            os.pwrite(words, msgspec.json.encode(fault)[:_MAX_FAULT_BYTES], 0)
+            os.pwrite(words, msgspec.json.encode(_short(fault)), 0)
         status = 0 if fault is None else 1
     finally:
         # Whatever happens, the caller's code must not go on in a second process.
         os._exit(status)
+
+
+def _short(fault: Fault) -> Fault:
+    """It may quote the module, and is read as one piece of `_MAX_FAULT_BYTES`."""
+    return msgspec.structs.replace(fault, message=clipped(fault.message, _MAX_WORDS))
 
 
 def _detach(parent: int, code: int, words: int) -> None:

@@ -6,6 +6,7 @@ wrapping pointers, and do not offer `wasi_config_set_stdin_bytes`; everything of
 """
 
 import ctypes
+import os
 from collections.abc import Callable
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ def build_wasi(settings: WasiSettings, stdin: bytes, stdin_file: bytes | None = 
         opened = opened and _preopen(config, host, guest, writable)
     if not opened:
         _config_delete(config)
+        os.close(os.open(os.devnull, os.O_RDONLY))  # raises what it was, where no descriptor is left
         raise OSError(f"the sandbox cannot open the files of a run beside {settings.stdout!r}")
     return config
 

@@ -12,6 +12,9 @@ from tasklet_runner.wire.programs import Limits
 BACKTRACE_FRAMES = 32
 """wasmtime itself keeps twenty."""
 
+MAX_NAME = 500
+"""So many letters of a module's name for something are passed on: it may name a function with a megabyte."""
+
 _MEBIBYTE = 1024 * 1024
 
 _OUT_OF_MEMORY_WORDS = (
@@ -107,6 +110,11 @@ def text_of(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
+def clipped(text: str, most: int = MAX_NAME) -> str:
+    """Not more of a text than a person reads."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} letters)"
+
+
 def mebibytes(size: int) -> str:
     """A size for people, in the unit that resources are written in."""
     return f"{size / _MEBIBYTE:.10g}Mi" if size % _MEBIBYTE == 0 else f"{size / _MEBIBYTE:.1f}Mi"
@@ -185,7 +193,7 @@ def _trapped(trap: wasmtime.Trap, stderr: bytes, used: int) -> Fault:
 
 
 def _frame_text(frame: wasmtime.Frame) -> str:
-    name = frame.func_name or f"function {frame.func_index}"
+    name = clipped(frame.func_name or f"function {frame.func_index}")
     # The frame in which a stack overflow is found has no position yet; wasmtime then says all ones.
     known = frame.module_offset < 2**63
     return f"{name} at offset {frame.module_offset:#x} of the module" if known else name
@@ -193,7 +201,7 @@ def _frame_text(frame: wasmtime.Frame) -> str:
 
 def _cause(message: str) -> str:
     last = message.strip().splitlines()[-1].strip()
-    return last.rpartition("wasm trap: ")[2]
+    return clipped(last.rpartition("wasm trap: ")[2])
 
 
 _TRAP_REMEDIES: dict[TrapCode | None, str] = {
@@ -211,7 +219,7 @@ def _refused_call(message: str, stderr: bytes, used: int) -> Fault:
         trap="WASI_CALL",
         fuel_used=used,
         stderr=text_of(stderr),
-        backtrace=tuple(line.strip() for line in message.splitlines() if "!" in line)[:BACKTRACE_FRAMES],
+        backtrace=tuple(clipped(line.strip()) for line in message.splitlines() if "!" in line)[:BACKTRACE_FRAMES],
     )
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 from tasklet_runner.sandbox.archives import is_digest, unpack
-from tasklet_runner.sandbox.outcomes import output_too_large, text_of
+from tasklet_runner.sandbox.outcomes import clipped, output_too_large, text_of
 from tasklet_runner.sandbox.trees import Listing, empty_tree, list_tree, remove_tree
 from tasklet_runner.wire.errors import InputError
 from tasklet_runner.wire.faults import Fault
@@ -124,11 +124,20 @@ class Scratch:
 
     def _write_input(self, task: Task) -> None:
         path = PurePosixPath(task.path)
-        if path.is_absolute() or ".." in path.parts or "\0" in task.path:
-            raise InputError(f"the input's path {task.path!r} leads out of /in", remedy="use a path below input.root")
+        if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in task.path:
+            shown = clipped(repr(task.path))
+            raise InputError(f"the input's path {shown} leads to no file in /in", remedy="use a path below input.root")
         file = self.input_directory / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(task.input)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(task.input)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            # Of this input, not of the member's disk.
+            raise InputError(
+                f"the input's path {clipped(task.path)} has a part that is too long", remedy="use shorter names"
+            ) from error
 
     def clear(self) -> None:
         """Make ready for the next run after one that had an /in or an /out."""

@@ -13,6 +13,9 @@ from pathlib import Path
 MAX_OUTPUT_FILES = 10_000
 """More entries than this in /out are too large an output, whatever their bytes."""
 
+MAX_NAMES_BYTES = 4 * 1024 * 1024
+"""So much may the paths of all files of an output come to: they travel in one message."""
+
 MAX_PATH_BYTES = 1024
 """A longer path below /out is refused: it could not be written anywhere else below a directory of ordinary length."""
 
@@ -35,18 +38,17 @@ def list_tree(root: Path, *, bounded: bool = True) -> Listing:
     `bounded`: refuse what is too much to be an output; without it the listing of a trusted tree is complete.
     """
     files: list[str] = []
-    byte_count = entries = 0
+    byte_count = entries = names = 0
     pending = [""]
     while pending:
         directory = pending.pop()
         with os.scandir(f"{root}/{directory}") as found:
             for entry in found:
                 name = f"{directory}/{entry.name}" if directory else entry.name
-                entries += 1
-                if bounded and entries > MAX_OUTPUT_FILES:
-                    return Listing(refused=f"more than {MAX_OUTPUT_FILES} files into /out")
-                if bounded and len(name.encode()) > MAX_PATH_BYTES:
-                    return Listing(refused=f"a path of more than {MAX_PATH_BYTES} bytes below /out")
+                length = len(os.fsencode(name))
+                entries, names = entries + 1, names + length
+                if bounded and (refused := _too_much(entries, length, names)):
+                    return Listing(refused=refused)
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(name)
@@ -56,13 +58,29 @@ def list_tree(root: Path, *, bounded: bool = True) -> Listing:
     return Listing(tuple(sorted(files)), byte_count)
 
 
-def empty_tree(root: Path) -> None:
-    """Remove everything below `root`, which stays. Needs no long path and no recursion at any depth."""
+def _too_much(entries: int, length: int, names: int) -> str:
+    if entries > MAX_OUTPUT_FILES:
+        return f"more than {MAX_OUTPUT_FILES} files into /out"
+    if length > MAX_PATH_BYTES:
+        return f"a path of more than {MAX_PATH_BYTES} bytes below /out"
+    return f"more than {MAX_NAMES_BYTES} bytes of paths below /out" if names > MAX_NAMES_BYTES else ""
+
+
+def empty_tree(root: Path) -> int:
+    """Remove everything below `root`, which stays; the bytes on disk that its files took. Needs no long path and no
+    recursion at any depth.
+    """
     top = str(root)
-    serial = 0
-    while directories := _remove_files(top):
+    serial = freed = 0
+    while True:
+        directories, size = _remove_files(top)
+        freed += size
+        if not directories:
+            return freed
         for directory in directories:
-            for nested in _remove_files(directory):
+            inside, size = _remove_files(directory)
+            freed += size
+            for nested in inside:
                 # Lifted to the top, under a name that nothing there has, it is removed in a later round.
                 while os.path.lexists(lifted := f"{top}/lifted-{serial}"):
                     serial += 1
@@ -81,13 +99,14 @@ def remove_tree(root: Path) -> None:
         return
 
 
-def _remove_files(directory: str) -> list[str]:
-    """Remove all but directories that are not empty; those are returned."""
-    directories = []
+def _remove_files(directory: str) -> tuple[list[str], int]:
+    """Remove all but directories that are not empty; those, and the bytes on disk of the files."""
+    directories, freed = [], 0
     with os.scandir(directory) as found:
         entries = list(found)
     for entry in entries:
         if not entry.is_dir(follow_symlinks=False):
+            freed += entry.stat(follow_symlinks=False).st_blocks * 512
             os.unlink(entry.path)
             continue
         try:
@@ -96,4 +115,4 @@ def _remove_files(directory: str) -> list[str]:
             if error.errno != errno.ENOTEMPTY:
                 raise
             directories.append(entry.path)
-    return directories
+    return directories, freed
