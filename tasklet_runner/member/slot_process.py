@@ -1,5 +1,6 @@
 """A slot's own process: one thread that runs tasklets, and one that pulses. It never returns into its parent's code."""
 
+import errno
 import gc
 import os
 import resource
@@ -39,6 +40,9 @@ from tasklet_runner.wire.work import MAX_MESSAGE_BYTES, Results, Run, encode
 FLUSH_BYTES = 512 * 1024
 """Results of this size are sent without waiting for the pulse or for the frame's end."""
 
+MAX_DESCRIPTORS = 4096
+"""The same wherever a slot runs, so that a tasklet that opens files without end finds the same end everywhere."""
+
 _decode_run = msgspec.msgpack.Decoder(Run, strict=False).decode
 _decode_program = msgspec.msgpack.Decoder(SlotProgram).decode
 
@@ -67,7 +71,8 @@ def become_slot(wiring: SlotWiring, parent: int) -> NoReturn:
         status = 0
     except OSError as error:
         sys.stderr.write(f"tasklet-runner: slot {wiring.number} cannot go on: {error}\n")
-        status = EXIT_SCRATCH_FAILED
+        # A Loop program may hold every descriptor that there is: that costs the slot, and nothing of the member.
+        status = 1 if error.errno == errno.EMFILE else EXIT_SCRATCH_FAILED
     except BaseException:  # noqa: BLE001 - the edge of this process: what is not foreseen is told, and ends it
         traceback.print_exc()
     finally:
@@ -84,6 +89,8 @@ def _confine(wiring: SlotWiring, parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     close_all_but({0, 1, 2, wiring.stream.fileno(), wiring.control.fileno()})
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_DESCRIPTORS if most < 0 else min(MAX_DESCRIPTORS, most),) * 2)
     make_dumpable()
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800", encoding="ascii")
@@ -246,7 +253,9 @@ class SlotProcess:
 
 
 def _size(outcome: Outcome) -> int:
-    return len(outcome.stdout) + len(outcome.stderr) + sum(len(file.data) for file in outcome.files) + 64
+    said = outcome.fault and len(outcome.fault.stderr) + sum(map(len, outcome.fault.backtrace))
+    files = sum(len(file.name) + len(file.data) for file in outcome.files)
+    return len(outcome.stdout) + len(outcome.stderr) + files + (said or 0) + 64
 
 
 def _size_of(path: Path) -> int:

@@ -1,17 +1,22 @@
 """The parent's eye on running tasks: the wall clock, which no tasklet can stop, and outputs that grow without end."""
 
 import asyncio
+import os
+import stat
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from tasklet_runner.member.progress import Running
 from tasklet_runner.member.slot_process import runner_scratch
 from tasklet_runner.member.slots import ReadyProgram, Slot
 from tasklet_runner.sandbox.durable import excess, look
 from tasklet_runner.sandbox.outcomes import output_too_large, timed_out
-from tasklet_runner.sandbox.trees import list_tree
+from tasklet_runner.sandbox.partitions import wants_output_directory
+from tasklet_runner.sandbox.trees import Listing, list_tree
 from tasklet_runner.wire.faults import Fault
-from tasklet_runner.wire.programs import Limits, Program
+from tasklet_runner.wire.programs import Program
 
 POLL_SECONDS = 0.1
 
@@ -53,18 +58,31 @@ def _judge(slot: Slot, running: Running, program: Program) -> Fault | None:
         return timed_out(limits, b"")
     if elapsed <= OUTPUT_AFTER_SECONDS:
         return None
-    return _excess(slot, running, limits) or (excess(look(slot.durable), limits) if program.durable else None)
+    return _excess(slot, running, program) or (excess(look(slot.durable), limits) if program.durable else None)
 
 
-def _excess(slot: Slot, running: Running, limits: Limits) -> Fault | None:
+def _excess(slot: Slot, running: Running, program: Program) -> Fault | None:
+    limits = program.limits
     root = runner_scratch(slot.scratch, running.program)
     try:
-        listing = list_tree(root / "out")
         stdout = (root / "stdout").stat().st_size
+        listing = list_tree(root / "out") if wants_output_directory(program) else Listing()
+        nameless = _nameless_bytes(slot.pid, root) if wants_output_directory(program) or program.durable else 0
     except OSError:
         # The slot is at work there: directories come and go between two looks. The next poll sees more.
         return None
     if listing.refused:
         return output_too_large(limits, listing.refused)
-    total = listing.byte_count + stdout
+    total = listing.byte_count + stdout + nameless
     return output_too_large(limits, f"{total} bytes so far") if total > limits.max_output else None
+
+
+def _nameless_bytes(pid: int, scratch: Path) -> int:
+    """What files take that the slot's process has open in scratch, and that have no name any more."""
+    device, total = scratch.stat().st_dev, 0
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            status = os.stat(f"/proc/{pid}/fd/{descriptor}")
+            if not status.st_nlink and stat.S_ISREG(status.st_mode) and status.st_dev == device:
+                total += status.st_blocks * 512
+    return total
