@@ -74,6 +74,7 @@ def _settings(options: argparse.Namespace) -> MemberSettings:
         tls=options.tls,
         notify_ca=os.environ.get(NOTIFY_CA_VARIABLE, "") if options.notify_ca is None else options.notify_ca,
         notify_name=options.notify_name,
+        compile_seconds=options.compile_seconds,
     )
 
 
@@ -100,6 +101,12 @@ def _add_member(member: argparse.ArgumentParser) -> None:
     member.add_argument("--slots", type=_positive, default=1, help="tasklets at a time; store members have none")
     member.add_argument("--memory", type=_positive, default=1 << 30, help="of the whole member, in bytes")
     member.add_argument("--tmpfs", type=_positive, default=256 << 20, help="of it, the scratch's share, in bytes")
+    member.add_argument(
+        "--compile-seconds",
+        type=_positive,
+        default=120,
+        help="CPU and wall-clock time that compiling a module may take",
+    )
     member.add_argument("--notify", default="", help="where hints go: unix:///path or http(s)://…")
     member.add_argument("--tls", action="store_true", help="serve HTTPS, by a key that is made now")
     member.add_argument(

@@ -18,6 +18,7 @@ class MemberSettings:
     (`reuse: Replace`); store members always are. `tls`: serve HTTPS by a key of its own, and then `incarnation` is that
     key's name; else empty, and drawn. `notify_ca`: PEM of the authority that an https `notify` must be proven by, or
     empty for the system's; `notify_name`: the name that its certificate must have, or empty for the host that is asked.
+    `compile_seconds`: so much CPU time, and so much wall-clock time, compiling one module may take.
     """
 
     name: str
@@ -37,6 +38,7 @@ class MemberSettings:
     incarnation: str = ""
     notify_ca: str = ""
     notify_name: str = ""
+    compile_seconds: int = 120
 
     @property
     def tasklet_memory(self) -> int:

@@ -198,7 +198,8 @@ class Workshop:
         fetched, room = self.scratch / "fetched", FetchRoom(self.blobs)
         self.pantry = Pantry(fetched, room, Larder(fetched, room), self.stores, self.traffic)
         self.shelf = CheckpointShelf(self.scratch, self.stores)
-        self.code = CodeShelf(CompileBounds(memory=self.settings.memory // 2))
+        seconds = self.settings.compile_seconds
+        self.code = CodeShelf(CompileBounds(self.settings.memory // 2, seconds, seconds))
 
 
 def _prove_no_children() -> None:
