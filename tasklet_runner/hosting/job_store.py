@@ -94,7 +94,12 @@ class JobStoreClient:
 
     async def read(self, key: str, offset: int = 0, length: int = -1) -> bytes:
         """See `JobStore.read`."""
-        return await self._object(key, lambda client: client.get(key, offset, length))
+        try:
+            return await self._object(key, lambda client: client.get(key, offset, length))
+        except RefusedError as error:
+            if error.reason == "RangeNotSatisfiable":
+                return b""  # it ends before `offset`; an empty one has no range at all
+            raise
 
     async def stat(self, key: str) -> ObjectInfo:
         """See `JobStore.stat`."""

@@ -54,6 +54,10 @@ def test_a_coordinator_writes_and_reads_all_that_a_job_has(role: str, tmp_path: 
                 assert [one.index async for one in all_commits(store, "main")] == [0, 1, 2, 3, 4]
                 assert await store.read("main/3/1/stdout") == b"3\n"
                 assert (await store.stat("main/3/1/stdout")).size == 2
+                await store.write([NewObject("main/8/1/stdout", b"")], [record(8)])
+                assert await store.read("main/8/1/stdout", 0, 1024) == b"", "an empty object is read in pieces, too"
+                assert await store.read("main/3/1/stdout", 1, 1024) == b"\n"
+                assert await store.read("main/3/1/stdout", 2, 1024) == b""
                 with pytest.raises(KeyError):
                     await store.read("main/9/1/stdout")
                 with pytest.raises(KeyError):
