@@ -36,7 +36,9 @@ class LeaseSight:
 
 @dataclass(frozen=True)
 class JobWish:
-    """What the object asks for. `faults`: why it cannot be planned; `missing`: local paths that nobody has uploaded."""
+    """What the object asks for. `faults`: why it cannot be planned; `missing`: local paths that nobody has uploaded;
+    `entered`: somebody asked for a way into its store.
+    """
 
     suspended: bool = False
     deadline_seconds: int = 0
@@ -44,6 +46,7 @@ class JobWish:
     retain_seconds: int = 0
     faults: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    entered: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ def _ended_verdicts(ended: Ended) -> tuple[JobVerdict, ...]:
 
 def _suspended(wish: JobWish, seen: JobSight) -> JobDecision:
     # Its files may come before it runs: whoever submits it does not wait until it is resumed.
-    steps = [Step.ACQUIRE_STORE] if wish.missing and seen.store.state is LeaseState.ABSENT else []
+    steps = [Step.ACQUIRE_STORE] if wish.missing and _wants_store(wish, seen) else []
     if seen.coordinator.state in (LeaseState.WAITING, LeaseState.BOUND):
         steps.append(Step.RELEASE_COORDINATOR)
     words = "spec.suspend is true; what is done stays done, and goes on when it is false"
@@ -204,7 +207,7 @@ def _suspended(wish: JobWish, seen: JobSight) -> JobDecision:
 
 
 def _going(wish: JobWish, seen: JobSight, now: float) -> JobDecision:
-    steps: list[Step] = [Step.ACQUIRE_STORE] if seen.store.state is LeaseState.ABSENT else []
+    steps: list[Step] = [Step.ACQUIRE_STORE] if _wants_store(wish, seen) else []
     if wish.missing:
         words = _needs_upload(wish.missing, "" if seen.store.state is LeaseState.BOUND else seen.store.words)
         return JobDecision(tuple(steps), _progressing(False, JobReason.NEEDS_UPLOAD, words))
@@ -219,6 +222,11 @@ def _going(wish: JobWish, seen: JobSight, now: float) -> JobDecision:
     elif _may_begin(seen) and not seen.ordered:
         steps.append(Step.ORDER)
     return JobDecision(tuple(steps), _progress(seen), look_at)
+
+
+def _wants_store(wish: JobWish, seen: JobSight) -> bool:
+    """Not while files are missing that nobody is about to put into it."""
+    return seen.store.state is LeaseState.ABSENT and (wish.entered or not wish.missing)
 
 
 def _may_begin(seen: JobSight) -> bool:

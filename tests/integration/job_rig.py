@@ -104,6 +104,22 @@ class JobHouse:
         assert len(found) == 1, f"{name} has {len(found)} coordinators"
         return found[0]
 
+    def kill_worker(self, name: str) -> None:
+        """SIGKILL a member of the job's that is not its coordinator's, with all that it forked."""
+        home = psutil.Process(self.coordinator(name)).ppid()
+        others = [pod for pod in self._claimed(name) if self._main(pod) != home]
+        assert self.rig.kubelet is not None
+        self.rig.kubelet.do(partial(Kubelet.kill, pod=others[0]))
+
+    def _claimed(self, name: str) -> list[str]:
+        leases = [one for one in self.rig.all("leases") if one["spec"].get("purpose", "").startswith("coordinator")]
+        mine = [one for one in leases if one["spec"]["holderIdentity"] == f"Job {name}"]
+        return [member["name"] for one in mine for member in one["status"].get("members") or ()]
+
+    def _main(self, pod: str) -> int:
+        assert self.rig.kubelet is not None
+        return self.rig.kubelet.do(partial(Kubelet.pid, pod=pod))
+
     def _pids(self) -> list[int]:
         assert self.rig.kubelet is not None
         pods = [one["metadata"]["name"] for one in self.rig.all("pods")]

@@ -137,6 +137,7 @@ def test_local_paths_need_an_upload_and_the_job_says_so(house: JobHouse) -> None
     assert said["status"] == "False"
     assert "tile.wasm" in said["message"]
     assert "leasegrid submit" in said["message"]
+    assert house.rig.all("leases") == []
     house.rig.until_members(ready=3)
 
 
@@ -158,3 +159,30 @@ def test_work_goes_on_while_no_operator_is_there(house: JobHouse) -> None:
     status = house.until("orphan", "Complete")
     assert (status["chunks"]["succeeded"], status["coordinatorGeneration"]) == (40, 1)
     house.rig.until_members(ready=3)
+
+
+@pytest.mark.unhappy("a worker killed after the operator was")
+def test_a_lost_worker_is_replaced_though_the_operator_began_anew_since(house: JobHouse) -> None:
+    house.job("regrown", "slow", count=2000, parallelism=3)
+    house.rig.wait(lambda: _leased(house, "regrown"), lambda seen: 3 in seen, "three work for it")
+    _restart(house)
+    house.kill_worker("regrown")
+    house.rig.wait(lambda: _leased(house, "regrown"), _has_recovered, "two work for it, and then three again")
+    assert house.rig.status("jobs", "regrown")["coordinatorGeneration"] == 1
+
+
+def _restart(house: JobHouse) -> None:
+    house.rig.replicas["a"].kill()
+    house.rig.start("a")
+    house.rig.until_leads("a")
+
+
+def _leased(house: JobHouse, name: str) -> list[int]:
+    """How many members it had, change by change."""
+    return [point["leased"] for point in house.rig.status("jobs", name).get("timeline", ())]
+
+
+def _has_recovered(leased: list[int]) -> bool:
+    """True when three became fewer, and three again."""
+    fewer = next((at for at, count in enumerate(leased) if count < 3 and 3 in leased[:at]), len(leased))
+    return 3 in leased[fewer:]

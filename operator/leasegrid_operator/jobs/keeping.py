@@ -33,6 +33,8 @@ SILENT_SECONDS = 3.0
 
 AGAIN_SECONDS = 0.5
 
+_RELEASES = frozenset({Step.RELEASE_COORDINATOR, Step.RELEASE_STORE})
+
 LONG_LIFE_SECONDS = 600.0
 """A coordinator that lived for so long was not ended by what it did: chunks may take longer than their members live."""
 
@@ -190,8 +192,12 @@ class JobKeeper:
         return replace(self._finished, fetched=written is not None and written.fetched)
 
     async def _apply(self, decision: JobDecision) -> None:
+        # Nothing of one release is needed by another, and each waits for members and volumes.
+        releases = [self._do(step, decision) for step in decision.steps if step in _RELEASES]
+        await asyncio.gather(*releases)
         for step in decision.steps:
-            await self._do(step)
+            if step not in _RELEASES:
+                await self._do(step, decision)
         await self._let_in()
         wrote = await self._pen.write(self.facts, decision, self._report, self._receipts())
         if wrote and decision.finish is not None:
@@ -213,7 +219,7 @@ class JobKeeper:
             await self._pen.let_in(self.facts, said)
         self._answered = asked
 
-    async def _do(self, step: Step) -> None:
+    async def _do(self, step: Step, decision: JobDecision) -> None:
         facts, plan = self.facts, self.facts.plan
         if step is Step.RELEASE_COORDINATOR:
             self._counted = True  # its end is none of its own
@@ -227,15 +233,15 @@ class JobKeeper:
         elif step is Step.ACQUIRE_STORE:
             self._store.acquire(store_request(facts, plan, self._key))
         elif step is Step.RAISE_TERM:
-            await self._raise_term()
+            await self._raise_term(decision)
         elif step is Step.ACQUIRE_COORDINATOR:
             self._coordinator.acquire(coordinator_request(facts, plan, self._key, self._term))
         else:
             await self._order(plan)
 
-    async def _raise_term(self) -> None:
+    async def _raise_term(self, decision: JobDecision) -> None:
         started = self._started or self._office.wall()
-        await self._pen.raise_term(self.facts, self._term + 1, started)
+        await self._pen.raise_term(self.facts, decision, self._term + 1, started)
         self._term, self._started = self._term + 1, started
         self._ordered = self._inherited = self._counted = False
         self._report = None
@@ -271,7 +277,8 @@ class JobKeeper:
 
     async def _something(self, decision: JobDecision) -> None:
         """Wait for news, for the time that was decided, or for the next look at a coordinator that is silent."""
-        looks = [] if decision.look_at is None else [max(0.0, decision.look_at - self._office.wall())]
+        instants = [at for at in (decision.look_at, self._pen.due) if at is not None]
+        looks = [max(0.0, at - self._office.wall()) for at in instants]
         if self._ordered and self._finished is None:
             looks.append(max(0.0, self._heard + SILENT_SECONDS - _now()))
         try:

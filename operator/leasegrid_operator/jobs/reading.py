@@ -13,7 +13,7 @@ from leasegrid.rules.job_control import Ended, JobWish
 from leasegrid.rules.planning import plan_job
 from leasegrid.rules.reasons import ConditionType
 from leasegrid.rules.unsupported import Place
-from leasegrid.rules.uploads import FETCHED, UPLOADED, UPLOADED_BASE, local_paths
+from leasegrid.rules.uploads import ACCESS, FETCHED, UPLOADED, UPLOADED_BASE, local_paths
 from leasegrid_operator.resources import ObjectKey
 from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import UnsupportedError
@@ -57,7 +57,7 @@ def read_job(body: Body, known: JobFacts | None = None) -> JobFacts:
     delivered = status.get("outputs") or status.get("resultLocation")
     written = _written(status, fetched=FETCHED in annotations or bool(delivered))
     if known is not None and known.generation and known.generation == metadata.get("generation"):
-        wish = replace(known.wish, missing=_missing(known.plan, annotations))
+        wish = replace(known.wish, missing=_missing(known.plan, annotations), entered=ACCESS in annotations)
         version = metadata.get("resourceVersion", "")
         return replace(known, written=written, annotations=annotations, wish=wish, version=version)
     wish, plan = _planned(body, annotations)
@@ -90,6 +90,7 @@ def _planned(body: Body, annotations: Mapping[str, str]) -> tuple[JobWish, Plan 
         ttl_seconds_after_finished=spec.ttl_seconds_after_finished,
         retain_seconds=spec.output.retain_seconds,
         missing=_missing(plan, annotations),
+        entered=ACCESS in annotations,
     )
     return wish, plan
 

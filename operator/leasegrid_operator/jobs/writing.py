@@ -1,4 +1,4 @@
-"""Writes a job's status: transitions at once, counts at most once a second, and nothing that stands there already."""
+"""Writes a job's status: transitions at once, counts and mere words at most once a second, and nothing twice."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,13 +17,15 @@ COUNTS_SECONDS = 1.0
 
 
 class JobPen:
-    """For one job. `wall`: UNIX seconds."""
+    """For one job. `wall`: UNIX seconds. `due`: when words that were held back may be written; None: there are none."""
 
     def __init__(self, cluster: Cluster, wall: Callable[[], float]) -> None:
+        self.due: float | None = None
         self._cluster = cluster
         self._wall = wall
         self._conditions: Sequence[Mapping[str, Any]] | None = None
         self._verdicts: tuple[JobVerdict, ...] = ()
+        self._told = 0.0
         self._counts: Status = {}
         self._counted = 0.0
         self._receipt: Status = {}
@@ -34,10 +36,9 @@ class JobPen:
         """Write what is new; True when the decision's verdicts stand in the object. Raises ClusterError."""
         now = self._wall()
         status: Status = {}
-        turned = decision.verdicts != self._verdicts
+        turned = self._has_turned(decision, now)
         if turned:
-            before = facts.written.conditions if self._conditions is None else self._conditions
-            status["conditions"] = job_conditions(decision.verdicts, before, now, facts.generation)
+            status["conditions"] = self._conditions_of(facts, decision, now)
         if decision.finish is not None:
             status["completionTime"] = written_instant(decision.finish.at)
         counts = report_status(report, graph=facts.kind == GRAPHS.kind) if report is not None else {}
@@ -55,10 +56,13 @@ class JobPen:
         self._note(decision, status, counts, receipt, now)
         return True
 
-    async def raise_term(self, facts: JobFacts, term: int, started: float) -> None:
+    async def raise_term(self, facts: JobFacts, decision: JobDecision, term: int, started: float) -> None:
         """Write the term of the next coordinator, unless the object is another than was seen. Raises ClusterError."""
-        status = {"coordinatorGeneration": term, "startTime": written_instant(started)}
+        now = self._wall()
+        conditions = self._conditions_of(facts, decision, now)
+        status = {"coordinatorGeneration": term, "startTime": written_instant(started), "conditions": conditions}
         await self._cluster.patch_status(resource_of(facts), facts.key, status, version=facts.version)
+        self._note(decision, status, {}, self._receipt, now)
 
     async def let_in(self, facts: JobFacts, access: Status) -> None:
         """Write the way into the store for whoever asked. Raises ClusterError."""
@@ -68,12 +72,28 @@ class JobPen:
         """Delete the object; that of another run of the same name stays. Raises ClusterError."""
         await self._cluster.delete(resource_of(facts), facts.key, uid=facts.uid)
 
+    def _has_turned(self, decision: JobDecision, now: float) -> bool:
+        """True when the conditions are to be written now: where only words are others, the last ones had their time."""
+        if decision.verdicts == self._verdicts or _kinds(decision.verdicts) != _kinds(self._verdicts):
+            self.due = None
+            return decision.verdicts != self._verdicts
+        self.due = self._told + COUNTS_SECONDS if now < self._told + COUNTS_SECONDS else None
+        return self.due is None
+
+    def _conditions_of(self, facts: JobFacts, decision: JobDecision, now: float) -> list[Mapping[str, str | int]]:
+        before = facts.written.conditions if self._conditions is None else self._conditions
+        return job_conditions(decision.verdicts, before, now, facts.generation)
+
     def _note(self, decision: JobDecision, status: Status, counts: Status, receipt: Status, now: float) -> None:
-        self._verdicts = decision.verdicts
-        self._conditions = status.get("conditions", self._conditions)
+        if "conditions" in status:
+            self._verdicts, self._conditions, self._told = decision.verdicts, status["conditions"], now
         self._receipt = receipt
         if counts and counts.items() <= status.items():
             self._counts, self._counted = counts, now
+
+
+def _kinds(verdicts: Sequence[JobVerdict]) -> list[tuple[str, bool, str]]:
+    return [(one.type, one.status, one.reason) for one in verdicts]
 
 
 def resource_of(facts: JobFacts) -> Resource:

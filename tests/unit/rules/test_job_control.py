@@ -61,7 +61,13 @@ FAILED = Ended(False, "ChunksFailed", "1 of 3 chunks failed", NOW)
             id="which waits when several in a row did nothing",
         ),
         pytest.param(
-            replace(WISH, missing=("a.wasm",)), NEW, (Step.ACQUIRE_STORE,), id="files are uploaded into a store"
+            replace(WISH, missing=("a.wasm",)), NEW, (), id="nothing is held for files that nobody is about to bring"
+        ),
+        pytest.param(
+            replace(WISH, missing=("a.wasm",), entered=True),
+            NEW,
+            (Step.ACQUIRE_STORE,),
+            id="files are uploaded into a store",
         ),
         pytest.param(
             replace(WISH, suspended=True), RUNNING, (Step.RELEASE_COORDINATOR,), id="a suspended job works not"
@@ -70,7 +76,7 @@ FAILED = Ended(False, "ChunksFailed", "1 of 3 chunks failed", NOW)
             replace(WISH, suspended=True), NEW, (), id="and one that is suspended from the start needs nothing"
         ),
         pytest.param(
-            replace(WISH, suspended=True, missing=("a.wasm",)),
+            replace(WISH, suspended=True, missing=("a.wasm",), entered=True),
             NEW,
             (Step.ACQUIRE_STORE,),
             id="but a store for its files, which may come before it runs",
