@@ -88,7 +88,7 @@ smoke: $(VENV)/.developed ## a few tests on real processes
 process: $(VENV)/.developed $(VENV)/s3-server/.installed ## every test on real member processes
 	@$(BIN)/python -m pytest -q tests/process
 
-integration: $(VENV)/.developed ## the API on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS)
+integration: $(VENV)/.developed $(VENV)/s3-server/.installed ## the API on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS)
 	@$(BIN)/python -m pytest -q tests/integration
 
 chart-test: $(VENV)/.developed ## the chart on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS, helm there or on the PATH)

@@ -4,9 +4,10 @@ A job that is to run has a store under lease, and one coordinator at a time, whi
 term n + 1 is wanted when that of term n has ended and the job has not. Instants are UNIX seconds of the fabric's clock.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from leasegrid.rules.job_sights import NO_COPY, THERE, CopySight, CopyState, ReferenceSight
 from leasegrid.rules.reasons import ConditionType, JobReason
 
 MAX_FRUITLESS = 6
@@ -14,6 +15,9 @@ MAX_FRUITLESS = 6
 
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 60.0
+
+UNCOPIED_SECONDS = 3600.0
+"""So long outputs are kept at least that could not be copied to where they should be."""
 
 
 class LeaseState(StrEnum):
@@ -37,6 +41,7 @@ class LeaseSight:
 @dataclass(frozen=True)
 class JobWish:
     """What the object asks for. `faults`: why it cannot be planned; `missing`: local paths that nobody has uploaded;
+    `claim`: the PersistentVolumeClaim into which its outputs are copied.
     `entered`: somebody asked for a way into its store.
     """
 
@@ -46,18 +51,22 @@ class JobWish:
     retain_seconds: int = 0
     faults: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    claim: str = ""
     entered: bool = False
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How the job ended, and when that was written; `fetched`: nobody needs its store any more."""
+    """How the job ended, and when that was written; `fetched`: nobody needs its store any more; `location`: where the
+    fabric has copied its outputs.
+    """
 
     complete: bool
     reason: str
     message: str
     at: float
     fetched: bool = False
+    location: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,8 @@ class JobSight:
     workers: int = 0
     most_workers: int = 0
     queued: int = 0
+    references: ReferenceSight = THERE
+    copy: CopySight = NO_COPY
 
 
 class Step(StrEnum):
@@ -93,6 +104,9 @@ class Step(StrEnum):
     RAISE_TERM = "RaiseTerm"
     ACQUIRE_COORDINATOR = "AcquireCoordinator"
     ORDER = "Order"
+    LOOK_AT_REFERENCES = "LookAtReferences"
+    COPY = "Copy"
+    END_COPY = "EndCopy"
     RELEASE_COORDINATOR = "ReleaseCoordinator"
     RELEASE_STORE = "ReleaseStore"
     DELETE = "Delete"
@@ -127,10 +141,10 @@ def control_job(wish: JobWish, seen: JobSight, now: float) -> JobDecision:
     ended = _ending(wish, seen, now)
     if ended is not None:
         return JobDecision(verdicts=_ended_verdicts(ended), finish=ended)
-    if wish.suspended:
+    if wish.suspended and not _copies(wish, seen):
         return _suspended(wish, seen)
     deadline = seen.started + wish.deadline_seconds if wish.deadline_seconds and seen.started else None
-    decision = _going(wish, seen, now)
+    decision = _copying(wish, seen) if _copies(wish, seen) else _going(wish, seen, now)
     looks = [at for at in (deadline, decision.look_at) if at is not None]
     return JobDecision(decision.steps, decision.verdicts, min(looks, default=None))
 
@@ -143,7 +157,31 @@ def backoff_seconds(fruitless: int) -> float:
 def _ending(wish: JobWish, seen: JobSight, now: float) -> Ended | None:
     if wish.faults:
         return Ended(False, JobReason.INVALID_SPEC, "; ".join(wish.faults), now)
-    return seen.ending or _over_time(wish, seen, now) or _hopeless(seen, now)
+    return _delivered(wish, seen, now) or _over_time(wish, seen, now) or _hopeless(seen, now)
+
+
+def _copies(wish: JobWish, seen: JobSight) -> bool:
+    """True from the end of the work until its outputs are in the claim, or cannot be."""
+    return bool(wish.claim) and seen.ending is not None and seen.ending.complete
+
+
+def _delivered(wish: JobWish, seen: JobSight, now: float) -> Ended | None:
+    """How the work ended, with its outputs where they should be."""
+    if seen.ending is None or not _copies(wish, seen):
+        return seen.ending
+    if seen.copy.state is CopyState.FAILED:
+        return Ended(False, JobReason.COPY_FAILED, seen.copy.words, now)
+    if seen.copy.state is not CopyState.DONE:
+        return None
+    words = f"{seen.ending.message}; {seen.copy.words}"
+    return replace(seen.ending, message=words, location=f"persistentVolumeClaim/{wish.claim}")
+
+
+def _copying(wish: JobWish, seen: JobSight) -> JobDecision:
+    words = f"outputs are being copied into the claim {wish.claim}"
+    steps = (Step.COPY,) if seen.copy.state is CopyState.ABSENT and seen.store.state is LeaseState.BOUND else ()
+    waits = f": {seen.copy.words}" if seen.copy.words else ""
+    return JobDecision(steps, _progressing(True, JobReason.FINISHING, f"{words}{waits}"))
 
 
 def _over_time(wish: JobWish, seen: JobSight, now: float) -> Ended | None:
@@ -171,7 +209,9 @@ def _after(wish: JobWish, seen: JobSight, finished: Ended, now: float) -> JobDec
     looks: list[float] = []
     if seen.coordinator.state in (LeaseState.WAITING, LeaseState.BOUND):
         steps.append(Step.RELEASE_COORDINATOR)
-    store_until = finished.at + wish.retain_seconds if finished.complete or wish.retain_seconds else finished.at
+    if seen.copy.state is not CopyState.ABSENT:
+        steps.append(Step.END_COPY)
+    store_until = finished.at + _retained_seconds(wish, finished)
     if seen.store.state in (LeaseState.WAITING, LeaseState.BOUND):
         if finished.fetched or now >= store_until:
             steps.append(Step.RELEASE_STORE)
@@ -183,6 +223,13 @@ def _after(wish: JobWish, seen: JobSight, finished: Ended, now: float) -> JobDec
     else:
         looks.append(delete_at)
     return JobDecision(tuple(steps), _ended_verdicts(finished), min(looks, default=None))
+
+
+def _retained_seconds(wish: JobWish, finished: Ended) -> float:
+    """Outputs that should be elsewhere, and are not, are not thrown away at once."""
+    if finished.reason == JobReason.COPY_FAILED:
+        return max(wish.retain_seconds, UNCOPIED_SECONDS)
+    return wish.retain_seconds
 
 
 def _ended_verdicts(ended: Ended) -> tuple[JobVerdict, ...]:
@@ -214,6 +261,8 @@ def _going(wish: JobWish, seen: JobSight, now: float) -> JobDecision:
     look_at = None
     if seen.term == 0 or seen.coordinator.state is LeaseState.ENDED:
         look_at = seen.ended_at + backoff_seconds(seen.fruitless)
+        if now >= look_at and not seen.references.there:
+            return _referring(seen, now)
         if now >= look_at:
             steps += [Step.RAISE_TERM, Step.ACQUIRE_COORDINATOR]
             look_at = None
@@ -222,6 +271,16 @@ def _going(wish: JobWish, seen: JobSight, now: float) -> JobDecision:
     elif _may_begin(seen) and not seen.ordered:
         steps.append(Step.ORDER)
     return JobDecision(tuple(steps), _progress(seen), look_at)
+
+
+def _referring(seen: JobSight, now: float) -> JobDecision:
+    """Nothing is held while what its coordinator would need is not there."""
+    references = seen.references
+    steps = (Step.LOOK_AT_REFERENCES,) if now >= references.look_at else ()
+    if not references.words:
+        return JobDecision(steps, _progress(seen))
+    said = _progressing(False, JobReason.REFERENCE_MISSING, references.words)
+    return JobDecision(steps, said, None if steps else references.look_at)
 
 
 def _wants_store(wish: JobWish, seen: JobSight) -> bool:

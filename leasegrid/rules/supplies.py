@@ -21,6 +21,9 @@ class Needs:
         return bool(self.contents or self.pull_secrets or self.data_secret)
 
 
+NOTHING = Needs()
+
+
 def config_map_uri(given: ConfigMapKey) -> str:
     """How a plan names it."""
     return f"{CONFIG_MAP}{given.name}/{given.key}"

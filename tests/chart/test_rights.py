@@ -162,12 +162,23 @@ def test_the_operator_has_the_rights_that_it_uses_and_no_others(trial: Trial) ->
 
 
 def jobs_that_come_and_go(rig: OperatorRig) -> None:
-    """A Job and a TaskGraph that cannot be run here: they are told so, and deleted at once, as they ask for."""
+    """A Job and a TaskGraph that cannot be run here: they are told so, and deleted at once, as they ask for; and one
+    that waits for a ConfigMap and a Secret.
+    """
     tasklet = {"module": {"upload": "nowhere"}}
     given = {"tasklet": tasklet, "input": {"count": 1}}
     rig.make("Job", "jobs", {"name": "short"}, {**given, "ttlSecondsAfterFinished": 0})
     tasks = [{"name": "only", **given}]
     rig.make("TaskGraph", "taskgraphs", {"name": "short"}, {"tasks": tasks, "ttlSecondsAfterFinished": 0})
+    code = {"module": {"configMap": {"name": "nowhere", "key": "module"}}}
+    wanting = {"tasklet": code, "input": {"count": 1}, "dataSecretRef": {"name": "nowhere"}}
+    rig.make("Job", "jobs", {"name": "wanting"}, wanting)
+    rig.wait(
+        lambda: rig.condition("wanting", "Progressing", "jobs").get("message", ""),
+        lambda said: "ConfigMap nowhere is not" in said and "Secret nowhere is not" in said,
+        "it says what it waits for",
+    )
+    rig.delete("jobs", "wanting")
     rig.until_gone("jobs")
     rig.until_gone("taskgraphs")
 

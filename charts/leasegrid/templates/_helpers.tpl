@@ -103,4 +103,12 @@ capabilities: {drop: [ALL]}
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+# By name alone, and only those that a job of the same namespace names: none is listed or watched.
+- apiGroups: [""]
+  resources: [configmaps, secrets]
+  verbs: [get]
+# The way into a job's store, for the pod that copies its outputs into a claim, and gone with that pod.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
 {{- end }}

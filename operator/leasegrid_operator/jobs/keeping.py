@@ -17,8 +17,10 @@ from leasegrid_operator.jobs.held import JobLease
 from leasegrid_operator.jobs.letting_in import HeldStore, access_status
 from leasegrid_operator.jobs.ordering import Commission, ask_coordinator
 from leasegrid_operator.jobs.reading import JobFacts
+from leasegrid_operator.jobs.references import JobReferences
 from leasegrid_operator.jobs.requests import JobKey, coordinator_name, coordinator_request, store_name, store_request
 from leasegrid_operator.jobs.status import queued_chunks
+from leasegrid_operator.jobs.supplying import LackingError
 from leasegrid_operator.jobs.writing import JobPen
 from leasegrid_operator.logs import Action, log
 from tasklet_runner.fabric.protocol import LeaseView, Receipt
@@ -83,6 +85,7 @@ class JobKeeper:
         self._coordinator = office.leases.follow(facts, self._news.set)
         self._term = facts.written.term
         self._started = facts.written.started
+        self._references = JobReferences(office.cluster, office.wall)
         self._inherited = self._counted = False
         self._found(office)
         self._ordered = False
@@ -180,6 +183,7 @@ class JobKeeper:
             workers=report.workers if report is not None else 0,
             most_workers=max((one.parallelism for one in self._stages()), default=0),
             queued=queued_chunks(report) if report is not None else 0,
+            references=self._references.sight(self.facts),
         )
 
     def _stages(self) -> tuple[Stage, ...]:
@@ -232,6 +236,9 @@ class JobKeeper:
             return
         elif step is Step.ACQUIRE_STORE:
             self._store.acquire(store_request(facts, plan, self._key))
+        elif step is Step.LOOK_AT_REFERENCES:
+            await self._references.look(facts)
+            self._news.set()
         elif step is Step.RAISE_TERM:
             await self._raise_term(decision)
         elif step is Step.ACQUIRE_COORDINATOR:
@@ -255,8 +262,14 @@ class JobKeeper:
         if self._inherited:
             await self._know_again(lease)
             return
+        try:
+            supplies = await self._references.fetch(self.facts)
+        except LackingError:
+            self._counted = True  # it was never begun
+            await self._coordinator.release("what the job names is not there any more")
+            return
         self._coordinator.need(lease.members[0])
-        await self._office.order(Commission(self.facts, plan, self._key, self._term, lease, store))
+        await self._office.order(Commission(self.facts, plan, self._key, self._term, lease, store, supplies))
         self._ordered, self._heard, self._ordered_at = True, _now(), _now()
 
     async def _know_again(self, lease: LeaseView) -> None:

@@ -12,7 +12,14 @@ from tasklet_runner.client.members import MemberClient
 from tasklet_runner.client.orders import order_digest, seal_order
 from tasklet_runner.fabric.protocol import LeasedMember, LeaseView
 from tasklet_runner.plan.types import Plan
-from tasklet_runner.wire.jobs import Coordinate, CoordinateRequest, CoordinatorOrder, CoordinatorReport, JobName
+from tasklet_runner.wire.jobs import (
+    Coordinate,
+    CoordinateRequest,
+    CoordinatorOrder,
+    CoordinatorReport,
+    JobName,
+    Supplies,
+)
 from tasklet_runner.wire.signed import sign
 
 
@@ -26,7 +33,7 @@ class Brokers:
 
 @dataclass(frozen=True)
 class Commission:
-    """A job as it is given to one coordinator."""
+    """A job as it is given to one coordinator, with what it names of its namespace."""
 
     facts: JobFacts
     plan: Plan
@@ -34,6 +41,7 @@ class Commission:
     term: int
     lease: LeaseView
     store: LeaseView
+    supplies: Supplies
 
 
 async def give_order(commission: Commission, installation: Ed25519PrivateKey, brokers: Brokers) -> None:
@@ -71,4 +79,5 @@ def _order(commission: Commission, brokers: Brokers) -> CoordinatorOrder:
         brokers=brokers.addresses,
         authority=brokers.authority,
         uploads=facts.annotations.get(UPLOADED, ""),
+        supplies=commission.supplies,
     )

@@ -12,6 +12,7 @@ from leasegrid.rules.graph_planning import plan_graph
 from leasegrid.rules.job_control import Ended, JobWish
 from leasegrid.rules.planning import plan_job
 from leasegrid.rules.reasons import ConditionType
+from leasegrid.rules.supplies import NOTHING, Needs, needs_of
 from leasegrid.rules.unsupported import Place
 from leasegrid.rules.uploads import ACCESS, FETCHED, UPLOADED, UPLOADED_BASE, local_paths
 from leasegrid_operator.resources import ObjectKey
@@ -46,6 +47,7 @@ class JobFacts:
     generation: int = 0
     version: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    needs: Needs = NOTHING
 
 
 def read_job(body: Body, known: JobFacts | None = None) -> JobFacts:
@@ -72,6 +74,7 @@ def read_job(body: Body, known: JobFacts | None = None) -> JobFacts:
         generation=metadata.get("generation", 0),
         version=metadata.get("resourceVersion", ""),
         annotations=annotations,
+        needs=needs_of(plan) if plan is not None else NOTHING,
     )
 
 
@@ -90,6 +93,7 @@ def _planned(body: Body, annotations: Mapping[str, str]) -> tuple[JobWish, Plan 
         ttl_seconds_after_finished=spec.ttl_seconds_after_finished,
         retain_seconds=spec.output.retain_seconds,
         missing=_missing(plan, annotations),
+        claim=plan.output.claim,
         entered=ACCESS in annotations,
     )
     return wish, plan

@@ -41,6 +41,8 @@ class JobPen:
             status["conditions"] = self._conditions_of(facts, decision, now)
         if decision.finish is not None:
             status["completionTime"] = written_instant(decision.finish.at)
+            if decision.finish.location:
+                status["resultLocation"] = decision.finish.location
         counts = report_status(report, graph=facts.kind == GRAPHS.kind) if report is not None else {}
         if counts != self._counts and (turned or now >= self._counted + COUNTS_SECONDS):
             status |= counts
