@@ -39,7 +39,7 @@ def test_claims_are_answered_while_watches_fill_their_room() -> None:
     async def story() -> None:
         fabric = StubFabric(KEY)
         fabric.gate = asyncio.Event()
-        limits = replace(Limits(), watches=Room(3, 3))
+        limits = replace(Limits(), watches=Room(6, 3))
         async with (
             served(desk_of(fabric), limits=limits) as server,
             aiohttp.ClientSession(headers=WITH_TOKEN) as session,
@@ -56,6 +56,36 @@ def test_claims_are_answered_while_watches_fill_their_room() -> None:
                 assert answer.status == 200
             fabric.gate.set()
             assert sorted(await asyncio.gather(*watches)) == [200, 200, 200, 429]
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("many holders of one namespace fill its share of the room; another namespace has a place")
+def test_a_namespace_leaves_room_for_another() -> None:
+    async def story() -> None:
+        fabric = StubFabric(KEY)
+        fabric.gate = asyncio.Event()
+        desk = FabricDesk({"default": fabric, "elsewhere": fabric}, KEY)
+        async with (
+            served(desk, limits=replace(Limits(), watches=Room(4, 4))) as server,
+            aiohttp.ClientSession(headers=WITH_TOKEN) as session,
+        ):
+
+            async def watch(namespace: str) -> int:
+                url = f"{url_of(server)}/v1/namespaces/{namespace}/leases/u1?version=1"
+                async with session.get(url) as answer:
+                    return answer.status
+
+            flood = [asyncio.create_task(watch("default")) for _ in range(4)]
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while sum(task.done() for task in flood) < 2:  # noqa: ASYNC110 - the broker tells no test
+                    await asyncio.sleep(0.01)
+            polite = asyncio.create_task(watch("elsewhere"))
+            await asyncio.wait((polite,), timeout=0.5)
+            assert not polite.done()
+            fabric.gate.set()
+            assert await polite == 200
+            assert sorted(await asyncio.gather(*flood)) == [200, 200, 429, 429]
 
     asyncio.run(story())
 

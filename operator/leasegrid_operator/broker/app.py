@@ -110,7 +110,7 @@ class _Broker:
                 raise NotLeaderError(self._desk.leader_address)
             knock = await self._knock(request, route)
             visitor = await self._admit(request, knock)
-            with lane.enter(visitor.caller):
+            with lane.enter(visitor.caller, knock.namespace):
                 reply = await operation(Call(knock, visitor, request.query))
             return Answer(200, _encode(reply), {}).response()
 

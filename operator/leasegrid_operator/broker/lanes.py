@@ -1,11 +1,12 @@
 """Rooms for requests, and purses of callers; both bounded, whoever comes."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from leasegrid_operator.broker.limits import Room
 from leasegrid_operator.broker.rates import Purse, Rate, pay
+from tasklet_runner.plan.shares import has_room
 from tasklet_runner.wire.errors import OverloadedError
 
 ROOM_RETRY_SECONDS = 1.0
@@ -17,29 +18,36 @@ class Lane:
     def __init__(self, name: str, room: Room) -> None:
         self._name = name
         self._room = room
-        self._present: dict[str, int] = {}
+        self._present: Counter[str] = Counter()
+        self._of_namespace: Counter[str] = Counter()
         self.total = 0
 
     @contextmanager
-    def enter(self, caller: str) -> Iterator[None]:
-        """Be in the room. Raises OverloadedError when it is full, or full of this caller's."""
-        mine = self._present.get(caller, 0)
+    def enter(self, caller: str, namespace: str = "") -> Iterator[None]:
+        """Be in the room. Raises OverloadedError when it is full, or this caller or namespace has its share.
+
+        Whatever many callers of one namespace do, there is a place for those of another (`plan.shares`).
+        """
+        mine = self._present[caller]
         if self.total >= self._room.total:
             raise _crowded(f"the broker has {self.total} {self._name} at once, as many as it takes", ROOM_RETRY_SECONDS)
         if mine >= self._room.of_one:
             raise _crowded(f"{caller} has {mine} {self._name} at once, as many as one may", ROOM_RETRY_SECONDS)
-        self._present[caller] = mine + 1
-        self.total += 1
+        if namespace and not has_room(self._of_namespace[namespace], self.total, self._room.total):
+            theirs = self._of_namespace[namespace]
+            raise _crowded(f"{namespace} has {theirs} {self._name} at once, its share of the room", ROOM_RETRY_SECONDS)
+        self._count(caller, namespace, 1)
         try:
             yield
         finally:
-            self._leave(caller)
+            self._count(caller, namespace, -1)
 
-    def _leave(self, caller: str) -> None:
-        self.total -= 1
-        left = self._present.pop(caller) - 1
-        if left:
-            self._present[caller] = left
+    def _count(self, caller: str, namespace: str, step: int) -> None:
+        self.total += step
+        for counter, name in ((self._present, caller), (self._of_namespace, namespace)):
+            counter[name] += step
+            if not counter[name]:
+                del counter[name]
 
 
 class Purses:
