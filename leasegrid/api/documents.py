@@ -13,11 +13,24 @@ Path = tuple[str | int, ...]
 
 _Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+)")
+_MAX_BITS = 128
+"""Of a whole number: no field takes more, and Python writes none of some thousand digits."""
+
 _TAGS_LEFT_OUT = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class _Loader(_Base):  # type: ignore[misc, valid-type]  # the C loader where PyYAML was built with it
-    """The safe loader without the surprises of YAML 1.1."""
+    """The safe loader without the surprises of YAML 1.1, and with words for a value that its tag or length forbids."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        """The node's value. Raises MarkedYAMLError."""
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise _unreadable(node) from error
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            raise _unreadable(node)
+        return value
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -30,6 +43,13 @@ _Loader.add_implicit_resolver(
     re.compile(r"[-+]?((\d+\.\d*|\.\d+)([eE][-+]?\d+)?|\d+[eE][-+]?\d+)\Z"),
     list("-+0123456789."),
 )
+
+
+def _unreadable(node: yaml.Node) -> yaml.MarkedYAMLError:
+    shown = f"{node.value!r:.40}" if isinstance(node, yaml.ScalarNode) else "this"
+    problem = f"{shown} cannot be read as {node.tag.rpartition(':')[2]}"
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
 
 MAX_DEPTH = 64
 """Deeper nesting is refused: the C parser recurses and would end the process."""
