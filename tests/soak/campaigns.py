@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.soak import clocks, cluster_jobs, corruptions, durable_jobs, pauses, takeovers
+from tests.soak import clocks, cluster_jobs, corruptions, durable_jobs, fuzzing, pauses, takeovers
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
 from tests.soak.durable_judge import DURABLE
 from tests.soak.slots_judge import SLOTS
@@ -51,8 +51,9 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
     """The name of each campaign, and what runs it."""
     for name, scenario in SCENARIOS.items():
         yield from _of_scenario(name, scenario, scale)
-    for damage in (corruptions.checkpoints, corruptions.objects):
+    for damage in (corruptions.checkpoints, corruptions.objects, corruptions.capabilities, corruptions.frames):
         yield f"random damage: {damage.__name__}", partial(_damaged, damage, scale)
+    yield from fuzzing.campaigns(scale.seed, short=scale.bound is not None)
     yield "clock steps: jobs", lambda root, tally: clocks.jobs(root, scale.jobs, scale.seed, tally)
     steps = tuple(step for step in clocks.STEPS if step)[:: 1 if scale.bound is None else 3]
     yield "clock steps: members", lambda root, tally: clocks.members(root, steps, tally)

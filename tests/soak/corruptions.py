@@ -1,17 +1,24 @@
-"""Bytes on the disk that are not what was written: never taken for what they are not."""
+"""Bytes on the disk, or on their way, that are not what was written: never taken for what they are not."""
 
 import asyncio
 import hashlib
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tasklet_runner.durable.deltas import changed_runs, encode
 from tasklet_runner.durable.slots import Draft, Slots
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.store.protocol import NewObject
-from tasklet_runner.wire.errors import CheckpointDamagedError, CheckpointVersionError, LeaseGridError
+from tasklet_runner.wire.errors import CheckpointDamagedError, CheckpointVersionError, LeaseGridError, ProtocolError
+from tasklet_runner.wire.signed import verify
+from tasklet_runner.wire.work import decode_to_holder, decode_to_member
+from tasklet_runner.wire.work import encode as encode_message
+from tests.fuzz.of_statements import KEY as KEY_OF_STATEMENTS
+from tests.fuzz.of_statements import SIGNED
+from tests.fuzz.of_work import TO_HOLDER, TO_MEMBER
 from tests.soak.tally import Findings, Tally, doubled, lost, wrong
 from tests.support.faults.corruption import corruptions
 
@@ -110,3 +117,40 @@ async def _objects(directory: Path, tries: int, chance: random.Random, tally: Ta
         tally.judge(f"{number}: {how}", findings)
         path.write_bytes(good)
     await store.close()
+
+
+def capabilities(_: Path, tries: int, seed: int, tally: Tally) -> None:
+    """A capability, or another signed statement, is changed: nobody takes it for one, of whatever kind."""
+    kinds = {type(statement) for statement in SIGNED.values()}
+
+    def accepted(data: bytes) -> bool:
+        return any(
+            _reads(partial(verify, data.decode("latin-1"), kind, KEY_OF_STATEMENTS.public_key())) for kind in kinds
+        )
+
+    _refused(list(SIGNED), tries, random.Random(seed), tally, accepted)
+
+
+def frames(_: Path, tries: int, seed: int, tally: Tally) -> None:
+    """A message between a holder and a member is changed: neither reads it, also where it is but an input's byte."""
+
+    def accepted(data: bytes) -> bool:
+        return _reads(partial(decode_to_member, data)) or _reads(partial(decode_to_holder, data))
+
+    _refused([*map(encode_message, (*TO_MEMBER, *TO_HOLDER))], tries, random.Random(seed), tally, accepted)
+
+
+def _refused(
+    good: Sequence[bytes], tries: int, chance: random.Random, tally: Tally, accepted: Callable[[bytes], bool]
+) -> None:
+    for number in range(tries):
+        ((how, bad),) = corruptions(chance.choice(good), 1, chance)
+        tally.judge(f"{number}: {how}", doubled(["it is accepted"] if accepted(bad) else []))
+
+
+def _reads(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except ProtocolError:
+        return False
+    return True
