@@ -1,6 +1,6 @@
 """`python -m tasklet_runner member …` is a pod's main process; `zygote` forks members on one machine.
 
-`precompile` is for the build of an image.
+`copy` is the process of a pod that has a job's claim mounted; `precompile` is for the build of an image.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 from tasklet_runner.member.process import run_member
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.wire.errors import LeaseGridError
+from tasklet_runner.wire.jobs import COPY_VARIABLE
 from tasklet_runner.wire.member import Role
 
 EXIT_ENVIRONMENT = 4
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_zygote(options.control_fd, options.life_fd, options.runtime_dir)
     if options.command == "precompile":
         return _precompile(options.into)
+    if options.command == "copy":
+        from tasklet_runner.hosting.copier import run_copier
+
+        return run_copier(os.environ.get(COPY_VARIABLE, ""), options.into)
     settings = _settings(options)
     if settings.role is Role.CPU:
         from tasklet_runner.hosting.process import WORDS, become_coordinator
@@ -84,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_member(commands.add_parser("member", help="one leased worker or store"))
     shipped = commands.add_parser("precompile", help="compile the Python interpreter for an image")
     shipped.add_argument("--into", type=Path, required=True, help="the folder that LEASEGRID_PRECOMPILED will name")
+    copier = commands.add_parser("copy", help=f"copies the outputs of the job in {COPY_VARIABLE} into a mounted volume")
+    copier.add_argument("--into", type=Path, required=True, help="the directory of the copy")
     zygote = commands.add_parser("zygote", help="forks members that share their memory")
     zygote.add_argument("--control-fd", type=int, required=True, help="socket for commands, one JSON object a line")
     zygote.add_argument("--life-fd", type=int, required=True, help="read end of the fabric's life pipe")
@@ -105,7 +112,7 @@ def _add_member(member: argparse.ArgumentParser) -> None:
         "--compile-seconds",
         type=_positive,
         default=120,
-        help="CPU and wall-clock time that compiling a module may take",
+        help="of CPU time that compiling one module may take",
     )
     member.add_argument("--notify", default="", help="where hints go: unix:///path or http(s)://…")
     member.add_argument("--tls", action="store_true", help="serve HTTPS, by a key that is made now")

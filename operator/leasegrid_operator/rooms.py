@@ -11,7 +11,8 @@ from leasegrid.leasing.parts import Parts
 from leasegrid.leasing.roster import Member, Roster
 from leasegrid.leasing.signing import Signer, SteadyClock
 from leasegrid_operator.estate import Allowed, NamespaceEstate
-from leasegrid_operator.jobs.keeping import JobOffice
+from leasegrid_operator.jobs.copier_pods import CopierTemplate
+from leasegrid_operator.jobs.office import JobOffice
 from leasegrid_operator.jobs.ordering import Brokers, Commission, give_order
 from leasegrid_operator.jobs.requests import JobKey
 from leasegrid_operator.jobs.rooms import JobLeases, JobRoom
@@ -80,7 +81,9 @@ class Room:
         self.estate.attach(self.pools, self.engine)
         cluster = premises.office.cluster
         self.desk = NamespaceDesk(self.estate, self.leases, self.engine, cluster, closing)
-        office = JobOffice(cluster, JobLeases(self.desk), premises.office.wall, premises.job_key, premises.order)
+        copier = CopierTemplate(premises.members, premises.allowed.provision)
+        wall, leases = premises.office.wall, JobLeases(self.desk)
+        office = JobOffice(cluster, leases, wall, premises.job_key, premises.order, copier)
         self.jobs = JobRoom(office)
         self._take_over = TakeOver(namespace, premises.office, self.leases, self.engine, self.estate)
         self._tasks: list[asyncio.Task[None]] = []

@@ -10,7 +10,7 @@ from tasklet_runner.client.batches import BatchSink, request_of
 from tasklet_runner.client.granted import StoreConnections, translated
 from tasklet_runner.wire.errors import RefusedError
 from tasklet_runner.wire.queues import CommitPage, CommitRecord
-from tasklet_runner.wire.store import BATCH_GET_PATH, COMMITS_PATH, GRANT_HEADER, ObjectInfo, object_path
+from tasklet_runner.wire.store import BATCH_GET_PATH, COMMITS_PATH, DIGEST_HEADER, GRANT_HEADER, ObjectInfo, object_path
 
 AHEAD_OBJECTS = 256
 AHEAD_BYTES = 8 * 1024 * 1024
@@ -55,6 +55,13 @@ class GrantedStore:
             if error.reason == "NotFound":
                 raise KeyError(key) from error
             raise
+
+    async def stat(self, key: str) -> ObjectInfo:
+        """What there is under a key. Raises KeyError when there is none."""
+        with translated(self._endpoint, f"say what {key!r} is"):
+            asked = self._connections.answer(self._endpoint, "HEAD", object_path(key), self._headers)
+            async with asked as response:
+                return ObjectInfo(key, response.content_length or 0, response.headers.get(DIGEST_HEADER, ""))
 
     async def commits(self, stage: str, first: int = 0, limit: int = 1000) -> list[CommitRecord]:
         """Commit records of a stage with index >= first, in index order, at most `limit`."""

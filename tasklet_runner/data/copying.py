@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
@@ -19,7 +20,7 @@ from tasklet_runner.data.found import Storage
 from tasklet_runner.data.storages import Storages
 from tasklet_runner.plan.types import Layout, Plan
 from tasklet_runner.store.deliveries import deliveries
-from tasklet_runner.store.protocol import JobStore, all_commits
+from tasklet_runner.store.protocol import ObjectInfo, Outputs, all_commits
 from tasklet_runner.store.targets import Claims
 from tasklet_runner.wire.errors import LeaseGridError, ResultsError
 
@@ -68,7 +69,15 @@ def check_target(plan: Plan, access: Access) -> None:
                 raise
 
 
-async def copy_outputs(store: JobStore, plan: Plan, access: Access) -> CopyReceipt:
+class CopiedStore(Outputs, Protocol):
+    """What is read of a store whose outputs are copied."""
+
+    async def stat(self, key: str) -> ObjectInfo:
+        """See `JobStore.stat`."""
+        ...
+
+
+async def copy_outputs(store: CopiedStore, plan: Plan, access: Access) -> CopyReceipt:
     """Copy all outputs that are handed over to `plan.output.copy_to`; in flat memory but for the names.
 
     What stands there is replaced where a path is the same, and else left alone.
@@ -109,7 +118,7 @@ def _end(storage: Storage, root: str, receipt: CopyReceipt) -> None:
         storage.write(f"{root}/{MARKER}", (msgspec.json.format(msgspec.json.encode(receipt)),))
 
 
-async def _visible(store: JobStore, plan: Plan) -> AsyncGenerator[tuple[int, str, str]]:
+async def _visible(store: Outputs, plan: Plan) -> AsyncGenerator[tuple[int, str, str]]:
     """(chunk, object key, path) of all that is handed over."""
     for delivery in deliveries(plan):
         async for record in all_commits(store, delivery.stage):
@@ -117,7 +126,7 @@ async def _visible(store: JobStore, plan: Plan) -> AsyncGenerator[tuple[int, str
                 yield record.index, key, path
 
 
-async def _check(store: JobStore, plan: Plan) -> None:
+async def _check(store: Outputs, plan: Plan) -> None:
     claims, last = Claims(), -1
     async for index, _, path in _visible(store, plan):
         if plan.output.layout is Layout.BY_INDEX and index != last:
@@ -138,7 +147,7 @@ class _Copier:
     Its threads are its own: they wait for the store, which may need one of the event loop's to answer.
     """
 
-    store: JobStore
+    store: CopiedStore
     storage: Storage
     root: str
     objects: list[CopiedObject] = field(default_factory=list)

@@ -18,6 +18,9 @@ from tasklet_runner.wire.leases import LeaseView, Name, Whole
 
 COORDINATOR_PATH = "/v1/coordinator"
 ORDER_INFO = b"leasegrid coordinator order 1"
+COPY_VARIABLE = "LEASEGRID_COPY_ORDER"
+"""Of the environment of who copies: a CopyOrder as JSON."""
+
 MAX_ORDER_BYTES = 16 * 1024 * 1024
 """Of a sealed order: a plan with inline sources and items."""
 
@@ -106,6 +109,16 @@ class CoordinatorOrder(msgspec.Struct, frozen=True, kw_only=True):
     authority: str = ""
     uploads: str = ""
     supplies: Supplies = Supplies()
+
+
+class CopyOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody needs who copies a job's outputs into a mounted volume: the plan as JSON, as far as it says which
+    outputs there are, and the way into the store (`wire.store_access`). It is as secret as the outputs.
+    """
+
+    plan: str
+    endpoint: str
+    get: str
 
 
 class ChunkTally(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

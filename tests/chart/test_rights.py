@@ -21,7 +21,7 @@ from tests.chart.test_pools import ISSUER
 from tests.integration.control_plane import ControlPlane
 from tests.integration.operator_rig import OperatorRig, operator_rig
 from tests.integration.store_holding import BLOCK, CLASS, StoreLease, until_no_trace, volumes_of
-from tests.support.cluster.plane import account_token, storage_class, write_kubeconfig
+from tests.support.cluster.plane import accepted, account_token, storage_class, write_kubeconfig
 
 SERVICE_ACCOUNT = "leasegrid-operator"
 AUTHORITY = "leasegrid-ca"
@@ -162,8 +162,8 @@ def test_the_operator_has_the_rights_that_it_uses_and_no_others(trial: Trial) ->
 
 
 def jobs_that_come_and_go(rig: OperatorRig) -> None:
-    """A Job and a TaskGraph that cannot be run here: they are told so, and deleted at once, as they ask for; and one
-    that waits for a ConfigMap and a Secret.
+    """A Job and a TaskGraph that cannot be run here: they are told so, and deleted at once, as they ask for; one that
+    waits for a ConfigMap and a Secret; and one with its code in a ConfigMap, whose output goes into a claim.
     """
     tasklet = {"module": {"upload": "nowhere"}}
     given = {"tasklet": tasklet, "input": {"count": 1}}
@@ -179,8 +179,31 @@ def jobs_that_come_and_go(rig: OperatorRig) -> None:
         "it says what it waits for",
     )
     rig.delete("jobs", "wanting")
+    copied_into_a_claim(rig)
     rig.until_gone("jobs")
     rig.until_gone("taskgraphs")
+
+
+def copied_into_a_claim(rig: OperatorRig) -> None:
+    """A Job that needs no file of anybody's machine, from its code to where its output goes."""
+    code = {"data": {"hello.py": "print('hello')"}}
+    wanted = {"requests": {"storage": "1Mi"}}
+    claim = {"spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": CLASS, "resources": wanted}}
+    made: dict[str, dict[str, Any]] = {
+        "configmaps": {"kind": "ConfigMap", **code},
+        "persistentvolumeclaims": {"kind": "PersistentVolumeClaim", **claim},
+    }
+    for plural, content in made.items():
+        body = {"apiVersion": "v1", "metadata": {"name": "mine"}, **content}
+        accepted(rig.plane.api.ask("POST", f"/api/v1/namespaces/{rig.namespace}/{plural}", body))
+    spec = {
+        "tasklet": {"python": {"source": {"configMap": {"name": "mine", "key": "hello.py"}}}},
+        "input": {"count": 1},
+        "output": {"size": "2Mi", "copyTo": {"persistentVolumeClaim": {"claimName": "mine"}}},
+    }
+    rig.make("Job", "jobs", {"name": "copied"}, spec)
+    rig.until_said("copied", "Complete", plural="jobs")
+    rig.delete("jobs", "copied")
 
 
 def through_the_object_door(rig: OperatorRig) -> None:

@@ -5,20 +5,18 @@ Level-triggered: a step that failed is decided again at the next look, and a sec
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from leasegrid.rules.job_control import Ended, JobDecision, JobSight, LeaseState, Step, control_job
 from leasegrid.rules.uploads import ACCESS
-from leasegrid_operator.cluster import Cluster
 from leasegrid_operator.errors import ClusterError
-from leasegrid_operator.jobs.held import JobLease
+from leasegrid_operator.jobs.copying import JobCopy, copy_order
 from leasegrid_operator.jobs.letting_in import HeldStore, access_status
+from leasegrid_operator.jobs.office import JobOffice
 from leasegrid_operator.jobs.ordering import Commission, ask_coordinator
 from leasegrid_operator.jobs.reading import JobFacts
 from leasegrid_operator.jobs.references import JobReferences
-from leasegrid_operator.jobs.requests import JobKey, coordinator_name, coordinator_request, store_name, store_request
+from leasegrid_operator.jobs.requests import coordinator_name, coordinator_request, store_name, store_request
 from leasegrid_operator.jobs.status import queued_chunks
 from leasegrid_operator.jobs.supplying import LackingError
 from leasegrid_operator.jobs.writing import JobPen
@@ -40,36 +38,7 @@ _RELEASES = frozenset({Step.RELEASE_COORDINATOR, Step.RELEASE_STORE})
 LONG_LIFE_SECONDS = 600.0
 """A coordinator that lived for so long was not ended by what it did: chunks may take longer than their members live."""
 
-
-class LeaseMaker(Protocol):
-    """The leases of jobs in one namespace."""
-
-    def follow(self, facts: JobFacts, changed: Callable[[], None]) -> JobLease:
-        """A follower of a lease that was not asked for yet; its object will belong to that of the job."""
-        ...
-
-    def lives(self, name: str) -> bool:
-        """True while there is a lease of that request id that has not ended."""
-        ...
-
-    def is_bound(self, name: str) -> bool:
-        """True while there is one that has had members."""
-        ...
-
-    def receipts(self, key: str) -> tuple[Receipt, ...]:
-        """Those of all ended leases that this key held, and that are remembered."""
-        ...
-
-
-@dataclass(frozen=True)
-class JobOffice:
-    """What all jobs of a namespace share. `wall`: UNIX seconds; `order` has a member run a coordinator."""
-
-    cluster: Cluster
-    leases: LeaseMaker
-    wall: Callable[[], float]
-    key: Callable[[str], JobKey]
-    order: Callable[[Commission], Awaitable[None]]
+_BESIDE = frozenset({Step.LOOK_AT_REFERENCES, Step.COPY, Step.END_COPY})
 
 
 class JobKeeper:
@@ -86,6 +55,7 @@ class JobKeeper:
         self._term = facts.written.term
         self._started = facts.written.started
         self._references = JobReferences(office.cluster, office.wall)
+        self._copy = JobCopy(office.cluster, office.copier, self._news.set)
         self._inherited = self._counted = False
         self._found(office)
         self._ordered = False
@@ -135,6 +105,7 @@ class JobKeeper:
         await asyncio.gather(self._task, return_exceptions=True)
         await self._store.close()
         await self._coordinator.close()
+        await self._copy.close()
 
     def _found(self, office: JobOffice) -> None:
         """What an earlier operator has left: leases that are gone ended without anybody here seeing it. The others are
@@ -150,6 +121,8 @@ class JobKeeper:
             self._coordinator.acquire(coordinator_request(facts, plan, self._key, self._term))
         elif self._term:
             self._coordinator.lost("it ended while no operator was there")
+        if plan is not None and plan.output.claim and facts.written.finished is not None:
+            self._copy.left_behind()
 
     async def _keep(self) -> None:
         while True:
@@ -184,6 +157,7 @@ class JobKeeper:
             most_workers=max((one.parallelism for one in self._stages()), default=0),
             queued=queued_chunks(report) if report is not None else 0,
             references=self._references.sight(self.facts),
+            copy=self._copy.sight,
         )
 
     def _stages(self) -> tuple[Stage, ...]:
@@ -225,7 +199,9 @@ class JobKeeper:
 
     async def _do(self, step: Step, decision: JobDecision) -> None:
         facts, plan = self.facts, self.facts.plan
-        if step is Step.RELEASE_COORDINATOR:
+        if step in _BESIDE:
+            await self._do_beside(step)
+        elif step is Step.RELEASE_COORDINATOR:
             self._counted = True  # its end is none of its own
             await self._coordinator.release("Finished" if self._finished is not None else "Suspended")
         elif step is Step.RELEASE_STORE:
@@ -236,15 +212,24 @@ class JobKeeper:
             return
         elif step is Step.ACQUIRE_STORE:
             self._store.acquire(store_request(facts, plan, self._key))
-        elif step is Step.LOOK_AT_REFERENCES:
-            await self._references.look(facts)
-            self._news.set()
         elif step is Step.RAISE_TERM:
             await self._raise_term(decision)
         elif step is Step.ACQUIRE_COORDINATOR:
             self._coordinator.acquire(coordinator_request(facts, plan, self._key, self._term))
         else:
             await self._order(plan)
+
+    async def _do_beside(self, step: Step) -> None:
+        """What concerns no lease."""
+        plan, store = self.facts.plan, self._store.view
+        if step is Step.LOOK_AT_REFERENCES:
+            await self._references.look(self.facts)
+            self._news.set()
+        elif step is Step.END_COPY:
+            await self._copy.end(self.facts)
+        elif plan is not None and store is not None and store.members:
+            held = HeldStore(store, self._key, plan.output.size, self._term)
+            self._copy.begin(self.facts, plan, copy_order(plan, held, self._office.wall()))
 
     async def _raise_term(self, decision: JobDecision) -> None:
         started = self._started or self._office.wall()

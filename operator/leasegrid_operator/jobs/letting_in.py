@@ -26,6 +26,14 @@ class HeldStore:
     term: int
 
 
+def reading_grant(held: HeldStore, expires_at: float) -> str:
+    """A signed grant of everything that is in the store."""
+    # Until a coordinator has opened the store, its term is the epoch of its member.
+    term = max(held.term, held.view.members[0].epoch)
+    get = GetGrant(store=held.view.uid, term=term, key_prefix=EVERYTHING, expires_at=expires_at)
+    return sign(get, held.key.private)
+
+
 def access_status(asked: str, held: HeldStore, now: float) -> Status:
     """What is written for the public key `asked`. `now`: UNIX seconds. Raises ProtocolError: that is no key.
 
@@ -33,8 +41,6 @@ def access_status(asked: str, held: HeldStore, now: float) -> Status:
     """
     store, term, member = held.view, held.term, held.view.members[0]
     expires_at = now + ACCESS_SECONDS
-    # Until a coordinator has opened the store, its term is the epoch of its member.
-    get = GetGrant(store=store.uid, term=max(term, member.epoch), key_prefix=EVERYTHING, expires_at=expires_at)
     put = PutGrant(
         store=store.uid,
         term=member.epoch,
@@ -45,7 +51,7 @@ def access_status(asked: str, held: HeldStore, now: float) -> Status:
     access = StoreAccess(
         member=member.name,
         endpoint=member.endpoint,
-        get=sign(get, held.key.private),
+        get=reading_grant(held, expires_at),
         put="" if term else sign(put, held.key.private),
         expires_at=expires_at,
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from leasegrid.api.common import API_VERSION
 from leasegrid_operator.jobs.held import JobLease
-from leasegrid_operator.jobs.keeping import JobKeeper, JobOffice
+from leasegrid_operator.jobs.keeping import JobKeeper
+from leasegrid_operator.jobs.office import JobOffice
 from leasegrid_operator.jobs.reading import JobFacts
 from leasegrid_operator.leases.acquiring import NamespaceDesk
 from tasklet_runner.fabric.protocol import Receipt

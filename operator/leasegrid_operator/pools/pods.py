@@ -125,11 +125,11 @@ class MemberTemplate:
             "kind": "Pod",
             "metadata": self._metadata(name, labels, annotations),
             "spec": {
-                **_placement(self.spec, self.settings),
+                **placement(self.spec, self.settings),
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
-                "securityContext": _POD_SECURITY,
+                "securityContext": POD_SECURITY,
                 "containers": [self._container()],
                 "volumes": self._volumes(claim),
             },
@@ -167,7 +167,7 @@ class MemberTemplate:
             "ports": [{"name": "member", "containerPort": settings.port}],
             "readinessProbe": {"httpGet": _health(settings), "periodSeconds": 5},
             "resources": _resources(self.spec, self.sizes),
-            "securityContext": _CONTAINER_SECURITY,
+            "securityContext": CONTAINER_SECURITY,
             # Why a member could not start is read from its status; its log goes with the pod.
             "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": [
@@ -205,7 +205,7 @@ class MemberTemplate:
         return volumes
 
 
-_POD_SECURITY: Body = {
+POD_SECURITY: Body = {
     "runAsNonRoot": True,
     "runAsUser": USER,
     "runAsGroup": USER,
@@ -213,14 +213,15 @@ _POD_SECURITY: Body = {
     "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-_CONTAINER_SECURITY: Body = {
+CONTAINER_SECURITY: Body = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
+"""Of every pod that the operator makes, with the one above: level `restricted`."""
 
 
-def _placement(spec: InstancePoolSpec, settings: MemberSettings) -> Body:
+def placement(spec: InstancePoolSpec, settings: MemberSettings) -> Body:
     """What of the pool's template stands in a pod's spec by the same name."""
     default = {"priorityClassName": settings.priority_class} if settings.priority_class else {}
     written = default | as_written(spec.template)

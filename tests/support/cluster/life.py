@@ -142,7 +142,8 @@ class PodLife:
         image = str(container_of(self.body).get("image", ""))
         if image.startswith("crash:"):
             return ContainerCommand(("sh", "-c", f"exit {int(image.removeprefix('crash:'))}"), {})
-        return local_command(self.body, Placement(self.node, self.address, volumes))
+        secrets = await self.ground.volumes.secrets(self.body)
+        return local_command(self.body, Placement(self.node, self.address, volumes, secrets))
 
     def _start(self, command: ContainerCommand) -> None:
         log = self.ground.volumes.log_of(self.uid)
@@ -159,7 +160,9 @@ class PodLife:
             probing.cancel()
             await asyncio.gather(probing, return_exceptions=True)
         reporter, now = self._reporter(), now_text()
-        await self._report(reporter.evicted(self._eviction, now) if self._eviction else reporter.ended(status, now))
+        said = self.ground.volumes.last_words(self.body)
+        evicted = self._eviction
+        await self._report(reporter.evicted(evicted, now) if evicted else reporter.ended(status, now, said))
         self.ground.nodes.leave(self.uid)
 
     async def _probe(self, running: Running) -> None:

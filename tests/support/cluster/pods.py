@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from leasegrid.api.quantities import parse_millicores
@@ -20,11 +20,14 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Placement:
-    """What the kubelet decided for a pod: its node, its address, and the directory behind each volume."""
+    """What the kubelet decided for a pod: its node, its address, and the directory behind each volume. `secrets`: the
+    values of variables that come from Secrets, by their names.
+    """
 
     node: str
     address: str
     volumes: Mapping[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ def _value(variable: Object, pod: Object, placement: Placement) -> str:
     source = variable.get("valueFrom")
     if source is None:
         return str(variable.get("value", ""))
+    if variable["name"] in placement.secrets:
+        return placement.secrets[variable["name"]]
     path = source.get("fieldRef", {}).get("fieldPath", "")
     known = {
         "metadata.name": pod["metadata"]["name"],

@@ -31,10 +31,12 @@ class Reporter:
         state = {"running": {"startedAt": self.started}}
         return self._status("Running", self._ready(ready, now), self._container(state, ready=ready))
 
-    def ended(self, status: int, now: str) -> Object:
-        """The process has ended with that exit status; negative: by the signal."""
+    def ended(self, status: int, now: str, said: str = "") -> Object:
+        """The process has ended with that exit status; negative: by the signal. `said`: its last words."""
         code = 128 - status if status < 0 else status
         terminated = {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": now}
+        if code and said:
+            terminated["message"] = said
         if status < 0:
             terminated |= {"signal": -status, "message": f"killed by {signal.Signals(-status).name}"}
         if self.started:

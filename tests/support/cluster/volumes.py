@@ -1,6 +1,7 @@
 """Directories behind a pod's volumes: empty ones of its own, and those of bound host-path claims."""
 
 import asyncio
+import base64
 import os
 import shutil
 import tempfile
@@ -8,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.cluster.api import MERGE, KubeApi
-from tests.support.cluster.pods import ConfigError, claim_names
+from tests.support.cluster.pods import ConfigError, claim_names, container_of
 
 Object = dict[str, Any]
 
 CLAIM_POLL_SECONDS = 0.1
+LAST_WORDS_BYTES = 2048
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the machine's tmpfs, in which each kubelet has a directory of its own
 
 
@@ -45,6 +47,31 @@ class Volumes:
             else:
                 raise ConfigError(f"the volume {name} is neither an emptyDir nor a claim; no other is served here")
         return found
+
+    async def secrets(self, pod: Object) -> dict[str, str]:
+        """The values of the container's variables that come from Secrets; waits until those are there."""
+        found = {}
+        for variable in container_of(pod).get("env", []):
+            reference = (variable.get("valueFrom") or {}).get("secretKeyRef")
+            if reference is not None:
+                path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/secrets/{reference['name']}"
+                data = await self._secret(path)
+                found[variable["name"]] = base64.b64decode(data[reference["key"]]).decode()
+        return found
+
+    async def _secret(self, path: str) -> Object:
+        while True:
+            found: Object = (await self._api.ask("GET", path)).body.get("data") or {}
+            if found:
+                return found
+            await asyncio.sleep(CLAIM_POLL_SECONDS)
+
+    def last_words(self, pod: Object) -> str:
+        """The end of its log, of a container that has it shown in its status."""
+        log = self.log_of(pod["metadata"]["uid"])
+        if container_of(pod).get("terminationMessagePolicy") != "FallbackToLogsOnError" or not log.exists():
+            return ""
+        return log.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace")
 
     def release(self, uid: str) -> None:
         """The pod is gone: remove what was its own."""
