@@ -160,7 +160,10 @@ class ClusterFabric:
         if view.ended:
             self._views.pop(view.uid, None)
         elif known is None or known.version <= view.version:
-            self._views[view.uid] = view
+            # A lease that has given all its members back has no capability, and is still watched, enlarged and
+            # released: what it had opens the broker's door as long as it lives.
+            opens = view.capabilities or (known.capabilities if known is not None else ())
+            self._views[view.uid] = replace(view, capabilities=opens)
         return view
 
     def _path(self, uid: str) -> str:

@@ -132,6 +132,23 @@ def test_a_token_that_was_rotated_is_read_anew(tmp_path: Path) -> None:
     rig.tell(story)
 
 
+def test_a_lease_that_gave_all_its_members_back_needs_no_token(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+
+    async def story(fabric: ClusterFabric) -> None:
+        view = await fabric.acquire(request("a"))
+        (tmp_path / "token").unlink()
+        rig.fabric.members = 0
+        assert (await fabric.resize(view.uid, 0, ("m0",))).members == ()
+        await fabric.watch(view.uid, 2)
+        await fabric.renew(view.uid)
+        rig.fabric.members = 1
+        assert len((await fabric.resize(view.uid, 1)).members) == 1
+        await fabric.release(view.uid)
+
+    rig.tell(story)
+
+
 @pytest.mark.unhappy("the API server is away: a lease that is held is watched, renewed, resized and released")
 def test_what_is_held_needs_no_token(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
