@@ -248,10 +248,12 @@ async def arena(root: Path, module: str = "tasklet_runner") -> AsyncIterator[Are
         await made.open()
         yield made
     finally:
-        await made.close()
-        await asyncio.to_thread(zygote.close)
-        for clock in clocks.values():
-            clock.close()
+        try:
+            await made.close()
+        finally:
+            await asyncio.to_thread(zygote.close)
+            for clock in clocks.values():
+                clock.close()
 
 
 def _running_below(pid: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.histories.arena import arena
 from tests.histories.checker import Rule, Violation, judge
 from tests.histories.history import WAITS, Entry, Operation, dump
 from tests.histories.playing import Player
-from tests.histories.schedule import draw
+from tests.histories.schedule import Schedule, draw
 from tests.soak.tally import Findings, Tally
 
 ARENAS = 3
@@ -48,17 +48,23 @@ class Counted:
 
 @dataclass
 class Campaign:
-    """`module`: the members' program; `kept`: where histories with findings are kept."""
+    """`module`: the members' program; `kept`: where histories with findings are kept; `broken`: rules, so far."""
 
     root: Path
     tally: Tally
     module: str = "tasklet_runner"
     kept: Path = Path("build") / "histories"
     counted: Counted = field(default_factory=Counted)
+    broken: set[Rule] = field(default_factory=set)
 
     def run(self, seeds: Sequence[int]) -> Counted:
         """Play and judge the schedules of these seeds."""
         asyncio.run(self._run(list(seeds)))
+        return self.counted
+
+    def run_by_hand(self, schedules: Iterable[Schedule]) -> Counted:
+        """The same of schedules that were not drawn, on one arena; each is asked for when it is its turn."""
+        asyncio.run(self._play_some(self.root, iter(schedules)))
         return self.counted
 
     async def _run(self, seeds: list[int]) -> None:
@@ -74,18 +80,19 @@ class Campaign:
                 return
             place = self.root / f"arena-{number}-{turn}"
             place.mkdir()
-            await self._play_some(place, chain(share, islice(waiting, SCHEDULES_PER_ARENA - 1)))
+            await self._play_some(place, map(draw, chain(share, islice(waiting, SCHEDULES_PER_ARENA - 1))))
 
-    async def _play_some(self, place: Path, seeds: Iterator[int]) -> None:
+    async def _play_some(self, place: Path, schedules: Iterator[Schedule]) -> None:
         async with arena(place, self.module) as made:
             player = Player(made)
-            for seed in seeds:
-                history = await player.play(draw(seed))
+            for schedule in schedules:
+                history = await player.play(schedule)
                 self.counted.add(history)
-                self._judge(seed, history)
+                self._judge(schedule.seed, history)
 
     def _judge(self, seed: int, history: Sequence[Entry]) -> None:
         violations = judge(history)
+        self.broken |= {violation.rule for violation in violations}
         faults = sum(entry.operation in WAITS or entry.who == "replayer" for entry in history)
         where = f"seed {seed} (again: python -m tests.histories {seed})"
         if violations:

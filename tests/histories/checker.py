@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.histories.claims import Claim, ClaimId, Seen, claims, seen
-from tests.histories.history import HOLDERS, Entry, Operation
+from tests.histories.history import HOLDERS, SILENT, Entry, Operation
 
 LATE_SECONDS = 1.0
 """A lease ends by its deadline and so much."""
@@ -181,6 +181,16 @@ def in_time(record: Record) -> Iterator[Violation]:
                 yield Violation(Rule.IN_TIME, f"it ended by {min(released, ends):.3f}: {one.entry}")
 
 
+def connections_end(record: Record) -> Iterator[Violation]:
+    """A holder's connection ends with its claim: none stands for seconds after it and says nothing."""
+    by_member = _by_member(record)
+    for claim in record.claims.values():
+        for one in claim.others:
+            end = Seen(one.entry, one.completed)
+            if one.entry.outcome == SILENT and _ran(by_member[claim.identity[:2]], claim.ends_by(), end):
+                yield Violation(Rule.IN_TIME, f"it ended by {claim.ends_by():.3f}: {one.entry}")
+
+
 def alive(record: Record) -> Iterator[Violation]:
     """Members end by order only."""
     return (_violation(Rule.ALIVE, one.entry) for one in record.of(Operation.DIED))
@@ -188,7 +198,7 @@ def alive(record: Record) -> Iterator[Violation]:
 
 RULES: tuple[Callable[[Record], Iterator[Violation]], ...] = (
     *(one_holder, no_older_epoch, only_own_objects, no_older_term, newest_value),
-    *(readable, over, in_time, alive),
+    *(readable, over, in_time, connections_end, alive),
 )
 
 

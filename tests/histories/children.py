@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -56,7 +57,11 @@ async def obey_all(mouth: Mouth, obey: Obey) -> None:
     running: set[asyncio.Task[None]] = set()
 
     async def answer(order: Order) -> None:
-        done = await obey(order)
+        try:
+            done = await obey(order)
+        except Exception:  # noqa: BLE001 - the edge of a process: people read what went wrong, nobody waits for ever
+            traceback.print_exc()
+            done = None
         mouth.say(Said(number=order.number, answer=msgspec.Raw(msgspec.json.encode(done))))
 
     while line := await reader.readline():

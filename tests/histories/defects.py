@@ -13,7 +13,6 @@ from tasklet_runner.__main__ import main
 from tasklet_runner.member.job_door import JobDoor
 from tasklet_runner.member.states import Claim, MemberStates
 from tasklet_runner.store.disk import DiskStore
-from tasklet_runner.store.index import Index
 from tasklet_runner.wire.statements import Bind
 from tests.histories.checker import Rule
 
@@ -54,16 +53,18 @@ def _current_to_all(door: JobDoor, request: web.Request) -> DiskStore:
     return door._shelf.store
 
 
-def forgets_objects() -> None:
-    """A store says that it has taken what it has not."""
-    Index._insert_rows = lambda index, rows: None  # type: ignore[method-assign,assignment]  # as above
+def ends_early() -> None:
+    """Claims last a fifth of what they should."""
+    ends_at = Claim.ends_at.fget  # type: ignore[attr-defined]  # the property's own
+    early = property(lambda claim: claim.bound_at + (ends_at(claim) - claim.bound_at) / 5)
+    Claim.ends_at = early  # type: ignore[assignment,method-assign]  # as above
 
 
 DEFECTS = {
     "binds_whoever_asks": (binds_whoever_asks, Rule.ONE_HOLDER),
     "keeps_no_deadline": (keeps_no_deadline, Rule.OVER),
     "obeys_any_term": (obeys_any_term, Rule.NO_OLDER_TERM),
-    "forgets_objects": (forgets_objects, Rule.READABLE),
+    "ends_early": (ends_early, Rule.READABLE),
 }
 """Each with the rule that it breaks."""
 

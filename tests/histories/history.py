@@ -11,6 +11,9 @@ OK = "ok"
 UNKNOWN = "unknown"
 """Nobody heard how it ended; any other outcome that is not OK is the refusal's own word."""
 
+SILENT = "silent"
+"""The connection stood, and nothing came over it for longer than anything was held back."""
+
 
 class Operation(StrEnum):
     """What was done, or seen.
@@ -85,7 +88,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def heard(self) -> bool:
         """The member has answered, whatever it said."""
-        return self.outcome != UNKNOWN
+        return self.outcome not in (UNKNOWN, SILENT)
 
     def __str__(self) -> str:
         claim = f"{self.lease or '-'} at {self.member}/{self.epoch}"

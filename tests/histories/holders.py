@@ -23,12 +23,14 @@ from tasklet_runner.wire.job_store import JOB_PATH, TERM_HEADER, VALUES_PATH, Wr
 from tasklet_runner.wire.programs import Task
 from tasklet_runner.wire.work import NotRun, Prepared, Results, Run
 from tests.histories.children import Mouth, Order, obey_all
-from tests.histories.history import OK, UNKNOWN, Entry, Operation
+from tests.histories.history import OK, SILENT, UNKNOWN, Entry, Operation
 from tests.histories.statements import outcome_of
 from tests.support import wat
 from tests.support.members import Address, prepare
 
 BEAT_SECONDS = 0.05
+SILENT_SECONDS = 12.0
+"""No schedule holds anything back for so long: whoever has not answered by then does not."""
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,26 +119,35 @@ class Holder:
 
         if await self._record(Operation.SHOW, use, open_and_prepare) != OK:
             return
-        try:
+
+        async def prepare_in_it() -> str:
             if not isinstance(await prepare(opened[0], wat.echo()), Prepared):
+                raise _NotDoneError("PrepareFailed")
+            return ""
+
+        try:
+            if await self._record(Operation.SHOW, use, prepare_in_it) != OK:
                 return
             frames = itertools.count()
             while True:
                 if await self._record(Operation.RUN, use, lambda: _run(opened[0], next(frames))) != OK:
                     return
                 await asyncio.sleep(BEAT_SECONDS)
-        except (LeaseGridError, AssertionError):
-            # The connection ended while the program was prepared: there is nothing to write down.
-            return
         finally:
             await opened[0].close()
 
     async def _record(self, operation: Operation, use: Use, act: Callable[[], Awaitable[str]]) -> str:
         invoked, came = time.monotonic(), Came(UNKNOWN)
         try:
-            came = Came(OK, await act())
+            async with asyncio.timeout(SILENT_SECONDS):
+                came = Came(OK, await act())
         except _NotDoneError as error:
             came = Came(error.outcome)
+        except AssertionError:
+            # `prepare` has been told that the lease has ended.
+            came = Came("Ended")
+        except TimeoutError:
+            came = Came(SILENT)
         except LeaseGridError as error:
             came = Came(outcome_of(error))
         finally:

@@ -1,6 +1,6 @@
 """An operator: the lease engine of one reign after another, beside members that another operator uses, too.
 
-`python -m tests.histories.operators NAME` obeys `reign`, `member`, `gone`, `hint`, `acquire`, `renew`, `release`. It
+`python -m tests.histories.operators NAME` obeys `reign`, `hint`, `acquire`, `renew`, `release`. It
 writes down every order that it gives a member. It believes in its reign until it is told of another: nothing but the
 members keeps one that was stopped from going on.
 """
@@ -24,7 +24,7 @@ from leasegrid.leasing.signing import Signer, SteadyClock
 from tasklet_runner.client.members import MemberClient
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView
 from tasklet_runner.wire.errors import LeaseGridError
-from tasklet_runner.wire.member import Hint, MemberState
+from tasklet_runner.wire.member import Hint
 from tests.histories.children import Mouth, Order, Said, obey_all
 from tests.histories.statements import entry_of, outcome_of
 from tests.support.lease_engine import Books
@@ -112,8 +112,6 @@ class Operator:
         self._keeping: asyncio.Task[None] | None = None
         self._acts: dict[str, Callable[[msgspec.Raw], Awaitable[object]]] = {
             "reign": self._reign,
-            "member": self._member,
-            "gone": self._gone,
             "hint": self._hint,
             "acquire": self._acquire,
             "renew": self._renew,
@@ -132,6 +130,7 @@ class Operator:
     async def close(self) -> None:
         """End the reign."""
         engine, keeping = self._engine, self._keeping
+        self._engine = self._keeping = None
         if engine is None or keeping is None:
             return
         self._over.set()
@@ -148,30 +147,11 @@ class Operator:
         roster, books = Roster(asyncio.get_running_loop().time()), Books()
         pool = Pool(POOL, InstancePoolSpec(target_size=1, max_size=100), SHAPE)
         parts = Parts({POOL: pool}, roster, Binder(roster, signer), signer, clock, books, books, woken.set)
-        self._engine = LeaseEngine(parts, books)
-        await asyncio.gather(*(self._enter(Named(*member)) for member in asked.members))
-        await self._take_over(asked.leases)
-        self._keeping = asyncio.create_task(self._engine.keeper.run(woken))
-
-    async def _take_over(self, leases: tuple[Wanted, ...]) -> None:
-        """As the operator does: go on with the clock of the one before, adopt what members say they are bound to."""
-        engine = self.engine
-        claimed = {
-            member.report.lease_uid: member
-            for member in engine.parts.roster.all()
-            if member.report is not None and member.state is MemberState.CLAIMED
-        }
-        now = asyncio.get_running_loop().time()
-        for member in claimed.values():
-            assert member.report is not None
-            engine.parts.clock.follow(member.report.signers_clock, now)
-        for lease in leases:
-            holder = claimed.get(lease.name)
-            if holder is None or holder.report is None:
-                continue
-            record = engine.record(lease.name, lease.request, (POOL,), provisioned=False)
-            record.deadline = min(engine.parts.clock.now() + holder.report.seconds_left, record.last_deadline)
-            await engine.adopt(record, [holder])
+        engine = LeaseEngine(parts, books)
+        await asyncio.gather(*(self._enter(engine, Named(*member)) for member in asked.members))
+        await _take_over(engine, asked.leases)
+        # Nobody acquires before it goes by the clock of the one before.
+        self._engine, self._keeping = engine, asyncio.create_task(engine.keeper.run(woken))
 
     @property
     def engine(self) -> LeaseEngine:
@@ -179,21 +159,12 @@ class Operator:
         assert self._engine is not None, "it does not reign"
         return self._engine
 
-    async def _enter(self, named: Named) -> None:
+    async def _enter(self, engine: LeaseEngine, named: Named) -> None:
         member = WatchedMember(
             named.name, POOL, SHAPE, named.endpoint, 0.0, started=True, mouth=self._mouth, who=self.name
         )
-        self.engine.parts.roster.add(member)
-        await self.engine.parts.binder.ask(member)
-
-    async def _member(self, words: msgspec.Raw) -> None:
-        await self._enter(msgspec.json.decode(words, type=Named))
-        self.engine.parts.changed()
-
-    async def _gone(self, words: msgspec.Raw) -> None:
-        member = self.engine.parts.roster.find(msgspec.json.decode(words, type=Named).name)
-        if member is not None:
-            self.engine.keeper.lost(member)
+        engine.parts.roster.add(member)
+        await engine.parts.binder.ask(member)
 
     async def _hint(self, words: msgspec.Raw) -> None:
         self.engine.keeper.hinted(msgspec.json.decode(words, type=Hint))
@@ -220,6 +191,25 @@ class Operator:
 
     async def _release(self, words: msgspec.Raw) -> None:
         await self.engine.release(msgspec.json.decode(words, type=Named).name)
+
+
+async def _take_over(engine: LeaseEngine, leases: tuple[Wanted, ...]) -> None:
+    """As the operator does: go on with the clock of the one before, adopt what members say they are bound to."""
+    claimed = {
+        member.report.lease_uid: member
+        for member in engine.parts.roster.all()
+        if member.report is not None and member.report.lease_uid
+    }
+    now = asyncio.get_running_loop().time()
+    for member in claimed.values():
+        if member.report is not None:
+            engine.parts.clock.follow(member.report.signers_clock, now)
+    for lease in leases:
+        held = claimed.get(lease.name)
+        if held is not None and held.report is not None:
+            record = engine.record(lease.name, lease.request, (POOL,), provisioned=False)
+            record.deadline = min(engine.parts.clock.now() + held.report.seconds_left, record.last_deadline)
+            await engine.adopt(record, [held])
 
 
 async def _until(event: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.histories.checker import Rule, judge
-from tests.histories.history import OK, UNKNOWN, Entry, Operation, dump, load
+from tests.histories.history import OK, SILENT, UNKNOWN, Entry, Operation, dump, load
 
 O = Operation  # noqa: E741 - a table of histories has to be read in columns
 FENCED, EXPIRED, NOT_FOUND = "Fenced", "LeaseExpired", "NotFound"
@@ -160,6 +160,10 @@ VIOLATING = {
             entry(O.RELEASE, 2.0, 2.1),
             entry(O.SLOTS, 2.2, 2.21, epoch=0, lease="", slots=("7:1",)),
         ),
+    ),
+    "a connection stands long after the lease and says nothing": (
+        Rule.IN_TIME,
+        (*SHORT, state(1.2, lease=""), entry(O.RUN, 0.5, 12.5, outcome=SILENT)),
     ),
     "a member ends that nobody ended": (Rule.ALIVE, (*BOUND, entry(O.DIED, 2.0, 2.0))),
 }
