@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests.histories.campaign import Campaign
 from tests.soak import clocks, cluster_jobs, corruptions, durable_jobs, fuzzing, pauses, takeovers
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
 from tests.soak.durable_judge import DURABLE
@@ -32,16 +33,17 @@ class Scale:
     durable_kills: int
     outages: int
     cluster_kills: int
+    schedules: int
 
 
 def short(seed: int) -> Scale:
     """Some minutes."""
-    return Scale(seed, 100, 3, 500, 1, 2, 6, 20, 20)
+    return Scale(seed, 100, 3, 500, 1, 2, 6, 20, 20, 50)
 
 
 def long(seed: int) -> Scale:
     """Half an hour: every call of every scenario, 10,000 corruptions, 200 kills."""
-    return Scale(seed, None, 10, 10_000, 10, 10, 60, 200, 200)
+    return Scale(seed, None, 10, 10_000, 10, 10, 60, 200, 200, 1000)
 
 
 SCENARIOS = {"checkpoint slots": SLOTS, "Durable": DURABLE, "a store": STORE, "the state directory": STATE}
@@ -73,6 +75,7 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
         lambda root, tally: durable_jobs.campaign(root, scale.durable_kills, scale.seed, tally),
     )
     yield "killed at random: commands, and everything", partial(_outages, scale)
+    yield "fencing", partial(_fencing, scale)
     if os.environ.get("KUBEBUILDER_ASSETS"):
         # It needs a control plane; everything else runs on any machine.
         yield (
@@ -93,6 +96,11 @@ def _of_scenario(name: str, scenario: Scenario, scale: Scale) -> Iterator[tuple[
 
 def _damaged(damage: Callable[[Path, int, int, Tally], None], scale: Scale, root: Path, tally: Tally) -> None:
     damage(root, scale.corruptions, scale.seed, tally)
+
+
+def _fencing(scale: Scale, root: Path, tally: Tally) -> None:
+    first = 1000 * scale.seed
+    Campaign(root, tally).run(range(first, first + scale.schedules))
 
 
 def _outages(scale: Scale, root: Path, tally: Tally) -> None:
