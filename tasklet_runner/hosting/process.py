@@ -6,14 +6,19 @@ import os
 import signal
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
+from tasklet_runner.fabric.protocol import LeaseView, Receipt
 from tasklet_runner.hosting.hosted import run_hosted
+from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.errors import LeaseGridError
-from tasklet_runner.wire.jobs import CoordinatorOrder
+from tasklet_runner.wire.job_store import Opened, Wrote
+from tasklet_runner.wire.jobs import CoordinatorOrder, Instruction
+from tasklet_runner.wire.queues import CommitPage
 
 EXIT_FENCED = 3
 EXIT_TROUBLE = 4
@@ -27,6 +32,19 @@ WORDS = {
 }
 """What an exit code means, for people."""
 
+# A coordinator is forked when somebody waits for it: what is imported late elsewhere, and how messages are decoded, it
+# has from its member, for whom nobody waits.
+for _late in (
+    "fsspec.implementations.http",
+    "fsspec.implementations.local",
+    "tasklet_runner.client.members",
+    "tasklet_runner.client.work",
+):
+    import_module(_late)
+for _read in (CommitPage, Instruction, LeaseView, Opened, Plan, Receipt, Wrote):
+    msgspec.json.Decoder(_read)
+_ORDER = msgspec.msgpack.Decoder(CoordinatorOrder)
+
 
 def become_coordinator(order: bytes, scratch: Path) -> NoReturn:
     """Run the order (a CoordinatorOrder as MessagePack); ends with the process, whatever happens."""
@@ -37,7 +55,7 @@ def become_coordinator(order: bytes, scratch: Path) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         gc.enable()
-        asyncio.run(run_hosted(msgspec.msgpack.decode(order, type=CoordinatorOrder), scratch, _end_fenced))
+        asyncio.run(run_hosted(_ORDER.decode(order), scratch, _end_fenced))
         status = 0
     except LeaseGridError as error:
         sys.stderr.write(f"coordinator: {error}\n")
