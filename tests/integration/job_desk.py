@@ -65,13 +65,16 @@ def _released(condition: Raw) -> bool:
 
 
 @contextmanager
-def job_desk(plane: ControlPlane, directory: Path, members: int = 3) -> Iterator[JobDesk]:
-    """An operator, a pool of real members, and a user in its namespace."""
-    with operator_rig(plane, directory, real=True) as rig:
+def job_desk(plane: ControlPlane, directory: Path, members: int = 3, *, pretends: bool = False) -> Iterator[JobDesk]:
+    """An operator, a pool of so many members (real ones, or stand-ins that pretend to work), and a user in its
+    namespace.
+    """
+    with operator_rig(plane, directory, real=not pretends, pretends=pretends) as rig:
         storage_class(plane, CLASS)
         template = block_template(directory)
         rig.start("a", provision_template=str(template))
-        rig.pool(members, resources=REAL)
+        if members:
+            rig.pool(members, resources=REAL)
         config = yaml.safe_load(plane.kubeconfig.read_text(encoding="utf-8"))
         config["contexts"][0]["context"]["namespace"] = rig.namespace
         kubeconfig = directory / "kubeconfig"

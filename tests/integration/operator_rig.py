@@ -220,8 +220,12 @@ class OperatorRig:
 
 
 @contextmanager
-def operator_rig(plane: ControlPlane, directory: Path, *, nodes: int = 1, real: bool = False) -> Iterator[OperatorRig]:
-    """A namespace with members' nodes (`NAMESPACE-0`, …) and no replica yet; `plane` has controllers and our kinds."""
+def operator_rig(
+    plane: ControlPlane, directory: Path, *, nodes: int = 1, real: bool = False, pretends: bool = False
+) -> Iterator[OperatorRig]:
+    """A namespace with members' nodes (`NAMESPACE-0`, …) and no replica yet; `plane` has controllers and our kinds.
+    Stand-ins that pretend to work have real stores beside them.
+    """
     namespace = make_namespace(plane, f"rig-{uuid4().hex[:8]}")
     names = tuple(f"{namespace}-{number}" for number in range(nodes))
     rig = OperatorRig(plane, namespace, directory)
@@ -230,7 +234,7 @@ def operator_rig(plane: ControlPlane, directory: Path, *, nodes: int = 1, real: 
             yield from _ended(rig)
     else:
         records = directory / f"{namespace}.jsonl"
-        options = {"nodes": ",".join(names), "namespace": namespace}
+        options = {"nodes": ",".join(names), "namespace": namespace, "pretends": "yes" if pretends else "no"}
         with stand_ins_beside(plane.kubeconfig, records, **options) as rig.stand_ins:
             yield from _ended(rig)
 

@@ -1,12 +1,14 @@
 """One stand-in member: all of a real one but the sandbox, in a process that thousands of them share.
 
 Entrance, calls, core, state machine, signatures, deadlines and hints are the real ones; `EmptyWorkshop` has no slots,
-and a reset takes a fixed time. So a holder can open its connection and renew over it, but runs nothing.
+and a reset takes a fixed time. So a holder can open its connection and renew over it, but runs nothing; unless the
+house pretends to work (see `pretending`).
 """
 
 import asyncio
 import secrets
 import signal
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -26,6 +28,7 @@ from tasklet_runner.member.states import Claim, Identity, MemberStates
 from tasklet_runner.member.workshop import Visit, Workshop
 from tasklet_runner.wire.member import MemberState, Role
 from tasklet_runner.wire.statements import Bind, Capability, Release
+from tests.support.cluster.pretending import PretendConnection, coordinator_post
 from tests.support.cluster.records import Recorder
 
 
@@ -33,13 +36,14 @@ from tests.support.cluster.records import Recorder
 class House:
     """What all stand-ins of a process share. `server` takes the connections that an entrance hands over.
 
-    `losses`: of each verb so many answers more get lost.
+    `losses`: of each verb so many answers more get lost. `pretends`: what is asked for is said to be done.
     """
 
     server: web.Server
     records: TextIO
     reset_seconds: float
     losses: dict[str, int] = field(default_factory=dict)
+    pretends: bool = False
 
 
 class EmptyWorkshop(Workshop):
@@ -56,6 +60,7 @@ class EmptyWorkshop(Workshop):
         self._fresh()
         self.sealing_key = SealingKey()
         self.connections: set[Visit] = set()
+        self.post = None
         self._reset_seconds = reset_seconds
 
     async def open(self) -> None:
@@ -64,6 +69,8 @@ class EmptyWorkshop(Workshop):
     async def clear(self) -> int:
         """Takes the time of a reset."""
         await asyncio.sleep(self._reset_seconds)
+        if self.post is not None:
+            await self.post.clear()
         return 0
 
 
@@ -145,6 +152,7 @@ class StandIn:
         self.core = MemberCore(settings, identity, self._notifier, self._workshop)
         self.core.states = RecordedStates(identity, self._record)
         self._house = house
+        self._routes = self._job_routes() if house.pretends else {}
         calls = LossyCalls(self.core, house.losses)
         self._entrance = calls.entrance = Entrance(calls, house.server)
         self._listening = asyncio.Event()
@@ -170,12 +178,20 @@ class StandIn:
         """What an entrance hands over: the holder's connection, and the probes of a kubelet."""
         if request.path == "/healthz":
             return web.Response(text="ok\n")
+        if (request.method, request.path) in self._routes:
+            return await self._routes[request.method, request.path](request)
         if request.path != "/v1/work":
             return web.Response(status=404, text="a stand-in has /healthz and /v1/work besides the plain calls\n")
         socket = web.WebSocketResponse(compress=False, timeout=1.0)
         await socket.prepare(request)
-        await HolderConnection(self.core, self._workshop, socket).serve()
+        connection = PretendConnection if self._house.pretends else HolderConnection
+        await connection(self.core, self._workshop, socket).serve()
         return socket
+
+    def _job_routes(self) -> dict[tuple[str, str], Callable[..., Awaitable[web.StreamResponse]]]:
+        self._workshop.post = post = coordinator_post(self.core, self._workshop.sealing_key)
+        self.settings.scratch.mkdir(parents=True, exist_ok=True)
+        return {(one.method, one.path): one.handler for one in post.routes()}
 
     async def finished(self) -> None:
         """Wait until nothing of it is left."""
@@ -203,6 +219,8 @@ class StandIn:
     async def _fall(self) -> None:
         """As if the kernel had ended its process: no answer, no last hint, and no timer goes off any more."""
         claim, self.core.states.claim = self.core.states.claim, None
+        if self._workshop.post is not None:
+            await self._workshop.post.clear()
         self._record("killed", lease=claim.lease_uid if claim else "")
         for connection in list(self._house.server.connections):
             transport = connection.transport

@@ -20,8 +20,10 @@ from aiohttp import web
 
 from tasklet_runner import __main__ as command_line
 from tasklet_runner.member.settings import MemberSettings
+from tasklet_runner.wire.member import Role
 from tests.support.cluster.kubelet import Kubelet, KubeletSettings
-from tests.support.cluster.running import Launch, Running
+from tests.support.cluster.pretending import doorless_server
+from tests.support.cluster.running import Launch, ProcessRuntime, Running
 from tests.support.cluster.stand_in import House, StandIn
 
 RESET_SECONDS = 0.005
@@ -33,24 +35,32 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class StandInRuntime:
-    """Starts a stand-in for each pod that would run a member. `records` gets their records."""
+    """Starts a stand-in for each pod that would run a member. `records` gets their records.
 
-    terse = True
+    With `pretends` they say that they have done what they are asked for, and stores are real: processes.
+    """
 
-    def __init__(self, records: TextIO, reset_seconds: float = RESET_SECONDS) -> None:
-        self._house = House(web.Server(self._serve, access_log=None), records, reset_seconds)
+    def __init__(self, records: TextIO, reset_seconds: float = RESET_SECONDS, *, pretends: bool = False) -> None:
+        self.terse = not pretends
+        self._real = ProcessRuntime() if pretends else None
+        self._house = House(doorless_server(self._serve), records, reset_seconds, pretends=pretends)
         self.losses = self._house.losses
         self._members: dict[str, StandIn] = {}
 
     async def open(self) -> None:
-        """Nothing has to be started first."""
+        """Stand-ins need nothing."""
+        if self._real is not None:
+            await self._real.open()
 
     def start(self, launch: Launch) -> Running:
         """A member for the command of one; of any other command only its status, 0 or what `exit N` says."""
         command = launch.command.command
         if command[1:4] != _RUNNER:
             return Ended(int(command[-1].removeprefix("exit ")) if command[-1].startswith("exit ") else 0)
-        member = StandIn(_settings(command[3:]), self._house)
+        settings = _settings(command[3:])
+        if self._real is not None and settings.role is not Role.CPU:
+            return self._real.start(launch)
+        member = StandIn(settings, self._house)
         self._members[launch.address] = member
         member.ended.add_done_callback(lambda _: self._members.pop(launch.address))
         return member
@@ -62,6 +72,8 @@ class StandInRuntime:
             member.send(signal.SIGKILL)
         await asyncio.gather(*(member.finished() for member in members))
         await self._house.server.shutdown(1.0)
+        if self._real is not None:
+            await self._real.close()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
@@ -95,7 +107,7 @@ async def _run(options: argparse.Namespace) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     with options.records.open("a", buffering=1, encoding="utf-8") as records:
-        runtime = StandInRuntime(records, options.reset_milliseconds / 1000)
+        runtime = StandInRuntime(records, options.reset_milliseconds / 1000, pretends=options.pretends == "yes")
         async with Kubelet(options.kubeconfig, runtime, settings) as kubelet:
             collecting = asyncio.create_task(_collect())
             print("ready", flush=True)
@@ -144,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cpu", default="100000", help="what each node can give to pods")
     parser.add_argument("--namespace", default="", help="serve this one alone")
     parser.add_argument("--reset-milliseconds", type=float, default=1000 * RESET_SECONDS)
+    parser.add_argument("--pretends", choices=("yes", "no"), default="no", help="they say that they work")
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asyncio.run(_run(parser.parse_args(arguments)))
