@@ -110,7 +110,8 @@ async def room_to_take(request: web.Request, size: int) -> AsyncIterator[None]:
         yield
         return
     wanted = size + _OVERHEAD_BYTES
-    waits = budgets.arriving.may_wait(wanted) and request.transport is not None
+    # Of a body that is here already nothing more can be held back.
+    waits = budgets.arriving.may_wait(wanted) and not request.content.is_eof() and request.transport is not None
     if waits:
         request.protocol.pause_reading()
     try:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self, cast
@@ -190,6 +191,7 @@ class Guest(asyncio.Protocol):
             return
         moved = self._buffered - self.transport.get_write_buffer_size()
         if self._pace.is_over(self._pace.step, moved, hurried=self.door.hurries()):
+            _forget_what_is_sent(self.transport)
             self.transport.abort()
         else:
             self._watch()
@@ -199,6 +201,13 @@ def peer_of(transport: asyncio.BaseTransport | None) -> str:
     """The address of the other side; empty behind a unix socket, where that is this machine's own user."""
     address = transport.get_extra_info("peername") if transport is not None else None
     return str(address[0]) if isinstance(address, tuple) else ""
+
+
+def _forget_what_is_sent(transport: asyncio.Transport) -> None:
+    """What the kernel has of an answer, some megabytes, it does not keep for who reads none (socket(7), SO_LINGER)."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _find_half_open(transport: asyncio.Transport, seconds: float) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.histories.campaign import Campaign
-from tests.soak import clocks, cluster_jobs, corruptions, durable_jobs, fuzzing, pauses, takeovers
+from tests.soak import clocks, cluster_jobs, corruptions, durable_jobs, fuzzing, models, pauses, takeovers
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
 from tests.soak.durable_judge import DURABLE
 from tests.soak.slots_judge import SLOTS
@@ -56,6 +56,7 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
     for damage in (corruptions.checkpoints, corruptions.objects, corruptions.capabilities, corruptions.frames):
         yield f"random damage: {damage.__name__}", partial(_damaged, damage, scale)
     yield from fuzzing.campaigns(scale.seed, short=scale.bound is not None)
+    yield from models.campaigns(scale.seed, short=scale.bound is not None)
     yield "clock steps: jobs", lambda root, tally: clocks.jobs(root, scale.jobs, scale.seed, tally)
     steps = tuple(step for step in clocks.STEPS if step)[:: 1 if scale.bound is None else 3]
     yield "clock steps: members", lambda root, tally: clocks.members(root, steps, tally)
@@ -75,6 +76,8 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
         lambda root, tally: durable_jobs.campaign(root, scale.durable_kills, scale.seed, tally),
     )
     yield "killed at random: commands, and everything", partial(_outages, scale)
+    storms = overload.LONG if scale.bound is None else overload.SHORT
+    yield "overload", lambda root, tally: overload.campaign(root, storms, tally)
     yield "fencing", partial(_fencing, scale)
     if os.environ.get("KUBEBUILDER_ASSETS"):
         # It needs a control plane; everything else runs on any machine.

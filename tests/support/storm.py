@@ -18,6 +18,7 @@ SPARE_DESCRIPTORS = 500
 class Storm:
     """`count` connections from the address `source`, each of which says `said` and then `padding` bytes. `answered`:
     it is up when each has heard something, else when each stands. `sips`: each reads a byte a second, and no more.
+    `repeats`: each says it again when it has heard an answer. `{n}` in what is said: a number from 0 to 7.
     """
 
     port: int
@@ -27,6 +28,7 @@ class Storm:
     source: str = "127.0.0.2"
     answered: bool = True
     sips: bool = False
+    repeats: bool = False
 
 
 @dataclass
@@ -37,11 +39,13 @@ class Raging:
     up_seconds: float = 0.0
     outcomes: dict[str, int] = field(default_factory=dict)
 
-    async def closed(self) -> None:
-        """Wait until the server has closed every connection."""
+    async def closed(self) -> bool:
+        """Wait until the server has closed every connection; False when that takes too long."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            self.outcomes = json.loads(await self.process.stdout.readline())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                self.outcomes = json.loads(await self.process.stdout.readline())
+        return bool(self.outcomes)
 
     def heard(self, status: int | str) -> int:
         """How many heard this status first (`silent`: nothing)."""

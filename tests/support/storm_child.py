@@ -7,7 +7,9 @@ and says then what each has heard: `{"200 open": 12, "429 closed": 9988}`.
 import asyncio
 import contextlib
 import json
+import os
 import resource
+import select
 import socket
 import sys
 import time
@@ -25,8 +27,9 @@ SMALL_BUFFER = 4096
 class Caller(asyncio.Protocol):
     """One connection: says its words, hears a status, and stays."""
 
-    def __init__(self, words: bytes, *, hears: bool) -> None:
+    def __init__(self, words: bytes, *, hears: bool, repeats: bool) -> None:
         self.words = words
+        self._repeats = repeats
         self.heard = b""
         self.closed = False
         self._hears = hears
@@ -44,13 +47,15 @@ class Caller(asyncio.Protocol):
         if len(self.heard) < 16:
             self.heard += data[:16]
         self._done()
+        if self._repeats and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(self.words)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
         self._done()
 
     def outcome(self) -> str:
-        status = self.heard[9:12].decode("latin-1") if self.heard.startswith(b"HTTP/1.1 ") else ""
+        status = self.heard[9:12].decode("latin-1") if self.heard.startswith(b"HTTP/1.") else ""
         return f"{status or 'silent'} {'closed' if self.closed else 'open'}"
 
     def _done(self) -> None:
@@ -78,8 +83,9 @@ class Crowd:
             try:
                 sock = await self._connected()
                 loop = asyncio.get_running_loop()
-                words = self.storm.said.encode("latin-1") + b"x" * self.storm.padding
-                caller = Caller(words, hears=not self.storm.sips)
+                said = self.storm.said.replace("{n}", str(len(self.callers) % 8))
+                words = said.encode("latin-1") + b"x" * self.storm.padding
+                caller = Caller(words, hears=not self.storm.sips, repeats=self.storm.repeats)
                 await loop.create_connection(lambda: caller, sock=sock)
             except (OSError, TimeoutError) as error:
                 self.failed[f"no connection: {type(error).__name__}"] += 1
@@ -110,22 +116,15 @@ class Crowd:
     def _sip_of(self, caller: Caller) -> None:
         if caller.closed or caller.transport is None:
             return
-        sock = caller.transport.get_extra_info("socket")
-        try:
-            piece = socket.socket(fileno=sock.fileno())
-            try:
-                data = piece.recv(1)
-            finally:
-                piece.detach()
-        except BlockingIOError:
-            return
-        except OSError:
+        descriptor = caller.transport.get_extra_info("socket").fileno()
+        watch = select.poll()
+        watch.register(descriptor, select.POLLIN)
+        events = watch.poll(0)
+        if events and events[0][1] & (select.POLLERR | select.POLLHUP):
             caller.closed = True
-            return
-        if data:
-            caller.heard = (caller.heard + data)[:16]
-        else:
-            caller.closed = True
+        elif events:
+            # The event loop's own view of the socket has no such reading.
+            caller.heard = (caller.heard + os.read(descriptor, 1))[:16]
 
     def outcomes(self) -> dict[str, int]:
         return dict(self.failed + Counter(caller.outcome() for caller in self.callers))

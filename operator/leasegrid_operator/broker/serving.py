@@ -11,7 +11,7 @@ from aiohttp import web
 from leasegrid_operator.broker.limits import Limits
 from tasklet_runner.doors.guests import Door, Guest, listen
 from tasklet_runner.doors.handlers import HttpHandler
-from tasklet_runner.doors.limits import DoorLimits
+from tasklet_runner.doors.limits import DoorLimits, own_limits
 
 SHUTDOWN_SECONDS = 5.0
 """Requests that are under way when the server closes have so long."""
@@ -89,7 +89,7 @@ class BrokerServer:
 def door_limits(limits: Limits) -> DoorLimits:
     """What of the broker's limits is its door's business."""
     return DoorLimits(
-        connections=limits.connections,
+        connections=min(limits.connections, own_limits().connections),
         head_bytes=limits.head_bytes,
         arrival_seconds=limits.arrival_seconds,
         idle_seconds=limits.idle_seconds,
