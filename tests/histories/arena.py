@@ -15,16 +15,13 @@ from tasklet_runner.wire.errors import LeaseGridError
 from tasklet_runner.wire.member import Hint, MemberState, StateReport
 from tests.histories.children import Child, Said
 from tests.histories.history import Entry, Operation
+from tests.histories.schedule import CLOCKS, HOLDERS, OPERATORS, WORKERS
 from tests.soak.clocks import environment
 from tests.support.cuttable import DoorOfSocket
 from tests.support.faults.control import Control
 from tests.support.stores import MEBIBYTE
 from tests.support.zygotes import ZygoteRig
 
-OPERATORS = ("operator-1", "operator-2")
-HOLDERS = ("holder-1", "holder-2")
-WORKERS = ("worker-1", "worker-2")
-CLOCKS = ("members", *OPERATORS, "holders")
 LOOK_SECONDS = 0.08
 PATIENCE_SECONDS = 60.0
 

@@ -19,12 +19,12 @@ from tasklet_runner.fabric.protocol import LeaseView
 from tasklet_runner.wire.member import MemberState
 from tasklet_runner.wire.signed import decode_base64url, public_text
 from tasklet_runner.wire.statements import Capability
-from tests.histories.arena import HOLDERS, OPERATORS, WORKERS, Arena, Live
+from tests.histories.arena import Arena, Live
 from tests.histories.fabric import Fabric, Granted
 from tests.histories.history import Entry, Operation
 from tests.histories.holders import Use
 from tests.histories.operators import Named, Reign, Wanted
-from tests.histories.schedule import Schedule, Step
+from tests.histories.schedule import HOLDERS, OPERATORS, WORKERS, Schedule, Step
 from tests.support.faults.processes import signal_tree
 
 STILL_SECONDS = 5.0

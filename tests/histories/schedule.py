@@ -9,8 +9,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.histories.arena import CLOCKS, HOLDERS, OPERATORS, WORKERS
-
+OPERATORS = ("operator-1", "operator-2")
+HOLDERS = ("holder-1", "holder-2")
+WORKERS = ("worker-1", "worker-2")
+CLOCKS = ("members", *OPERATORS, "holders")
 HORIZON_SECONDS = 1.5
 """After that nothing new begins."""
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.histories.arena import HOLDERS, OPERATORS, WORKERS
 from tests.histories.cases import CASES, EVERYTHING
-from tests.histories.schedule import JOB, STORE, draw
+from tests.histories.schedule import HOLDERS, JOB, OPERATORS, STORE, WORKERS, draw
 
 SEEDS = range(200)
 
