@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.histories.campaign import Campaign
-from tests.soak import clocks, cluster_jobs, corruptions, durable_jobs, fuzzing, models, pauses, takeovers
+from tests.soak import clocks, cluster_jobs, corruptions, durable_jobs, fuzzing, models, overload, pauses, takeovers
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
 from tests.soak.durable_judge import DURABLE
 from tests.soak.slots_judge import SLOTS

@@ -3,8 +3,6 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -12,7 +10,6 @@ from uuid import uuid4
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tasklet_runner.client.members import MemberClient
 from tasklet_runner.client.stores import StoreClient
 from tasklet_runner.doors.limits import own_limits
 from tasklet_runner.fabric.broker import ClusterFabric
@@ -20,14 +17,13 @@ from tasklet_runner.fabric.calls import BrokerAccess
 from tasklet_runner.wire.leases import LeaseRequest
 from tasklet_runner.wire.signed import public_text
 from tasklet_runner.wire.store import OBJECTS_PATH, SESSION_HEADER
-from tests.integration.control_plane import free_ports
 from tests.soak.storms import LONGEST_SECONDS, MEBIBYTE, Figures, Scene, Stage, closed, fetched, told
 from tests.soak.tally import Tally, wrong
 from tests.support.broker import token_file
 from tests.support.broker_child import FLOODED, POLITE, token_of
-from tests.support.members import MemberRig
 from tests.support.store_members import store_arguments
 from tests.support.storm import Storm, most_connections
+from tests.support.tcp_members import tcp_member
 
 MEMBER_GROWTH = 200 * MEBIBYTE
 STORE_GROWTH = 300 * MEBIBYTE
@@ -66,34 +62,6 @@ class Effort:
 
 SHORT = Effort(crowd=10_000, rest=2_500, few=45, calls=5, object_bytes=384 * MEBIBYTE, half_open=False)
 LONG = Effort(crowd=10_000, rest=10_000, few=2_000, calls=300, object_bytes=1024 * MEBIBYTE, half_open=True)
-
-
-@dataclass
-class TcpRig(MemberRig):
-    """A member that listens on a port of loopback, as in a pod: strangers have addresses."""
-
-    port: int = 0
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def listen(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-
-@asynccontextmanager
-async def tcp_member(root: Path, *arguments: str) -> AsyncIterator[tuple[TcpRig, MemberClient]]:
-    """A started member, and the fabric's client."""
-    rig = TcpRig(root, arguments, port=free_ports(1)[0])
-    rig.start()
-    client = MemberClient(rig.endpoint, timeout_seconds=30.0)
-    try:
-        yield rig, client
-    finally:
-        await client.close()
-        rig.stop()
 
 
 def member(root: Path, effort: Effort, tally: Tally) -> Figures:
