@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -138,9 +137,3 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         self.loop.run_until_complete(check())
         files = [path for path in (self.directory / "files").glob("*/*") if path.is_file()]
         assert len(files) == len({number for key, number in self.places.items() if key in self.objects})
-
-
-TestStoreAgainstDictionary = StoreAgainstDictionary.TestCase
-TestStoreAgainstDictionary.settings = settings(
-    max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
