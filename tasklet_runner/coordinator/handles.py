@@ -45,11 +45,12 @@ class Slot:
 
 @dataclass(eq=False, slots=True)
 class Held:
-    """A result whose output the member holds until it is in the store."""
+    """A result whose output the member holds until it is in the store, which it was told to find at `endpoint`."""
 
     lane: Lane
     chunk: Chunk
     outcome: Outcome
+    endpoint: str = ""
 
 
 @dataclass(eq=False)

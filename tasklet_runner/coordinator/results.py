@@ -16,6 +16,7 @@ from tasklet_runner.coordinator.lanes import Lane
 from tasklet_runner.coordinator.partition_stores import GRANT_SECONDS
 from tasklet_runner.coordinator.progress import ChunkFailure
 from tasklet_runner.coordinator.surroundings import Surroundings
+from tasklet_runner.coordinator.unstored import Unstored
 from tasklet_runner.plan.retry import ELSEWHERE, decide
 from tasklet_runner.plan.types import Stage
 from tasklet_runner.store.protocol import CommitRecord, NewObject
@@ -58,6 +59,7 @@ class ResultTaker:
         self._surroundings = surroundings
         self._writer = writer
         self._end_handle = end_handle
+        self._unstored = Unstored(surroundings.store, self._granted_in_vain, self._not_stored)
         self.checkpoints = Checkpoints(surroundings)
         self.retries = RetryHeap()
 
@@ -98,6 +100,9 @@ class ResultTaker:
             if message.fault.kind is FaultKind.IO_ERROR:
                 held.lane.run.end_with(_no_room(held.lane.run.stage, output.store.name, message.fault))
                 return
+        elif message.fault.kind is FaultKind.DISCONNECTED:
+            self._unstored.take(held, message.fault)
+            return
         # Whether store, way or disk failed cannot be told apart here, so every kind is tried again.
         self._transient(held.lane, held.chunk, message.fault)
 
@@ -165,6 +170,14 @@ class ResultTaker:
         lane.run.retried += 1
         self.retries.push(time.monotonic() + decision.delay_milliseconds / 1000, lane, chunk)
 
+    def _granted_in_vain(self, held: Held) -> None:
+        if not held.lane.run.over:
+            held.lane.put_back(held.chunk)
+
+    def _not_stored(self, held: Held, fault: Fault) -> None:
+        if not held.lane.run.over:
+            self._transient(held.lane, held.chunk, fault)
+
     def _grant(self, handle: Handle, lane: Lane, chunk: Chunk, outcome: Outcome) -> None:
         held = handle.held[chunk.index, chunk.attempt] = Held(lane, chunk, outcome)
         if lane.run.output is None:
@@ -182,6 +195,7 @@ class ResultTaker:
         else:
             prefix = f"{held.lane.run.stage.name}/{chunk.index}/{chunk.attempt}"
             endpoint, grant = self._put_grant(prefix, held.outcome.held_bytes)
+        held.endpoint = endpoint
         handle.post(Grant(chunk.index, chunk.attempt, endpoint, prefix, grant))
 
     def _put_grant(self, key_prefix: str, max_bytes: int) -> tuple[str, str]:

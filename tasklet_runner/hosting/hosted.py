@@ -35,6 +35,7 @@ from tasklet_runner.wire.uploads import Uploads, file_key
 RENEW_SECONDS = 10.0
 """The coordinator's own lease lives for thirty seconds without it."""
 
+WATCH_PAUSE_SECONDS = 1.0
 PATIENCE_SECONDS = 20.0
 LONGEST_MESSAGE = 4096
 
@@ -59,8 +60,8 @@ async def run_hosted(order: CoordinatorOrder, scratch: Path, fenced: Fenced) -> 
         fabric = OwnLeaseFabric(cluster, order.lease, _terms(plan))
         store = JobStoreClient(order.store, holder, order.term)
         stack.push_async_callback(store.close)
-        keeping = asyncio.create_task(_keep(fabric, cluster, store, order, fenced))
-        stack.callback(keeping.cancel)
+        for work in (_keep(fabric, cluster, store, order, fenced), _follow(cluster, store, order)):
+            stack.callback(asyncio.create_task(work).cancel)
         await store.open()
         reporter = Reporter(order.job, order.term, cluster.report, fenced)
         files = UploadedStorage(await _uploads(store, order.uploads), _blocking(store, asyncio.get_running_loop()))
@@ -162,6 +163,21 @@ def _blocking(store: JobStoreClient, loop: asyncio.AbstractEventLoop) -> ReadObj
         return asyncio.run_coroutine_threadsafe(store.read(key, offset, length), loop).result()
 
     return read
+
+
+async def _follow(cluster: ClusterFabric, store: JobStoreClient, order: CoordinatorOrder) -> None:
+    """Know at once when the store is served by another member; that its lease has ended is noticed by who renews it."""
+    version = order.store.version
+    while True:
+        try:
+            view = await cluster.watch(order.store.uid, version)
+        except LeaseEndedError:
+            return
+        except (UnreachableError, RefusedError):
+            await asyncio.sleep(WATCH_PAUSE_SECONDS)
+        else:
+            version = view.version
+            store.moved(view)
 
 
 async def _keep(
