@@ -16,7 +16,7 @@ class Sizes:
     steps: int = 14
     chains: int = 5
     together: tuple[int, ...] = (1, 20)
-    full_rate: int = 200_000
+    full_rate: int = 100_000
     left: int = 1_000
     look_seconds: float = 10.0
 
