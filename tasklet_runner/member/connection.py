@@ -114,6 +114,7 @@ class HolderConnection:
             await self._refuse(error)
         finally:
             self._closed = True
+            self._workshop.connections.discard(self)
             await self._socket.close()
 
     async def end(self, reason: str) -> None:
@@ -153,6 +154,9 @@ class HolderConnection:
         if not isinstance(wanted, Open):
             raise ProtocolError("the first message must be Open", remedy="see wire.work")
         seconds_left = self._core.open_work(wanted.capability, wanted.challenge, lambda signed: signed == nonce)
+        # Before anything is waited for: if the lease ends while Opened is on its way, so does this connection. One that
+        # was not known then would stand there under the next lease.
+        self._workshop.connections.add(self)
         if self._guest is not None:
             # From here on it is found out by heartbeats whether somebody is there.
             self._guest.trust()
@@ -160,7 +164,6 @@ class HolderConnection:
         return True
 
     async def _serve_opened(self) -> None:
-        self._workshop.connections.add(self)
         try:
             async for message in self._socket:
                 if message.type is not WSMsgType.BINARY:
@@ -172,7 +175,6 @@ class HolderConnection:
             await self._refuse(error)
         finally:
             self._closed = True
-            self._workshop.connections.discard(self)
             self._leave()
 
     async def _act(self, message: frames.FromHolder, data: memoryview) -> None:
