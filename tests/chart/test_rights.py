@@ -1,6 +1,7 @@
 """The operator's rights are those that the chart gives: enough for all that it does, and none that it does not use."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from tests.chart.test_pools import ISSUER
 from tests.integration.control_plane import ControlPlane
 from tests.integration.operator_rig import OperatorRig, operator_rig
 from tests.integration.store_holding import BLOCK, CLASS, StoreLease, until_no_trace, volumes_of
+from tests.support import wat
 from tests.support.cluster.plane import accepted, account_token, storage_class, write_kubeconfig
 
 SERVICE_ACCOUNT = "leasegrid-operator"
@@ -186,7 +188,7 @@ def jobs_that_come_and_go(rig: OperatorRig) -> None:
 
 def copied_into_a_claim(rig: OperatorRig) -> None:
     """A Job that needs no file of anybody's machine, from its code to where its output goes."""
-    code = {"data": {"hello.py": "print('hello')"}}
+    code = {"binaryData": {"echo.wasm": base64.b64encode(wat.echo()).decode()}}
     wanted = {"requests": {"storage": "1Mi"}}
     claim = {"spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": CLASS, "resources": wanted}}
     made: dict[str, dict[str, Any]] = {
@@ -197,7 +199,7 @@ def copied_into_a_claim(rig: OperatorRig) -> None:
         body = {"apiVersion": "v1", "metadata": {"name": "mine"}, **content}
         accepted(rig.plane.api.ask("POST", f"/api/v1/namespaces/{rig.namespace}/{plural}", body))
     spec = {
-        "tasklet": {"python": {"source": {"configMap": {"name": "mine", "key": "hello.py"}}}},
+        "tasklet": {"module": {"configMap": {"name": "mine", "key": "echo.wasm"}}, "memory": "64Mi"},
         "input": {"count": 1},
         "output": {"size": "2Mi", "copyTo": {"persistentVolumeClaim": {"claimName": "mine"}}},
     }

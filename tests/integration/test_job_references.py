@@ -17,6 +17,7 @@ from tests.integration.operator_rig import Object, operator_rig
 from tests.support import wat
 from tests.support.cluster.kubelet import Kubelet
 from tests.support.cluster.plane import accepted
+from tests.support.registry import Registry, docker_config, manifest_of, serve
 from tests.support.s3 import BUCKET, S3Server, s3_server
 
 REAL = {"cpu": "1", "memory": "1Gi"}
@@ -105,6 +106,19 @@ def test_a_bucket_is_entered_with_a_secret_which_appears_nowhere(town: Town) -> 
     copied = town.s3.below("out")
     assert (copied["0/stdout"], copied["1/stdout"], "_SUCCESS" in copied) == (b"a\n", b"b\n", True)
     assert not [place for place, text in everything(town) if keys["AWS_SECRET_ACCESS_KEY"] in text]
+
+
+@pytest.mark.unhappy("a Secret without the login of a registry")
+def test_a_registry_is_entered_with_a_pull_secret(town: Town) -> None:
+    module = wat.echo()
+    with serve(Registry(login="Bearer")) as registry:
+        registry.push("v1", manifest_of(("application/wasm", module)), module)
+        oci = {"reference": f"{registry.host}/a/tool:v1", "pullSecretRef": {"name": "login"}}
+        town.put("secrets", "login", stringData={"password": "x"})
+        town.house.job("pulled", tasklet={"module": {"oci": oci}})
+        town.until_lacks("pulled", "Secret login has no key .dockerconfigjson")
+        town.put("secrets", "login", stringData={".dockerconfigjson": docker_config(registry.host).decode()})
+        assert town.house.until("pulled", "Complete")["completedIndexes"] == "0-2"
 
 
 @pytest.mark.unhappy("a bucket that the Secret's owner may not write")
