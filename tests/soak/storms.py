@@ -145,6 +145,16 @@ def told(*statuses: int | str) -> Check:
     return check
 
 
+def among(*statuses: int | str) -> Check:
+    """Nobody heard anything else than these, of which each is only possible: who comes late finds the first ones gone."""
+
+    def check(storm: Raging) -> list[str]:
+        heard = {outcome.rpartition(" ")[0] for outcome in storm.outcomes}
+        return [] if heard <= {str(status) for status in statuses} else [f"heard {storm.outcomes}"]
+
+    return check
+
+
 def closed(*statuses: int | str) -> Check:
     """Nobody heard anything else than one of these (or lost the connection), and none is left open."""
 
