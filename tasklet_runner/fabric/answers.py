@@ -41,6 +41,7 @@ def refusal_of(status: int, body: bytes, fields: Mapping[str, str]) -> LeaseGrid
     """The typed error of a refusal; one that is not the broker's own (a proxy's) counts as no answer."""
     try:
         refusal = msgspec.json.decode(body, type=Refusal)
+        cause = refusal.cause or f"the broker refuses with status {status} and gives no reason"
     except UNREADABLE:
         return UnreachableError(
             f"something between here and the broker answered with status {status}", remedy="check proxies and meshes"
@@ -50,11 +51,11 @@ def refusal_of(status: int, body: bytes, fields: Mapping[str, str]) -> LeaseGrid
     if refusal.code == OverloadedError.code:
         seconds = fields.get("Retry-After", "1")
         wait = float(seconds) if seconds.isdecimal() else 1.0
-        return OverloadedError(refusal.cause, remedy=refusal.remedy, retry_after=min(wait, LONGEST_RETRY_AFTER))
+        return OverloadedError(cause, remedy=refusal.remedy, retry_after=min(wait, LONGEST_RETRY_AFTER))
     kind = _BY_CODE.get(refusal.code, UnreachableError if status >= _SERVER_ERRORS else None)
     if kind is not None:
-        return kind(refusal.cause, remedy=refusal.remedy)
-    return RefusedError(refusal.code, refusal.cause, remedy=refusal.remedy)
+        return kind(cause, remedy=refusal.remedy)
+    return RefusedError(refusal.code, cause, remedy=refusal.remedy)
 
 
 def decoded(body: bytes, kind: type[Reply]) -> Reply:
