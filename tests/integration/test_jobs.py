@@ -96,6 +96,9 @@ def test_another_coordinator_goes_on_where_a_killed_one_was(house: JobHouse) -> 
     assert (status["chunks"]["total"], status["chunks"]["succeeded"]) == (40, 40)
     assert status["completedIndexes"] == "0-39", "those of the first coordinator too"
     assert status["coordinatorGeneration"] == 2
+    told = [(one["afterMilliseconds"], one["done"]) for one in status["timeline"]]
+    assert told == sorted(told), "one timeline over both coordinators"
+    assert told[0][1] < 5, "it begins with the first"
     house.rig.until_members(ready=3)
 
 

@@ -7,6 +7,8 @@ import asyncio
 import logging
 from dataclasses import replace
 
+import msgspec
+
 from leasegrid.rules.job_control import Ended, JobDecision, JobSight, LeaseState, Step, control_job
 from leasegrid.rules.uploads import ACCESS
 from leasegrid_operator.errors import ClusterError
@@ -19,6 +21,7 @@ from leasegrid_operator.jobs.references import JobReferences
 from leasegrid_operator.jobs.requests import coordinator_name, coordinator_request, store_name, store_request
 from leasegrid_operator.jobs.status import queued_chunks
 from leasegrid_operator.jobs.supplying import LackingError
+from leasegrid_operator.jobs.timeline import JobTimeline
 from leasegrid_operator.jobs.writing import JobPen
 from leasegrid_operator.logs import Action, log
 from tasklet_runner.fabric.protocol import LeaseView, Receipt
@@ -61,6 +64,7 @@ class JobKeeper:
         self._ordered = False
         self._answered = ""
         self._report: JobReport | None = None
+        self._timeline = JobTimeline()
         self._heard = self._ordered_at = 0.0
         self._fruitless, self._best, self._ended_at = 0, 0, 0.0
         self._finished = facts.written.finished
@@ -92,7 +96,8 @@ class JobKeeper:
             return Instruction(order=Order.FENCED, why=f"the job is at term {self._term}")
         newer = self._report is None or report.sequence > self._report.sequence
         if newer:
-            self._report, self._heard = report, _now()
+            whole = self._timeline.whole(report.timeline)
+            self._report, self._heard = msgspec.structs.replace(report, timeline=whole), _now()
             self._news.set()
         over = self._finished is not None
         stop = over or self.facts.wish.suspended
@@ -236,6 +241,8 @@ class JobKeeper:
         await self._pen.raise_term(self.facts, decision, self._term + 1, started)
         self._term, self._started = self._term + 1, started
         self._ordered = self._inherited = self._counted = False
+        if self._report is not None:
+            self._timeline.over(self._report.timeline)
         self._report = None
         await self._coordinator.close()
         self._coordinator = self._office.leases.follow(self.facts, self._news.set)
@@ -256,6 +263,7 @@ class JobKeeper:
         self._coordinator.need(lease.members[0])
         await self._office.order(Commission(self.facts, plan, self._key, self._term, lease, store, supplies))
         self._ordered, self._heard, self._ordered_at = True, _now(), _now()
+        self._timeline.began(_now())
 
     async def _know_again(self, lease: LeaseView) -> None:
         """Which member of a lease that was bound by an earlier operator runs the coordinator, they say themselves. None
