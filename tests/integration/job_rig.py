@@ -74,11 +74,13 @@ class JobHouse:
 
     def until(self, name: str, kind: str, plural: str = "jobs") -> Object:
         """Wait for a condition to be True; the status then."""
-        self.rig.wait(
-            lambda: {one["type"]: one["status"] for one in self.rig.status(plural, name).get("conditions", ())},
-            lambda said: said.get(kind) == "True",
-            f"{name} is {kind}",
-        )
+
+        def said() -> dict[str, str]:
+            conditions = self.rig.status(plural, name).get("conditions", ())
+            return {one["type"]: f"{one['reason']}: {one['message']}" for one in conditions if one["status"] == "True"}
+
+        seen = self.rig.wait(said, {kind, "Complete", "Failed"}.intersection, f"{name} is {kind}")
+        assert kind in seen, f"{name} is not {kind}: {seen}"
         return self.rig.status(plural, name)
 
     def until_reason(self, name: str, reason: str, plural: str = "jobs") -> Object:

@@ -23,36 +23,24 @@ from tests.support.cluster.kubelet import Kubelet
 from tests.support.cluster.plane import accepted
 
 Answer = TypeVar("Answer")
-Chunk = tuple[str, int]
-"""A stage and an index."""
 
 
 @dataclass(frozen=True)
-class JobStore:
-    """The store of a job, by its object as it was made."""
+class StoreDoor:
+    """Where a job's store is served now, and what opens it there: needs no API server."""
 
-    rig: OperatorRig
-    job: Object
+    endpoint: str
+    capability: str
+    key: Ed25519PrivateKey
 
-    @property
-    def lease(self) -> str:
-        """The name of its lease."""
-        metadata = self.job["metadata"]
-        return f"{metadata['name']}-{metadata['uid'][:8]}-store"
-
-    @property
-    def member(self) -> str:
-        """The pod that serves it now; empty when there is none."""
-        return next(iter(self.rig.epochs(self.lease)), "")
-
-    def commits(self, *stages: str) -> dict[Chunk, CommitRecord]:
-        """What is visible of each chunk; two records of one chunk fail."""
+    def commits(self, stage: str) -> dict[int, CommitRecord]:
+        """What is visible of each chunk of a stage; two records of one chunk fail."""
 
         async def read(store: StoreClient) -> list[CommitRecord]:
-            return [record for stage in stages for record in [one async for one in store.commits(stage)]]
+            return [record async for record in store.commits(stage)]
 
         records = self._use(read)
-        found = {(one.stage, one.index): one for one in records}
+        found = {one.index: one for one in records}
         assert len(found) == len(records), f"chunks that were committed twice: {records}"
         return found
 
@@ -74,15 +62,48 @@ class JobStore:
         return self._use(read)
 
     def _use(self, work: Callable[[StoreClient], Awaitable[Answer]]) -> Answer:
-        status = self.rig.status("leases", self.lease)
-        endpoint, capability = status["members"][0]["endpoint"], status["capabilities"][0]
-        key = JobKey.of(_installation(self.rig), self.job["metadata"]["uid"]).private
-
         async def connected() -> Answer:
-            async with StoreClient(endpoint, capability, key) as store:
+            async with StoreClient(self.endpoint, self.capability, self.key) as store:
                 return await work(store)
 
         return asyncio.run(connected())
+
+
+@dataclass(frozen=True)
+class JobStore:
+    """The store of a job, by its object as it was made."""
+
+    rig: OperatorRig
+    job: Object
+
+    @property
+    def lease(self) -> str:
+        """The name of its lease."""
+        metadata = self.job["metadata"]
+        return f"{metadata['name']}-{metadata['uid'][:8]}-store"
+
+    @property
+    def member(self) -> str:
+        """The pod that serves it now; empty when there is none."""
+        return next(iter(self.rig.epochs(self.lease)), "")
+
+    def door(self) -> StoreDoor:
+        """As it is now. Raises KeyError or IndexError while nobody serves it."""
+        status = self.rig.status("leases", self.lease)
+        key = JobKey.of(_installation(self.rig), self.job["metadata"]["uid"]).private
+        return StoreDoor(status["members"][0]["endpoint"], status["capabilities"][0], key)
+
+    def commits(self, stage: str) -> dict[int, CommitRecord]:
+        """See `StoreDoor.commits`."""
+        return self.door().commits(stage)
+
+    def outputs(self, stage: str) -> dict[int, bytes]:
+        """See `StoreDoor.outputs`."""
+        return self.door().outputs(stage)
+
+    def keys(self) -> list[str]:
+        """See `StoreDoor.keys`."""
+        return self.door().keys()
 
 
 def _installation(rig: OperatorRig) -> Ed25519PrivateKey:

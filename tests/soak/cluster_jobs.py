@@ -16,7 +16,7 @@ from tasklet_runner.store.protocol import CommitRecord
 from tasklet_runner.wire.errors import LeaseGridError
 from tests.integration.control_plane import ControlPlane, PlaneOptions, running
 from tests.integration.job_rig import JobHouse, module_server
-from tests.integration.job_stores import Chunk, JobStore, coordinators, leftovers
+from tests.integration.job_stores import JobStore, coordinators, leftovers
 from tests.integration.operator_rig import OperatorRig, operator_rig
 from tests.integration.store_holding import CLASS, block_template
 from tests.soak.tally import Findings, Tally, doubled, lost, wrong
@@ -173,7 +173,7 @@ class KnownRun:
     stage: str
     chunks: tuple[int, int]
     check: Callable[[dict[int, bytes]], Findings]
-    seen: dict[Chunk, CommitRecord] = field(default_factory=dict)
+    seen: dict[int, CommitRecord] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
