@@ -2,12 +2,16 @@
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from tasklet_runner.client.store_access import AccessKey
+from tasklet_runner.member.sealing import SealingKey
 from tasklet_runner.wire import statements
 from tasklet_runner.wire.errors import LeaseGridError, SignatureError
-from tasklet_runner.wire.jobs import Coordinate
+from tasklet_runner.wire.jobs import ORDER_INFO, Coordinate
 from tasklet_runner.wire.signed import encode_base64url, public_key, public_text, sign, verify
+from tasklet_runner.wire.work import CODE_KEY_INFO
 from tests.fuzz.decoder import Decoder, pure
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -92,10 +96,30 @@ def _as_access(data: bytes) -> bool:
     raise AssertionError("what was sealed to another key was opened")
 
 
+_MEMBER = SealingKey()
+_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_PUBLIC = X25519PublicKey.from_public_bytes(_MEMBER.public)
+_SEALED = frozenset({_SUITE.encrypt(b"order", _PUBLIC, ORDER_INFO), _SUITE.encrypt(bytes(32), _PUBLIC, CODE_KEY_INFO)})
+
+
+def _as_sealed(data: bytes) -> bool:
+    """What was sealed to a member opens there as what it is, and nothing else does."""
+    opened = 0
+    for read in (_MEMBER.open_order, _MEMBER.open):
+        try:
+            read(data)
+        except LeaseGridError:
+            continue
+        opened += 1
+    assert opened == (data in _SEALED)
+    return opened == 1
+
+
 DECODERS = (
     Decoder(
         "capabilities and statements", lambda: sorted(SIGNED), pure(_as_text), 700, ("tasklet_runner.wire.signed",)
     ),
     Decoder("payloads of statements", lambda: list(map(msgspec.json.encode, STATEMENTS)), pure(_as_payload), 150),
+    Decoder("sealed orders and code keys", lambda: sorted(_SEALED), pure(_as_sealed), 300),
     Decoder("keys", lambda: [public_text(KEY).encode()], pure(_as_key)),
 )
