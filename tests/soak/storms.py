@@ -146,7 +146,7 @@ def told(*statuses: int | str) -> Check:
 
 
 def among(*statuses: int | str) -> Check:
-    """Nobody heard anything else than these, of which each is only possible: who comes late finds the first ones gone."""
+    """Nobody heard anything else; each of these is only possible: who comes late finds the first ones gone."""
 
     def check(storm: Raging) -> list[str]:
         heard = {outcome.rpartition(" ")[0] for outcome in storm.outcomes}
