@@ -10,6 +10,7 @@ from tasklet_runner.member.workshop import Workshop
 from tasklet_runner.sandbox.archives import unpack
 from tasklet_runner.sandbox.outcomes import mebibytes
 from tasklet_runner.sandbox.python_runtime import runtime_path
+from tasklet_runner.sandbox.trees import remove_tree
 from tasklet_runner.wire.errors import FaultError, LeaseGridError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Language, Program
@@ -74,15 +75,25 @@ def _module_path(workshop: Workshop, program: Program) -> Path:
 
 async def _unpacked(workshop: Workshop, digest: str) -> Path:
     destination = workshop.scratch / "mounts" / digest
-    if not destination.exists():
-        left = max(0, workshop.settings.tmpfs - workshop.blobs.used)
-        error = await in_child(lambda: unpack(workshop.blobs.path(digest), destination, left, MAX_MOUNT_FILES))
-        if error:
-            raise FaultError(
-                Fault(
-                    kind=FaultKind.IO_ERROR,
-                    message=f"the mount {digest} cannot be unpacked: {error}",
-                    remedy="pack regular files and directories only, less than a member's scratch holds",
-                )
-            )
+    # One after the other: two programs that are prepared at once may name one mount, and half of it is not it.
+    async with workshop.unpacking:
+        if not destination.exists():
+            await _unpack(workshop, digest, destination)
     return destination
+
+
+async def _unpack(workshop: Workshop, digest: str, destination: Path) -> None:
+    # Under another name until it is whole: whoever asked for it may leave before.
+    partial = destination.with_name(f".{digest}")
+    remove_tree(partial)
+    left = max(0, workshop.settings.tmpfs - workshop.blobs.used)
+    error = await in_child(lambda: unpack(workshop.blobs.path(digest), partial, left, MAX_MOUNT_FILES))
+    if error:
+        raise FaultError(
+            Fault(
+                kind=FaultKind.IO_ERROR,
+                message=f"the mount {digest} cannot be unpacked: {error}",
+                remedy="pack regular files and directories only, less than a member's scratch holds",
+            )
+        )
+    partial.rename(destination)

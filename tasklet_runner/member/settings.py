@@ -18,7 +18,7 @@ class MemberSettings:
     (`reuse: Replace`); store members always are. `tls`: serve HTTPS by a key of its own, and then `incarnation` is that
     key's name; else empty, and drawn. `notify_ca`: PEM of the authority that an https `notify` must be proven by, or
     empty for the system's; `notify_name`: the name that its certificate must have, or empty for the host that is asked.
-    `compile_seconds`: so much CPU time, and so much wall-clock time, compiling one module may take.
+    `compile_seconds`: so much CPU time, over all threads, compiling one module may take.
     """
 
     name: str

@@ -194,12 +194,12 @@ class Workshop:
 
     def _fresh(self) -> None:
         self.blobs = BlobShelf(self.scratch / "blobs", self.settings.tmpfs)
+        self.unpacking = asyncio.Lock()
         self.stores = StoreConnections()
         fetched, room = self.scratch / "fetched", FetchRoom(self.blobs)
         self.pantry = Pantry(fetched, room, Larder(fetched, room), self.stores, self.traffic)
         self.shelf = CheckpointShelf(self.scratch, self.stores)
-        seconds = self.settings.compile_seconds
-        self.code = CodeShelf(CompileBounds(self.settings.memory // 2, seconds, seconds))
+        self.code = CodeShelf(CompileBounds(self.settings.memory // 2, self.settings.compile_seconds))
 
 
 def _prove_no_children() -> None:
