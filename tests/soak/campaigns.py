@@ -7,7 +7,18 @@ from functools import partial
 from pathlib import Path
 
 from tests.histories.campaign import Campaign
-from tests.soak import clocks, cluster_jobs, corruptions, durable_jobs, fuzzing, models, overload, pauses, takeovers
+from tests.soak import (
+    clocks,
+    cluster_jobs,
+    corruptions,
+    durable_jobs,
+    fuzzing,
+    hostile,
+    models,
+    overload,
+    pauses,
+    takeovers,
+)
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
 from tests.soak.durable_judge import DURABLE
 from tests.soak.slots_judge import SLOTS
@@ -75,6 +86,7 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
         "killed at random: slots, members and commands of durable chunks",
         lambda root, tally: durable_jobs.campaign(root, scale.durable_kills, scale.seed, tally),
     )
+    yield "hostile tasklets", lambda root, tally: hostile.campaign(root, tally, timed=scale.bound is None)
     yield "killed at random: commands, and everything", partial(_outages, scale)
     storms = overload.LONG if scale.bound is None else overload.SHORT
     yield "overload", lambda root, tally: overload.campaign(root, storms, tally)

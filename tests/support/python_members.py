@@ -22,7 +22,7 @@ from tasklet_runner.sandbox.compiling import CompileBounds, CompileChild
 from tasklet_runner.sandbox.engine import fingerprint
 from tasklet_runner.sandbox.python_runtime import runtime_path
 from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME
-code = CompileChild.start(runtime_path(), CompileBounds(memory=1 << 30)).finish()
+code = CompileChild.start(runtime_path(), CompileBounds(1 << 30, wall_seconds=600)).finish()
 bound_to = associated_data(DEFAULT_PYTHON_RUNTIME, fingerprint())
 sys.stdout.buffer.write(encrypt_code(bytes(range(32)), code, bound_to))
 """
