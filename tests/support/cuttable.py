@@ -73,7 +73,6 @@ class Door:
             writer.transport.abort()
             self._writers.discard(writer)
 
-
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(*self._target)
 
