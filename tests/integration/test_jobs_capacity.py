@@ -99,7 +99,7 @@ def test_a_free_member_goes_to_the_more_urgent_job_then_to_the_older_one(house: 
     house.rig.lease("holder", count=MEMBERS, ttlSeconds=600)
     house.rig.until_bound("holder")
     for name, priority in (("old", 0), ("young", 0), ("urgent", 10)):
-        house.job(name, "slow", count=20, parallelism=1, priority=priority)
+        house.job(name, "slow", count=5, parallelism=1, priority=priority)
         until_waiting(house, name)
     house.rig.wait(lambda: place(house, "young"), lambda said: "place 3 in" in said, "the urgent one stands before it")
     house.rig.lease("shrinker", count=MEMBERS - 1, priority=100, ttlSeconds=600)
