@@ -149,14 +149,17 @@ class Play:
 
     async def _stop_member(self, live: Live, step: Step) -> None:
         send = signal_tree if step.verb == "stop-tree" else os.kill
-        with suppress(ProcessLookupError):
-            send(live.pid, signal.SIGSTOP)
-            if await _stands_still(live.pid):
-                began = time.monotonic()
-                await asyncio.sleep(step.seconds)
-                self._wait(Operation.STOPPED, began, "nemesis", live.name)
-        with suppress(ProcessLookupError):
-            send(live.pid, signal.SIGCONT)
+        try:
+            with suppress(ProcessLookupError):
+                send(live.pid, signal.SIGSTOP)
+                if await _stands_still(live.pid):
+                    began = time.monotonic()
+                    await asyncio.sleep(step.seconds)
+                    self._wait(Operation.STOPPED, began, "nemesis", live.name)
+        finally:
+            # Whatever becomes of the play: one that stands still for ever would be left behind.
+            with suppress(ProcessLookupError):
+                send(live.pid, signal.SIGCONT)
 
     async def _step_clock(self, step: Step) -> None:
         self.arena.clocks[step.on].step_clock(step.seconds)
