@@ -1,7 +1,7 @@
 """References of artifacts in OCI registries: pure.
 
-Grammar: `registry/repository[:tag][@algorithm:hex]`, as the distribution specification and its first implementation have
-it, but for their shorthand without a registry: which one is meant would be this program's choice, not the file's.
+Grammar: `registry/repository[:tag][@algorithm:hex]`, as the distribution specification and its first implementation
+have it, but for their shorthand without a registry: which one is meant would be this program's choice, not the file's.
 """
 
 import re

@@ -37,7 +37,9 @@ def test_a_reference_names_a_manifest_in_a_repository(text: str, expected: Refer
     assert expected.manifest == (expected.digest or expected.tag)
 
 
-@pytest.mark.parametrize("text", ["", "tool:v1", "a/tool", "ghcr.io/", "ghcr.io/A/tool", "ghcr.io/a/tool@sha256:12", "ghcr.io/a/tool:v 1"])
+@pytest.mark.parametrize(
+    "text", ["", "tool:v1", "a/tool", "ghcr.io/", "ghcr.io/A/tool", "ghcr.io/a/tool@sha256:12", "ghcr.io/a/tool:v 1"]
+)
 def test_what_is_no_reference_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no reference of the form"):
         parse_reference(text)

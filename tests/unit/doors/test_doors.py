@@ -1,4 +1,4 @@
-"""What stands in front of servers: shares, budgets, paces, guests; on loopback, with small bounds."""
+"""What stands in front of servers: crowds, budgets, paces, guests; on loopback, with small bounds."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +16,6 @@ from tasklet_runner.doors.crowd import Crowd
 from tasklet_runner.doors.guests import Door, Guest, listen
 from tasklet_runner.doors.handlers import HttpHandler
 from tasklet_runner.doors.limits import DoorLimits
-from tasklet_runner.plan.shares import has_room
 from tasklet_runner.wire.errors import OverloadedError, RefusedError
 from tasklet_runner.wire.member import ErrorReply
 from tests.support.storm import free_door
@@ -24,23 +23,6 @@ from tests.support.storm import free_door
 PATIENCE_SECONDS = 30.0
 SMALL = DoorLimits(connections=4, head_bytes=1000, arrival_seconds=0.3, idle_seconds=0.3, stall_seconds=0.3)
 LONG_BYTES = 20 * 1024 * 1024
-
-
-@pytest.mark.parametrize(
-    ("mine", "present", "total", "allowed"),
-    [
-        pytest.param(0, 0, 1, True, id="the first of all"),
-        pytest.param(0, 1, 1, False, id="a full room"),
-        pytest.param(4, 4, 10, True, id="alone with less than half"),
-        pytest.param(5, 5, 10, False, id="alone with half of it"),
-        pytest.param(0, 5, 10, True, id="a newcomer beside a greedy one"),
-        pytest.param(3, 6, 10, True, id="the third of two greedy ones"),
-        pytest.param(4, 7, 10, False, id="more than is left"),
-        pytest.param(0, 9, 10, True, id="the last place is a newcomer's"),
-    ],
-)
-def test_a_room_is_shared_by_groups(mine: int, present: int, total: int, allowed: bool) -> None:
-    assert has_room(mine, present, total) is allowed
 
 
 def test_a_crowd_of_one_address_leaves_room_for_another_and_every_leaver_for_the_next() -> None:
