@@ -23,7 +23,7 @@ def test_a_hint_names_its_state_in_words() -> None:
     assert b'"state":"claimed"' in msgspec.json.encode(hint)
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
 def test_any_key_survives_its_way_through_a_path(key: str) -> None:
     path = object_path(key)
 
@@ -38,6 +38,7 @@ def test_any_key_survives_its_way_through_a_path(key: str) -> None:
         pytest.param("/v1/other/a", id="another path"),
         pytest.param(OBJECTS_PATH, id="no key"),
         pytest.param(OBJECTS_PATH + "%ff", id="a key that is not UTF-8"),
+        pytest.param(OBJECTS_PATH + "a%00b", id="a key with U+0000"),
         pytest.param(object_path("a" * (MAX_KEY_BYTES + 1)), id="a key that is too long"),
     ],
 )
