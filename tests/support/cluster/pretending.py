@@ -8,6 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
 
 from tasklet_runner.hosting.process import WORDS, become_coordinator
 from tasklet_runner.member import frames
@@ -69,7 +72,17 @@ class DoorlessRequest(web.BaseRequest):
 def doorless_server(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> web.Server:
     """A server whose requests a member's handlers understand."""
     loop = asyncio.get_running_loop()
-    return web.Server(handler, access_log=None, request_factory=lambda *parts: DoorlessRequest(*parts, loop))
+
+    def request(
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        return DoorlessRequest(message, payload, protocol, writer, task, loop)
+
+    return web.Server(handler, access_log=None, request_factory=request)
 
 
 def outcome(program: Program, task: Task) -> Outcome:

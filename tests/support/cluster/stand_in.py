@@ -132,8 +132,7 @@ class LossyCalls(Calls):
         answer = super().at_once(verb, body)
         if self._losses.get(verb, 0) > 0:
             self._losses[verb] -= 1
-            for visitor in list(self.entrance.visitors):
-                visitor.leave()
+            self.entrance.door.dismiss_idle()
         return answer
 
 
