@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,10 @@ from tests.e2e.kind_rig import SYSTEM, Kind, Object
 from tests.e2e.rooms import Room, room
 
 LONG, SHORT = 900, 30
+CHUNKS, FIRST = 90, 6
+SLOW = "import time; time.sleep(1); print(input())"
 HOST = "kubernetes.io/hostname"
+DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=180s")
 OPERATOR = (f"--namespace={SYSTEM}",)
 
 
@@ -29,6 +33,7 @@ def nodes(cluster: Kind) -> Iterator[Room]:
 def _whole(nodes: Room) -> Iterator[None]:
     yield
     nodes.kubectl("delete", "lglease", "--all", "--wait=false")
+    nodes.kubectl("uncordon", *nodes.cluster.workers)
     nodes.kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=180s")
     spread(nodes.cluster)
     for node in nodes.cluster.workers:
@@ -74,6 +79,65 @@ def stopped_dead(cluster: Kind, node: str) -> Iterator[None]:
         cluster.run("docker", "unpause", node)
 
 
+@contextmanager
+def steady_job(nodes: Room, doomed: str, safe: str) -> Iterator[None]:
+    """A job at work on one node, for a minute or so; its store is on the other, to which it may go, too."""
+    nodes.pool("stores", 1, resource="Block", storage={"size": "128Mi"}, template={"nodeSelector": {HOST: safe}})
+    nodes.until_members("stores", ready=1)
+    nodes.apply(
+        "Job",
+        "steady",
+        {
+            "tasklet": {"python": {"source": {"inline": SLOW}}},
+            "input": {"items": [{"value": f"{number}"} for number in range(CHUNKS)]},
+            "parallelism": 2,
+            "lease": {"poolRefs": [{"name": doomed}, {"name": safe}]},
+            "output": {"size": "64Mi"},
+        },
+    )
+    nodes.cluster.wait(lambda: succeeded(nodes), lambda done: done >= FIRST, "the job is at work")
+    try:
+        yield
+    finally:
+        nodes.kubectl("delete", "lgjob/steady", "lgpool/stores", "--wait=false")
+        nodes.until_gone("lgpool", "stores")
+
+
+def succeeded(nodes: Room) -> int:
+    """Chunks of the job that are done."""
+    return int(nodes.status("lgjob", "steady").get("chunks", {}).get("succeeded", 0))
+
+
+def check_whole(nodes: Room, directory: Path) -> None:
+    """The job ends, and every chunk has its own output, once."""
+    nodes.until_said("lgjob", "steady", "Complete")
+    assert succeeded(nodes) == CHUNKS
+    nodes.leasegrid("results", "steady", str(directory))
+    found = {path.parent.name: path.read_text(encoding="ascii") for path in directory.glob("*/stdout")}
+    assert found == {f"{number}": f"{number}\n" for number in range(CHUNKS)}
+
+
+@pytest.mark.unhappy("a node is drained while a job runs on it")
+def test_a_job_goes_on_elsewhere_when_its_coordinators_node_is_drained(nodes: Room, tmp_path: Path) -> None:
+    doomed, safe = nodes.cluster.workers
+    with steady_job(nodes, doomed, safe):
+        nodes.kubectl("drain", doomed, *DRAIN)
+        assert succeeded(nodes) < CHUNKS, "it is not over yet"
+        check_whole(nodes, tmp_path)
+        nodes.kubectl("uncordon", doomed)
+
+
+@pytest.mark.unhappy("a node is stopped dead while a job runs on it")
+def test_a_job_goes_on_elsewhere_when_its_coordinators_node_is_stopped_dead(nodes: Room, tmp_path: Path) -> None:
+    safe = node_of(nodes.cluster, nodes.cluster.leader)
+    (doomed,) = [node for node in nodes.cluster.workers if node != safe]
+    with steady_job(nodes, doomed, safe):
+        with stopped_dead(nodes.cluster, doomed):
+            assert succeeded(nodes) < CHUNKS, "it is not over yet"
+            check_whole(nodes, tmp_path)
+        assert nodes.status("lgjob", "steady")["coordinatorGeneration"] > 1
+
+
 @pytest.mark.unhappy("a node is drained under leases")
 def test_an_elastic_lease_goes_on_elsewhere_when_a_node_is_drained(nodes: Room) -> None:
     first, second = nodes.cluster.workers
@@ -81,8 +145,7 @@ def test_an_elastic_lease_goes_on_elsewhere_when_a_node_is_drained(nodes: Room) 
     nodes.lease("elastic", poolRefs=pools, count=1, elastic=True, ttlSeconds=LONG)
     (member,) = nodes.until_bound("elastic")
     stays = held_on(nodes, second, "stays", LONG)
-    flags = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=180s")
-    nodes.kubectl("drain", first, *flags)
+    nodes.kubectl("drain", first, *DRAIN)
     nodes.cluster.wait(
         lambda: nodes.held("elastic"), lambda held: held and member not in held, "the lease has another member"
     )
