@@ -102,6 +102,7 @@ soak-cluster: $(VENV)/.developed ## a kind cluster of three nodes, shaken for 20
 
 soak: $(VENV)/.developed ## kill, fill, cut, stop and damage what keeps things; half an hour (SOAK=--short: minutes; SOAK=--seed=7)
 	@$(BIN)/python -m tests.soak $(SOAK)
+	@$(if $(findstring --only,$(SOAK)),,$(MAKE) --no-print-directory soak-cluster MINUTES=$(if $(findstring --short,$(SOAK)),3,$(MINUTES)))
 
 unhappy: $(VENV)/.developed $(VENV)/s3-server/.installed ## every unhappy path beside the test that shows it
 	@$(BIN)/python -m pytest -q -m unhappy --paths tests
