@@ -33,6 +33,7 @@ def cases() -> Iterator[Case]:
     yield from _floods()
     yield from _storms()
     yield from _escapes()
+    yield from _changes_outside()
     yield from _links()
     yield from _breaches()
     yield from _descriptors()
@@ -139,6 +140,12 @@ def _escapes() -> Iterator[Case]:
         "by a directory that is made outside",
         lambda: exiting("(call $path_create_directory (i32.const 3) @path)", texts={"path": "../marker"}),
     )
+    yield of("by a name with a NUL in it", lambda: exiting(read, texts={"path": b"own\0/../../stdout"}), reason=INVALID)
+    yield of("by a name that is no UTF-8", lambda: exiting(read, texts={"path": b"\xff\xfe"}), reason="ExitCode(25)")
+
+
+def _changes_outside() -> Iterator[Case]:
+    of = partial(Case, "path escape", reason=PERM, program=OUT)
     yield of(
         "by renaming its directory's parent",
         lambda: exiting(
@@ -173,8 +180,6 @@ def _escapes() -> Iterator[Case]:
         ),
         reason="ExitCode(10)",
     )
-    yield of("by a name with a NUL in it", lambda: exiting(read, texts={"path": b"own\0/../../stdout"}), reason=INVALID)
-    yield of("by a name that is no UTF-8", lambda: exiting(read, texts={"path": b"\xff\xfe"}), reason="ExitCode(25)")
 
 
 def _links() -> Iterator[Case]:

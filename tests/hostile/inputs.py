@@ -86,79 +86,48 @@ def _archives() -> Iterator[Case]:
         yield Case("mount", name, _quiet, IO, program=Program(mount=make), prepares=False)
 
 
-def _floods() -> Iterator[Case]:
-    read = """(if (call ${0}_sizes_get (i32.const 8) (i32.const 12)) (then unreachable))
+_TINY = Limits(fuel=10**8, memory=1024 * 1024, wall_seconds=60)
+_DOUBLING = (("A0", "x" * 1000), *((f"A{n}", f"$(A{n - 1})$(A{n - 1})") for n in range(1, 60)))
+
+
+def _reader(what: str) -> bytes:
+    """Makes room for all arguments, or variables, and reads them; says so when there is none."""
+    return command(
+        f"""(if (call ${what}_sizes_get (i32.const 8) (i32.const 12)) (then unreachable))
  (if (i32.eq (memory.grow (i32.shr_u (i32.load (i32.const 12)) (i32.const 16))) (i32.const -1))
   (then (drop (call $write (i32.const 2) @says)) (call $proc_exit (i32.const 1))))
- (drop (call ${0}_get (i32.const 65536) (i32.const 131072)))"""
-    texts = {"says": "out of memory"}
-    tiny = Limits(fuel=10**8, memory=1024 * 1024, wall_seconds=60)
-    blind = "(drop (call $args_get (i32.const 0) (i32.const 1024)))"
-    yield Case(
-        "flood of argv",
-        "one of three megabytes",
-        lambda: command(read.format("args"), texts=texts),
-        MEMORY,
-        limits=tiny,
-        program=Program(arguments=("x" * 3_000_000,)),
+ (drop (call ${what}_get (i32.const 65536) (i32.const 131072)))""",
+        texts={"says": "out of memory"},
     )
-    yield Case(
-        "flood of argv",
-        "three hundred thousand",
-        lambda: command(read.format("args"), texts=texts),
-        MEMORY,
-        limits=tiny,
-        program=Program(arguments=("abcdefghi",) * 300_000),
-    )
-    yield Case(
-        "flood of argv",
-        "past the end of memory",
-        lambda: command(blind),
-        "Trapped(WASI_CALL)",
-        limits=tiny,
-        program=Program(arguments=("x" * 3_000_000,)),
-    )
-    doubling = (("A0", "x" * 1000), *((f"A{n}", f"$(A{n - 1})$(A{n - 1})") for n in range(1, 60)))
-    yield Case(
-        "flood of argv",
-        "that doubles sixty times",
-        _quiet,
-        "CapacityExceeded",
-        program=Program(arguments=("$(A59)",), environment=doubling),
-        prepares=False,
-    )
-    yield Case(
-        "flood of env",
-        "one of three megabytes",
-        lambda: command(read.format("environ"), texts=texts),
-        MEMORY,
-        limits=tiny,
-        program=Program(environment=(("A", "x" * 3_000_000),)),
-    )
-    yield Case(
-        "flood of env",
-        "a hundred thousand",
-        lambda: command(read.format("environ"), texts=texts),
-        MEMORY,
-        limits=tiny,
-        program=Program(environment=tuple((f"NAME_{n}", "a" * 20) for n in range(100_000))),
-    )
-    yield Case(
-        "flood of env",
-        "that doubles sixty times",
-        _quiet,
-        "CapacityExceeded",
-        program=Program(environment=doubling),
-        prepares=False,
-    )
-    yield Case(
-        "flood of env",
-        "past the end of memory",
-        lambda: command(blind.replace("args", "environ")),
-        "Trapped(WASI_CALL)",
-        limits=tiny,
-        program=Program(environment=(("A", "x" * 3_000_000),)),
-    )
+
+
+def _blind(what: str) -> bytes:
+    """Reads them without room."""
+    return command(f"(drop (call ${what}_get (i32.const 0) (i32.const 1024)))")
+
+
+def _floods() -> Iterator[Case]:
+    for kind, what, long, many, doubling in (
+        (
+            "flood of argv",
+            "args",
+            Program(arguments=("x" * 3_000_000,)),
+            Program(arguments=("abcdefghi",) * 300_000),
+            Program(arguments=("$(A11)",) * 5000, environment=_DOUBLING[:12]),
+        ),
+        (
+            "flood of env",
+            "environ",
+            Program(environment=(("A", "x" * 3_000_000),)),
+            Program(environment=tuple((f"NAME_{n}", "a" * 20) for n in range(100_000))),
+            Program(environment=_DOUBLING),
+        ),
+    ):
+        reader, blind = partial(_reader, what), partial(_blind, what)
+        yield Case(kind, "one of three megabytes", reader, MEMORY, limits=_TINY, program=long)
+        yield Case(kind, "hundreds of thousands", reader, MEMORY, limits=_TINY, program=many)
+        yield Case(kind, "past the end of memory", blind, "Trapped(WASI_CALL)", limits=_TINY, program=long)
+        yield Case(kind, "that doubles again and again", _quiet, "CapacityExceeded", program=doubling, prepares=False)
 
 
 def _calls() -> Iterator[Case]:
