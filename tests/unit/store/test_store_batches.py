@@ -118,7 +118,7 @@ def test_an_empty_batch_and_nothing_asked_for_are_no_errors(tmp_path: Path) -> N
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("name", ["ünï/😀", "a/../../b", "//x", 'nul\0\n"\\', "\x01" * 680, "x" * 4080], ids=ascii)
+@pytest.mark.parametrize("name", ["ünï/😀", "a/../../b", "//x", 'line\n"\\', "\x01" * 680, "x" * 4080], ids=ascii)
 def test_odd_keys_are_only_keys(name: str, tmp_path: Path) -> None:
     async def check() -> None:
         async with served(tmp_path) as (_, server):
