@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from tasklet_runner.wire.faults import Fault
 from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME, Language, Mode, Mount, Outcome, Program, Task
@@ -36,6 +37,12 @@ class Ended:
         return found
 
 
+@cache
+def made(case: Case) -> bytes:
+    """The case's module or file. Made before anything is measured: it takes the holder's time."""
+    return case.make()
+
+
 async def attempt(desk: Desk, case: Case, slot: int, python: str = "") -> Ended:
     """Prepare and run one case in a slot. `python`: the digest of the interpreter's code. Raises AssertionError when
     the connection ends or no answer comes.
@@ -44,7 +51,7 @@ async def attempt(desk: Desk, case: Case, slot: int, python: str = "") -> Ended:
     program = Program(
         name="tool",
         language=Language.PYTHON if wanted.python else Language.WASM,
-        source=await desk.send(case.make()),
+        source=await desk.send(made(case)),
         runtime=DEFAULT_PYTHON_RUNTIME if wanted.python else "",
         mode=Mode.LOOP if wanted.loop else Mode.FRESH,
         arguments=wanted.arguments,

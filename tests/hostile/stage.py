@@ -11,7 +11,7 @@ from tests.hostile.cases import Case
 from tests.hostile.corpus import Room
 from tests.hostile.desk import Desk, Holder
 from tests.hostile.neighbours import Neighbour, Worked
-from tests.hostile.running import Ended, attempt_all
+from tests.hostile.running import Ended, attempt_all, made
 from tests.support.members import MemberRig, member
 
 FEW = 5
@@ -86,6 +86,8 @@ async def _beside(report: Report, room: Room, effort: Effort, desk: Desk, desks:
     neighbours = {
         who: await Neighbour.at(its, effort.slots - 1 if who == "in another slot" else 0) for who, its in desks.items()
     }
+    for case in room.cases:
+        made(case)
     quiet = {who: await _alone(one, effort) for who, one in neighbours.items()}
     beside: dict[str, Worked] = {}
     async with contextlib.AsyncExitStack() as stack:

@@ -26,7 +26,11 @@ def campaign(root: Path, tally: Tally, *, timed: bool) -> None:
         reports = _play(root / who.replace(" ", "-"), effort, tally)
         quiet, beside = (sum(report.rates[who][at] * report.seconds for report in reports) for at in (0, 1))
         share = beside / quiet
-        tally.words.append(f"a neighbour {who} kept {share:.0%} of its quiet rate")
+        rooms = ", ".join(
+            f"{name} {report.rates[who][1] / report.rates[who][0]:.0%}"
+            for name, report in zip(ROOMS, reports, strict=True)
+        )
+        tally.words.append(f"a neighbour {who} kept {share:.0%} of its quiet rate ({rooms})")
         if share < LEAST_SHARE:
             tally.judge(f"a neighbour {who}", wrong([f"it kept only {share:.0%} of its rate"]), faults=0)
 
