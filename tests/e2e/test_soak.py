@@ -62,6 +62,8 @@ def test_a_shaken_cluster_loses_nothing_does_nothing_twice_and_is_clean_afterwar
     tally.judge("processes", strangers(running(shaken), pods(shaken)), faults=0)
     for what, count in sorted(shaker.done.items()):
         figures.say(f"soak: {what}", str(count))
+    for why in shaker.missed:
+        figures.say("soak: a trouble that could not be made", why[:200])
     figures.say(f"soak: seed {seed}, binds seen {len(streams.seen)}", str(tally))
     assert tally.clean, tally
 

@@ -19,6 +19,8 @@ Judge = Callable[[Asked, Object], Findings]
 LONGEST_SECONDS = 300.0
 """What takes longer than this on a shaken cluster is taken for lost."""
 PAUSE_SECONDS = 1.0
+SHORT_NAMES = {"Job": "lgjob", "TaskGraph": "lggraph"}
+"""Kubernetes has a kind Job of its own."""
 CHUNKS = 16
 USUAL: Object = {
     "tasklet": {"module": {"configMap": {"name": "echo", "key": "module"}}, "wallSeconds": 60},
@@ -95,9 +97,10 @@ class Streams:
 
     def _run(self, kind: str, asked: Asked, spec: Object, judge: Judge) -> None:
         surely(lambda: self.room.apply(kind, asked.name, {**spec, "output": {"store": "None"}}))
-        self._until_said(kind, asked.name, {"Complete", "Failed"})
-        self.ended[asked.name] = judge(asked, surely(lambda: self.room.status(kind, asked.name)))
-        surely(lambda: self.room.delete(kind, asked.name))
+        short = SHORT_NAMES[kind]
+        self._until_said(short, asked.name, {"Complete", "Failed"})
+        self.ended[asked.name] = judge(asked, surely(lambda: self.room.status(short, asked.name)))
+        surely(lambda: self.room.delete(short, asked.name))
 
     def _until_said(self, kind: str, name: str, ends: set[str]) -> set[str]:
         """Until one of these conditions is True; empty when none was in time."""

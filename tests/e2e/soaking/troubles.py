@@ -5,7 +5,7 @@ over when its function returns; what it did is what it says.
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.e2e.kind_rig import Kind, Object, RefusedCommandError
@@ -16,24 +16,26 @@ Trouble = Callable[["Shaker"], str]
 
 @dataclass
 class Shaker:
-    """Draws its troubles, and their moments, by a seed. `done`: how often each was made."""
+    """Draws its troubles, and their moments, by a seed. `done`: how often each was made; `missed`: what could not be."""
 
     room: Room
     chance: random.Random
     done: dict[str, int] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
 
     @property
     def cluster(self) -> Kind:
         return self.room.cluster
 
-    def shake(self) -> str:
-        """One trouble; its name. One that finds nothing to trouble, or no API server to ask, is not counted."""
+    def shake(self) -> None:
+        """One trouble. With nothing to trouble, or no API server to ask, there is none."""
         trouble = self.chance.choice(TROUBLES)
-        name = ""
-        with suppress(RefusedCommandError, LookupError):
+        try:
             name = trouble(self)
+        except (RefusedCommandError, LookupError) as error:
+            self.missed.append(f"{trouble.__name__}: {error}")
+        else:
             self.done[name] = self.done.get(name, 0) + 1
-        return name
 
     def inside(self, node: str, *words: str) -> str:
         """A command in a node's container."""
@@ -61,7 +63,7 @@ def kill_member(shaker: Shaker) -> str:
     """The process of a member; its slots, and a coordinator on it, go with it."""
     pod = shaker.some_pod(f"--namespace={shaker.room.namespace}", "--selector=app.kubernetes.io/managed-by=leasegrid")
     name = pod["metadata"]["name"]
-    shaker.inside(pod["spec"]["nodeName"], "pkill", "--signal", "KILL", "--full", f"--name {name}( |$)")
+    shaker.inside(pod["spec"]["nodeName"], "pkill", "--signal", "KILL", "--full", "--", f"--name {name}( |$)")
     return "a member was killed"
 
 
