@@ -16,7 +16,7 @@ Trouble = Callable[["Shaker"], str]
 
 @dataclass
 class Shaker:
-    """Draws its troubles, and their moments, by a seed. `done`: how often each was made; `missed`: what could not be."""
+    """Draws its troubles, and their moments, by a seed. `done`: how often; `missed`: what could not be made."""
 
     room: Room
     chance: random.Random
