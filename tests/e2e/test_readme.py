@@ -36,9 +36,15 @@ def test_the_job_at_the_top_of_the_readme_runs_on_the_cluster_and_leaves_nothing
     figures.seconds("from leasegrid submit to its outputs", journey.ended(submitted) - journey.began(submitted))
     default = Room(cluster, "default")
     default.until_gone("persistentvolumeclaims")
-    held = [one["metadata"]["name"] for one in default.all("lglease") if default.held(one["metadata"]["name"])]
-    bound = [name for name in held if default.condition("lglease", name, "Bound")["status"] == "True"]
-    assert set(bound) <= {"mine"}, "which nobody renews"
+    default.cluster.wait(lambda: bound(default), lambda names: names <= {"mine"}, "only what nobody gave back is bound")
+
+
+def bound(room: Room) -> set[str]:
+    """The names of leases that have members now."""
+    said = {one["metadata"]["name"]: one.get("status", {}).get("conditions", ()) for one in room.all("lglease")}
+    return {
+        name for name, all_of in said.items() for one in all_of if (one["type"], one["status"]) == ("Bound", "True")
+    }
 
 
 def test_the_objects_in_the_readme_are_those_of_the_example() -> None:

@@ -13,11 +13,13 @@ Status = dict[str, Any]
 Said = Sequence[Mapping[str, str]]
 
 
-def report_status(report: JobReport, *, graph: bool) -> Status:
-    """The counts of a report. Of a graph with those of each task beside."""
+def report_status(report: JobReport, *, graph: bool, over: bool) -> Status:
+    """The counts of a report. Of a graph with those of each task beside. `over`: the job works no more, as it has ended
+    or is suspended; its last coordinator has told of workers that are given back since.
+    """
     status: Status = {
         "chunks": _sum(report.stages),
-        "workers": report.workers,
+        "workers": 0 if over else report.workers,
         "timeline": [
             {"afterMilliseconds": after, "leased": leased, "running": running, "done": done}
             for after, leased, running, done in report.timeline

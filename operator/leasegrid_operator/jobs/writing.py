@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from leasegrid.rules.job_control import JobDecision, JobVerdict
+from leasegrid.rules.reasons import ConditionType
 from leasegrid_operator.cluster import Cluster
 from leasegrid_operator.errors import NotFoundError
 from leasegrid_operator.jobs.reading import JobFacts
@@ -43,7 +44,8 @@ class JobPen:
             status["completionTime"] = written_instant(decision.finish.at)
             if decision.finish.location:
                 status["resultLocation"] = decision.finish.location
-        counts = report_status(report, graph=facts.kind == GRAPHS.kind) if report is not None else {}
+        over = not any(one.type is ConditionType.PROGRESSING and one.status for one in decision.verdicts)
+        counts = report_status(report, graph=facts.kind == GRAPHS.kind, over=over) if report is not None else {}
         if counts != self._counts and (turned or now >= self._counted + COUNTS_SECONDS):
             status |= counts
         receipt = receipt_status(receipts) if receipts else {}

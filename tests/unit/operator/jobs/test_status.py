@@ -14,7 +14,7 @@ REPORT = JobReport(uid="u", term=1, sequence=1, phase="Running", stages=STAGES, 
 
 
 def test_a_job_shows_its_sums_and_the_indexes_of_its_own_input() -> None:
-    assert report_status(REPORT, graph=False) == {
+    assert report_status(REPORT, graph=False, over=False) == {
         "chunks": {"total": 4, "succeeded": 5, "failed": 0, "retried": 2, "cached": 0, "skipped": 0},
         "workers": 2,
         "timeline": [{"afterMilliseconds": 5, "leased": 1, "running": 2, "done": 3}],
@@ -23,8 +23,12 @@ def test_a_job_shows_its_sums_and_the_indexes_of_its_own_input() -> None:
     }
 
 
+def test_a_job_that_works_no_more_has_no_workers_whatever_its_last_coordinator_told() -> None:
+    assert report_status(REPORT, graph=False, over=True)["workers"] == 0
+
+
 def test_a_graph_shows_each_of_its_tasks() -> None:
-    tasks = report_status(REPORT, graph=True)["tasks"]
+    tasks = report_status(REPORT, graph=True, over=False)["tasks"]
     assert [(one["name"], one["state"], one["chunks"]["succeeded"]) for one in tasks] == [
         ("map", "Succeeded", 4),
         ("reduce", "Running", 1),
