@@ -87,6 +87,7 @@ _RUN_CHANGES: Spec = {
     "retry": {"maxRetries": 1},
     "cache": {"name": "build"},
     "output": {"layout": "ByPath"},
+    "dataSecretRef": {"name": "bucket"},
     "priority": 5,
     "activeDeadlineSeconds": 60,
     "ttlSecondsAfterFinished": 60,
