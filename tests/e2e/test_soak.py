@@ -64,8 +64,11 @@ def test_a_shaken_cluster_loses_nothing_does_nothing_twice_and_is_clean_afterwar
         figures.say(f"soak: {what}", str(count))
     for why in shaker.missed:
         figures.say("soak: a trouble that could not be made", why[:200])
+    figures.say("soak: jobs that said that their store in memory was lost", str(len(streams.told)))
     figures.say(f"soak: seed {seed}, binds seen {len(streams.seen)}", str(tally))
     assert tally.clean, tally
+    assert any(name.startswith("job") for name in streams.ended), "no job came to its end"
+    assert any(name.startswith("graph") for name in streams.ended), "no graph came to its end"
 
 
 def shake(shaker: Shaker, seconds: float) -> None:

@@ -54,6 +54,14 @@ class Asked:
     lines: tuple[str, ...]
 
 
+def lost_its_memory(status: Object) -> bool:
+    """A job without a volume says so when the member is lost that had its outputs in memory: that is no loss in
+    silence, and whoever wants to be spared it gives the job a volume.
+    """
+    said = status.get("conditions", ())
+    return any((one["type"], one["status"], one["reason"]) == ("Failed", "True", "StoreUnavailable") for one in said)
+
+
 def finished(asked: Asked, status: Object) -> Findings:
     """A job's end: each chunk's output once, and the counts say so."""
     said = {one["type"]: one for one in status.get("conditions", ()) if one["status"] == "True"}

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from tests.e2e.kind_rig import Object, RefusedCommandError
 from tests.e2e.rooms import Room
-from tests.e2e.soaking.judging import Asked, Bind, binds, finished, summed
+from tests.e2e.soaking.judging import Asked, Bind, binds, finished, lost_its_memory, summed
 from tests.soak.tally import Findings, lost
 
 Answer = TypeVar("Answer")
@@ -54,13 +54,14 @@ def surely(ask: Callable[[], Answer]) -> Answer:
 
 @dataclass
 class Streams:
-    """Users of a namespace with a pool `cpu` and a module that copies stdin. `ended`: what was found, by names; `seen`:
-    every bind that was ever in a lease's status.
+    """Users of a namespace with a pool `cpu` and a module that copies stdin. `ended`: what was found, by names; `told`:
+    jobs that said that their store in memory was lost; `seen`: every bind that was ever in a lease's status.
     """
 
     room: Room
     chance: random.Random
     ended: dict[str, Findings] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
     seen: set[Bind] = field(default_factory=set)
 
     def observe(self, _: int) -> None:
@@ -99,7 +100,11 @@ class Streams:
         surely(lambda: self.room.apply(kind, asked.name, {**spec, "output": {"store": "None"}}))
         short = SHORT_NAMES[kind]
         self._until_said(short, asked.name, {"Complete", "Failed"})
-        self.ended[asked.name] = judge(asked, surely(lambda: self.room.status(short, asked.name)))
+        status = surely(lambda: self.room.status(short, asked.name))
+        if lost_its_memory(status):
+            self.told.append(asked.name)
+        else:
+            self.ended[asked.name] = judge(asked, status)
         surely(lambda: self.room.delete(short, asked.name))
 
     def _until_said(self, kind: str, name: str, ends: set[str]) -> set[str]:

@@ -8,7 +8,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import Capability, MemberGrant
 from tests.e2e.kind_rig import Object
-from tests.e2e.soaking.judging import Asked, Bind, binds, finished, left_over, strangers, summed, two_holders
+from tests.e2e.soaking.judging import (
+    Asked,
+    Bind,
+    binds,
+    finished,
+    left_over,
+    lost_its_memory,
+    strangers,
+    summed,
+    two_holders,
+)
 from tests.soak.tally import Findings
 
 ASKED = Asked("job", ("a\n", "b\n"))
@@ -39,6 +49,19 @@ def counts(findings: Findings) -> tuple[int, int, int]:
 )
 def test_a_jobs_end_is_judged_by_its_outputs_and_counts(told: Object, expected: tuple[int, int, int]) -> None:
     assert counts(finished(ASKED, told)) == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "condition", "expected"),
+    [
+        pytest.param("StoreUnavailable", "Failed", True, id="its store is lost"),
+        pytest.param("ChunksFailed", "Failed", False, id="it failed for another reason"),
+        pytest.param("StoreUnavailable", "Progressing", False, id="it waits for its store"),
+    ],
+)
+def test_only_a_job_that_says_that_its_store_is_lost_is_excused(reason: str, condition: str, expected: bool) -> None:
+    said = [{"type": condition, "status": "True", "reason": reason}]
+    assert lost_its_memory({"conditions": said}) is expected
 
 
 @pytest.mark.parametrize(
