@@ -5,14 +5,7 @@ Needs the folder of a control plane's binaries in KUBEBUILDER_ASSETS.
 """
 
 import argparse
-import contextlib
-import os
-import signal
-import sys
-import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks.claiming import ends, real, speed
 from benchmarks.claiming.outcomes import median
@@ -20,8 +13,8 @@ from benchmarks.claiming.quiet import idle_cost
 from benchmarks.claiming.rig import Rig, rig
 from benchmarks.claiming.sizes import SMALLEST, Sizes
 from benchmarks.claiming.words import milliseconds
-from benchmarks.conditions import conditions
-from benchmarks.tables import Row, Table, written_to
+from benchmarks.planes import measure, surrounded
+from benchmarks.tables import Row, Table
 
 COLUMNS = ("what", "LeaseGrid", "agent-sandbox", "limit or more", "to reach")
 NOTE = """\
@@ -48,27 +41,13 @@ ROWS: dict[str, Callable[[Rig, Table, Sizes], None]] = {
 
 def main() -> None:
     """Measure what is asked for and print it."""
-    options = _parser().parse_args()
-    if not os.environ.get("KUBEBUILDER_ASSETS"):
-        sys.exit("set KUBEBUILDER_ASSETS to the folder of a control plane's binaries (`setup-envtest use -p path`)")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # and end in good order what was started
-    with contextlib.ExitStack() as stack:
-        if options.write:
-            stack.enter_context(written_to(options.write))
-        run(options.row or list(ROWS), SMALLEST if options.smallest else Sizes())
+    measure(argparse.ArgumentParser(prog="benchmarks.claims", description=__doc__), "row", list(ROWS), run)
 
 
-def run(rows: list[str], sizes: Sizes) -> None:
+def run(rows: list[str], smallest: bool) -> None:
     """Measure these rows and print them."""
-    print("## Conditions\n")
-    for name, value in conditions():
-        print(f"- {name}: {value}")
-    print(f"\n{NOTE}")
-    began = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(prefix="leasegrid-bench-") as folder,
-        rig(Path(folder), sizes.calm_seconds) as made,
-    ):
+    sizes = SMALLEST if smallest else Sizes()
+    with surrounded(NOTE) as folder, rig(folder, sizes.calm_seconds) as made:
         table = Table("Claims on Kubernetes", COLUMNS)
         made.pool(sizes.pool)
         bare = f"p50 {milliseconds(median(made.bare.latencies))}, {made.bare.other['per_second']:.0f} claims/s"
@@ -79,16 +58,6 @@ def run(rows: list[str], sizes: Sizes) -> None:
         )
         for row in rows:
             ROWS[row](made, table, sizes)
-    load = " ".join(f"{value:.2f}" for value in os.getloadavg())
-    print(f"\nThe run took {time.monotonic() - began:.0f} s; load after it: {load}.")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.claims", description=__doc__)
-    parser.add_argument("--row", action="append", choices=list(ROWS), help="only this row; may be given again")
-    parser.add_argument("--smallest", action="store_true", help="tiny numbers, which only show that it runs")
-    parser.add_argument("--write", type=Path, help="also write what is printed to this file")
-    return parser
 
 
 if __name__ == "__main__":

@@ -12,24 +12,10 @@ from tasklet_runner.client.stores import StoreClient
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import GetGrant, PutGrant
 from tests.support.members import LEASE, MemberRig
+from tests.support.tcp_members import TcpRig
 
 LEASE_SECONDS = 3600.0
 QUOTA_BYTES = 4 << 30
-
-
-@dataclass
-class _TcpRig(MemberRig):
-    """A member that listens on 127.0.0.1."""
-
-    port: int = 0
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def listen(self) -> str:
-        return f"127.0.0.1:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +42,7 @@ async def leased_store(folder: Path, role: str, *, tcp: bool) -> AsyncIterator[S
     """A store member with its directory in `folder`, for the length of a block."""
     arguments = ("--role", role, "--store", str(folder / "volume"), "--quota", str(QUOTA_BYTES))
     folder.mkdir()
-    rig = _TcpRig(folder, arguments, port=_free_port()) if tcp else MemberRig(folder, arguments)
+    rig = TcpRig(folder, arguments, port=_free_port()) if tcp else MemberRig(folder, arguments)
     rig.start()
     try:
         async with contextlib.AsyncExitStack() as stack:
