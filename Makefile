@@ -100,7 +100,7 @@ e2e: $(VENV)/.developed ## what README.md does on Kubernetes, and much more, on 
 soak-cluster: $(VENV)/.developed ## a kind cluster of three nodes, shaken for 20 minutes (MINUTES=3 SEED=7), then judged (docker, kind, kubectl, helm)
 	@$(BIN)/python -m pytest -q tests/e2e/test_soak.py --soak-minutes $(MINUTES) --soak-seed $(SEED)
 
-soak: $(VENV)/.developed ## kill, fill, cut, stop and damage what keeps things; half an hour (SOAK=--short: minutes; SOAK=--seed=7)
+soak: $(VENV)/.developed ## every campaign that tries to break it, for hours (SOAK=--short: less of each; SOAK="--only fencing"; SOAK=--seed=7)
 	@$(BIN)/python -m tests.soak $(SOAK)
 	@$(if $(findstring --only,$(SOAK)),,$(MAKE) --no-print-directory soak-cluster MINUTES=$(if $(findstring --short,$(SOAK)),3,$(MINUTES)))
 
