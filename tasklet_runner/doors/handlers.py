@@ -1,10 +1,13 @@
 """aiohttp's handler of a connection, with refusals in the project's words: of what is no request it says so in text."""
 
+import asyncio
 from http import HTTPStatus
+from typing import Any, Self
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
+from tasklet_runner.doors.limits import DoorLimits
 from tasklet_runner.doors.refusals import refusal_body
 
 
@@ -12,6 +15,21 @@ class HttpHandler(web.RequestHandler):
     """Made for `web.Server`, with its options; one per connection."""
 
     __slots__ = ()
+
+    @classmethod
+    def behind(cls, runner: web.AppRunner, limits: DoorLimits, **options: Any) -> Self:  # noqa: ANN401 - aiohttp's own
+        """One for a connection to the application of a runner that was set up, within a door's limits."""
+        if runner.server is None:
+            raise RuntimeError("the runner was not set up")
+        return cls(
+            runner.server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # no log, as web.AppRunner gives it
+            keepalive_timeout=limits.idle_seconds,
+            max_line_size=limits.head_bytes,
+            max_field_size=limits.head_bytes,
+            **options,
+        )
 
     def handle_error(
         self,

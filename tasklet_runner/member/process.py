@@ -129,15 +129,9 @@ async def _serve(settings: MemberSettings, assemble: Assemble, door: socket.sock
 
 
 def _handler(runner: web.AppRunner, limits: DoorLimits) -> HttpHandler:
-    if runner.server is None:
-        raise RuntimeError("the runner was not set up")
-    return HttpHandler(
-        runner.server,
-        loop=asyncio.get_running_loop(),
-        access_log=None,  # type: ignore[arg-type]  # no log, as web.AppRunner gives it
-        keepalive_timeout=limits.idle_seconds,
-        max_line_size=limits.head_bytes,
-        max_field_size=limits.head_bytes,
+    return HttpHandler.behind(
+        runner,
+        limits,
         # Lingering reads the rest of a refused upload, so that its sender gets to read the refusal.
         lingering_time=2.0,
         # So much of a body is taken in while the disk is busy with what came before.

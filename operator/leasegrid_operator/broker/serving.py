@@ -65,25 +65,8 @@ class BrokerServer:
         self._door.dismiss_idle()
         await self._runner.cleanup()
 
-    @property
-    def _server(self) -> web.Server:
-        server = self._runner.server
-        if server is None:
-            raise RuntimeError("the broker's server was not started")
-        return server
-
     def _handler(self) -> HttpHandler:
-        limits = self._limits
-        return HttpHandler(
-            self._server,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # no log, as web.AppRunner gives it
-            keepalive_timeout=limits.idle_seconds,
-            max_line_size=limits.head_bytes,
-            max_field_size=limits.head_bytes,
-            lingering_time=1.0,
-            auto_decompress=False,
-        )
+        return HttpHandler.behind(self._runner, self._door.limits, lingering_time=1.0, auto_decompress=False)
 
 
 def door_limits(limits: Limits) -> DoorLimits:

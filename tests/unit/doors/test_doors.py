@@ -151,19 +151,7 @@ async def served(limits: DoorLimits = SMALL) -> AsyncIterator[Served]:
     app.add_routes([web.get("/long", long), web.post("/length", length)])
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    server = runner.server
-    assert server is not None
-
-    def handler() -> HttpHandler:
-        return HttpHandler(
-            server,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=limits.idle_seconds,
-            max_field_size=limits.head_bytes,
-            lingering_time=0.1,
-        )
-
-    door = Door("the server", limits, handler)
+    door = Door("the server", limits, lambda: HttpHandler.behind(runner, limits, lingering_time=0.1))
     with free_door() as sock:
         port = int(sock.getsockname()[1])
         listening = await listen(sock, lambda: Guest(door), None, 1.0)
