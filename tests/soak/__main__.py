@@ -5,14 +5,19 @@ double or wrong, or when a campaign could not do what it should.
 """
 
 import argparse
+import itertools
 import logging
+import multiprocessing
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from tests.soak.campaigns import Run, campaigns, long, short
+from tests.soak.campaigns import Run, Scale, campaigns, long, short
+from tests.soak.fuzzing import is_fuzzing
 from tests.soak.tally import Tally, markdown
 
 
@@ -22,9 +27,30 @@ def main() -> int:
     # What is skipped or refused is what the campaigns want to see; it is judged, not read.
     logging.disable(logging.CRITICAL)
     scale = (short if given.short else long)(given.seed)
-    tallies = [_run(name, run) for name, run in campaigns(scale) if given.only in name]
+    tallies = list(_tallies(scale, given.only))
     sys.stdout.write(f"\nseed {given.seed}\n\n{markdown(tallies)}\n")
     return 0 if tallies and all(tally.clean for tally in tallies) else 1
+
+
+def _tallies(scale: Scale, only: str) -> Iterator[Tally]:
+    """Decoders need a core each and nothing else, so they are fuzzed side by side; all others run alone."""
+    wanted = [name for name, _ in campaigns(scale) if only in name]
+    for side_by_side, names in itertools.groupby(wanted, is_fuzzing):
+        if side_by_side:
+            with multiprocessing.get_context("fork").Pool() as pool:
+                yield from map(_told, pool.imap(partial(_run_named, scale), names, chunksize=1))
+        else:
+            yield from (_told(_run_named(scale, name)) for name in names)
+
+
+def _told(tally: Tally) -> Tally:
+    sys.stdout.write(f"{tally} ({tally.seconds:.0f} s)\n")
+    sys.stdout.flush()
+    return tally
+
+
+def _run_named(scale: Scale, name: str) -> Tally:
+    return _run(name, dict(campaigns(scale))[name])
 
 
 def _run(name: str, run: Run) -> Tally:
@@ -40,8 +66,6 @@ def _run(name: str, run: Run) -> Tally:
     finally:
         shutil.rmtree(root, ignore_errors=True)
     tally.seconds = time.monotonic() - began
-    sys.stdout.write(f"{tally} ({tally.seconds:.0f} s)\n")
-    sys.stdout.flush()
     return tally
 
 

@@ -10,15 +10,22 @@ from tests.fuzz.running import Manner, fuzz, seconds
 from tests.soak.tally import Tally
 
 SHORT_SECONDS = 5.0
-LONG_SECONDS = 60.0
+LONG_SECONDS = 600.0
 """For each decoder; FUZZ_SECONDS in the environment says otherwise."""
+
+_PREFIX = "fuzz: "
+
+
+def is_fuzzing(name: str) -> bool:
+    """Whether the campaign of this name gives inputs to a decoder, and does nothing else."""
+    return name.startswith(_PREFIX)
 
 
 def campaigns(seed: int, *, short: bool) -> Iterator[tuple[str, Callable[[Path, Tally], None]]]:
     """One for each decoder."""
     span = float(os.environ.get("FUZZ_SECONDS", SHORT_SECONDS if short else LONG_SECONDS))
     for decoder in DECODERS:
-        yield f"fuzz: {decoder.name}", _campaign(decoder, seed, span)
+        yield f"{_PREFIX}{decoder.name}", _campaign(decoder, seed, span)
 
 
 def _campaign(decoder: Decoder, seed: int, span: float) -> Callable[[Path, Tally], None]:
