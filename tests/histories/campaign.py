@@ -8,10 +8,11 @@ from itertools import chain, islice
 from pathlib import Path
 
 from tests.histories.arena import arena
-from tests.histories.checker import Rule, Violation, judge
+from tests.histories.checker import judge
 from tests.histories.history import WAITS, Entry, Operation, dump
 from tests.histories.playing import Player
 from tests.histories.schedule import Schedule, draw
+from tests.histories.verdicts import Rule, Violation
 from tests.soak.tally import Findings, Tally
 
 ARENAS = 3

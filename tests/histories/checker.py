@@ -5,68 +5,23 @@ less, so that a machine that stalls between two lines of the recorder makes a ru
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Sequence
 
-from tests.histories.claims import Claim, ClaimId, Seen, claims, seen
+from tests.histories.claims import CLOCK_SECONDS, Claim, Seen
 from tests.histories.history import HOLDERS, SILENT, Entry, Operation
+from tests.histories.verdicts import Process, Record, Rule, Violation, record_of, violation
+from tests.histories.volumes import READS, RULES_OF_VOLUMES, WRITES
 
 LATE_SECONDS = 1.0
 """A lease ends by its deadline and so much."""
 
-CLOCK_SECONDS = 0.001
-"""Instants of statements are floating-point UNIX seconds: sums of them are no finer."""
-
 _SERVED = HOLDERS | {Operation.CONFIRM, Operation.RENEW}
-_WRITES = frozenset({Operation.PUT, Operation.WRITE, Operation.SET})
-_READS = frozenset({Operation.GET, Operation.READ})
-
-
-class Rule(StrEnum):
-    """What a history must never show."""
-
-    ONE_HOLDER = "two holders in one epoch of a member"
-    NO_OLDER_EPOCH = "an older epoch was served after a newer one"
-    NO_OLDER_TERM = "an older term wrote after a newer one"
-    READABLE = "an acknowledged write was not readable"
-    OVER = "something was served after the end of its lease"
-    IN_TIME = "a lease did not end by its deadline and a second"
-    ALIVE = "a member ended that nobody ended"
-
-
-@dataclass(frozen=True)
-class Violation:
-    """Which rule, and the entries that show it, in words."""
-
-    rule: Rule
-    words: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.words}"
-
-
-@dataclass(frozen=True)
-class Record:
-    """A history, prepared."""
-
-    history: Sequence[Seen]
-    claims: Mapping[ClaimId, Claim]
-
-    def claim(self, entry: Entry) -> Claim | None:
-        """Of this entry."""
-        return self.claims.get((entry.member, entry.incarnation, entry.epoch))
-
-    def of(self, *operations: Operation) -> Iterator[Seen]:
-        """Entries of these operations, in the history's order."""
-        return (one for one in self.history if one.entry.operation in operations)
 
 
 def judge(entries: Sequence[Entry]) -> list[Violation]:
     """Everything that must not be; empty for a history that keeps every promise."""
-    history = sorted(seen(entries), key=lambda one: one.entry.invoked)
-    record = Record(history, claims(history))
-    return [violation for rule in RULES for violation in rule(record)]
+    record = record_of(entries)
+    return [found for rule in RULES for found in rule(record)]
 
 
 def one_holder(record: Record) -> Iterator[Violation]:
@@ -76,12 +31,15 @@ def one_holder(record: Record) -> Iterator[Violation]:
         leases = {entry.lease for entry in said}
         holders = {entry.holder for entry in said if entry.holder}
         if len(leases) > 1 or len(holders) > 1:
-            yield _violation(Rule.ONE_HOLDER, *{(entry.lease, entry.holder): entry for entry in said}.values())
+            yield violation(Rule.ONE_HOLDER, *{(entry.lease, entry.holder): entry for entry in said}.values())
 
 
 def no_older_epoch(record: Record) -> Iterator[Violation]:
-    """Once a member was seen at an epoch, it serves none before."""
-    for member in _by_member(record).values():
+    """Once a member was seen at an epoch, it serves none before; nor does the next server of its volume."""
+    places: dict[tuple[str, ...], list[Seen]] = defaultdict(list)
+    for one in record.history:
+        places[record.place(one.entry)].append(one)
+    for member in places.values():
         newest: Seen | None = None
         marks = iter(sorted((one for one in member if _marks_epoch(one.entry)), key=lambda one: one.completed))
         mark = next(marks, None)
@@ -91,42 +49,45 @@ def no_older_epoch(record: Record) -> Iterator[Violation]:
                     newest = mark
                 mark = next(marks, None)
             if newest is not None and _marks_epoch(one.entry) and one.entry.epoch < newest.entry.epoch:
-                yield _violation(Rule.NO_OLDER_EPOCH, newest.entry, one.entry)
+                yield violation(Rule.NO_OLDER_EPOCH, newest.entry, one.entry)
 
 
 def only_own_objects(record: Record) -> Iterator[Violation]:
-    """A claim reads what was put under it, and nothing of another claim."""
-    puts = {one.entry.digest: one.entry for one in record.of(*_WRITES)}
-    for one in record.of(*_READS):
-        put = puts.get(one.entry.digest)
-        if one.entry.ok and put is not None and (put.member, put.epoch) != (one.entry.member, one.entry.epoch):
-            yield _violation(Rule.NO_OLDER_EPOCH, put, one.entry)
+    """A claim reads what was put under it or, on its volume, under its lease; and nothing of another."""
+    of_chains = [(chain, one) for chain in record.chains() for one in chain.others]
+    puts = {one.entry.digest: (chain, one.entry) for chain, one in of_chains if one.entry.operation in WRITES}
+    for chain, one in of_chains:
+        if one.entry.operation in READS and one.entry.ok and one.entry.digest in puts:
+            owner, put = puts[one.entry.digest]
+            if owner is not chain:
+                yield violation(Rule.NO_OLDER_EPOCH, put, one.entry)
 
 
 def no_older_term(record: Record) -> Iterator[Violation]:
     """Once a store was opened under a term, nothing of an older one is accepted, or appears."""
-    for claim in record.claims.values():
-        opened = [one for one in claim.others if one.entry.operation is Operation.OPEN and one.entry.ok]
+    for chain in record.chains():
+        others = chain.others
+        opened = [one for one in others if one.entry.operation is Operation.OPEN and one.entry.ok]
         late = [
             (newer, write)
-            for write in claim.others
+            for write in others
             if write.entry.operation in (Operation.WRITE, Operation.SET, Operation.OPEN)
             for newer in opened
             if newer.entry.term > write.entry.term and newer.completed < write.reached
         ]
-        visible = {one.entry.digest: one.entry for one in claim.others if one.entry.operation in _READS}
+        visible = {one.entry.digest: one.entry for one in others if one.entry.operation in READS}
         for newer, write in late:
             if write.entry.ok:
-                yield _violation(Rule.NO_OLDER_TERM, newer.entry, write.entry)
+                yield violation(Rule.NO_OLDER_TERM, newer.entry, write.entry)
             elif write.entry.digest and (read := visible.get(write.entry.digest)) is not None and read.ok:
-                yield _violation(Rule.NO_OLDER_TERM, newer.entry, write.entry, read)
+                yield violation(Rule.NO_OLDER_TERM, newer.entry, write.entry, read)
 
 
 def newest_value(record: Record) -> Iterator[Violation]:
     """A value that a term has set is never again that of an older term, nor an older one of the same."""
-    for claim in record.claims.values():
-        values = {one.entry.digest: one for one in claim.others if one.entry.operation is Operation.SET}
-        for read in claim.others:
+    for chain in record.chains():
+        values = {one.entry.digest: one for one in chain.others if one.entry.operation is Operation.SET}
+        for read in chain.others:
             if read.entry.operation is not Operation.READ or not read.entry.ok:
                 continue
             value = values.get(read.entry.digest)
@@ -134,24 +95,23 @@ def newest_value(record: Record) -> Iterator[Violation]:
                 continue
             for later in values.values():
                 if later.entry.key == read.entry.key and _replaced(value, later) and later.completed < read.reached:
-                    yield _violation(Rule.NO_OLDER_TERM, value.entry, later.entry, read.entry)
+                    yield violation(Rule.NO_OLDER_TERM, value.entry, later.entry, read.entry)
 
 
 def readable(record: Record) -> Iterator[Violation]:
-    """What was acknowledged is there, with its digest, for as long as the claim stands."""
-    for claim in record.claims.values():
+    """What was acknowledged is there, with its digest, for as long as a claim of its lease stands."""
+    for chain in record.chains():
         written = {
             one.entry.key: one
-            for one in claim.others
+            for one in chain.others
             if one.entry.operation in (Operation.PUT, Operation.WRITE) and one.entry.ok
         }
-        for get in claim.others:
-            write = written.get(get.entry.key)
-            if get.entry.operation is not Operation.GET or write is None or not get.entry.heard:
-                continue
-            served = get.entry.ok and get.entry.digest == write.entry.digest
-            if not served and write.completed < get.reached and _stood(claim, get):
-                yield _violation(Rule.READABLE, write.entry, get.entry)
+        for claim in chain.claims:
+            for get in (one for one in claim.others if one.entry.operation is Operation.GET and one.entry.heard):
+                write = written.get(get.entry.key)
+                served = write is not None and get.entry.ok and get.entry.digest == write.entry.digest
+                if write is not None and not served and write.completed < get.reached and claim.stood(get):
+                    yield violation(Rule.READABLE, write.entry, get.entry)
 
 
 def over(record: Record) -> Iterator[Violation]:
@@ -193,21 +153,21 @@ def connections_end(record: Record) -> Iterator[Violation]:
 
 def alive(record: Record) -> Iterator[Violation]:
     """Members end by order only."""
-    return (_violation(Rule.ALIVE, one.entry) for one in record.of(Operation.DIED))
+    killed = {(one.entry.member, one.entry.incarnation) for one in record.of(Operation.KILLED)}
+    for one in record.of(Operation.DIED):
+        if (one.entry.member, one.entry.incarnation) not in killed:
+            yield violation(Rule.ALIVE, one.entry)
 
 
 RULES: tuple[Callable[[Record], Iterator[Violation]], ...] = (
     *(one_holder, no_older_epoch, only_own_objects, no_older_term, newest_value),
     *(readable, over, in_time, connections_end, alive),
+    *RULES_OF_VOLUMES,
 )
 
 
-def _violation(rule: Rule, *entries: Entry) -> Violation:
-    return Violation(rule, "; ".join(map(str, entries)))
-
-
-def _by_member(record: Record) -> dict[tuple[str, str], list[Seen]]:
-    found: dict[tuple[str, str], list[Seen]] = defaultdict(list)
+def _by_member(record: Record) -> dict[Process, list[Seen]]:
+    found: dict[Process, list[Seen]] = defaultdict(list)
     for one in record.history:
         found[one.entry.member, one.entry.incarnation].append(one)
     return found
@@ -227,11 +187,6 @@ def _replaced(value: Seen, later: Seen) -> bool:
     if not later.entry.ok or value is later:
         return False
     return value.entry.term < later.entry.term or (value.entry.ok and value.completed < later.reached)
-
-
-def _stood(claim: Claim, get: Seen) -> bool:
-    lasts = min(claim.lasts_until(get.reached), claim.released(surely=False))
-    return get.completed < lasts - CLOCK_SECONDS
 
 
 def _still_there(entry: Entry) -> bool:

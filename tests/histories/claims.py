@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from tests.histories.history import HOLDERS, WAITS, Entry, Operation
 
+CLOCK_SECONDS = 0.001
+"""Instants of statements are floating-point UNIX seconds: sums of them are no finer."""
+
 PROVISIONAL_SECONDS = 5.0
 """A bind that nobody confirms is undone then, by the protocol."""
 
@@ -42,6 +45,11 @@ class Claim:
     identity: ClaimId
     binds: list[Seen] = field(default_factory=list)
     others: list[Seen] = field(default_factory=list)
+
+    @property
+    def lease(self) -> str:
+        """Whose it is; empty of a member that is free."""
+        return next((one.entry.lease for one in (*self.binds, *self.others) if one.entry.lease), "")
 
     @property
     def began_by(self) -> float:
@@ -81,6 +89,10 @@ class Claim:
             if shown.entry.ok and shown.completed <= now:
                 lasts = max(lasts, begin + shown.entry.deadline - latest)
         return lasts if self._confirmed_by(now) else min(lasts, begin + PROVISIONAL_SECONDS)
+
+    def stood(self, one: Seen) -> bool:
+        """It stood for certain until this was answered."""
+        return one.completed < min(self.lasts_until(one.reached), self.released(surely=False)) - CLOCK_SECONDS
 
     def _shown(self) -> list[Seen]:
         return [one for one in self.others if one.entry.operation in _EXTENDING and one.entry.deadline > 0]

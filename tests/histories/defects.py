@@ -14,7 +14,7 @@ from tasklet_runner.member.job_door import JobDoor
 from tasklet_runner.member.states import Claim, MemberStates
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.wire.statements import Bind
-from tests.histories.checker import Rule
+from tests.histories.verdicts import Rule
 
 VARIABLE = "FENCING_DEFECT"
 MODULE = "tests.histories.defects"

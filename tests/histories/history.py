@@ -19,8 +19,9 @@ class Operation(StrEnum):
     """What was done, or seen.
 
     BIND to RETIRE: what the fabric orders. STATE: a member's word about itself. SLOTS: the processes below a member.
-    DIED: a member's process that nobody killed has ended badly. PUT to SHOW: what a holder does. OPEN, WRITE, SET: what
-    a coordinator does under its term. STOPPED: a member's process did not run from `invoked` to `completed`. HELD:
+    SERVES: a store member was started, and ready with its `volume` at `completed`. DIED: a member's process that was
+    ready has ended badly; KILLED: by order, after `invoked`. PUT to SHOW: what a holder does. OPEN, WRITE, SET: what a
+    coordinator does under its term. STOPPED: a member's process did not run from `invoked` to `completed`. HELD:
     nothing of what `who` says came to the member in that time. STEPPED: a wall clock was set.
     """
 
@@ -31,7 +32,9 @@ class Operation(StrEnum):
     RETIRE = "retire"
     STATE = "state"
     SLOTS = "slots"
+    SERVES = "serves"
     DIED = "died"
+    KILLED = "killed"
     PUT = "put"
     GET = "get"
     SHOW = "show"
@@ -61,6 +64,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `member`, `incarnation`, `epoch`, `lease`: whom it is about, and under which claim. `holder`: the public key of a
     bind; of what a capability is shown for, too. `issued_at`, `deadline`: as they stand in the statement, by its
     signer's clock. `key`, `digest`: of an object. `term`: the coordinator's. `slots`: `pid:start` of each process.
+    `volume`: what a store member serves, if another may serve it after.
     """
 
     who: str
@@ -79,6 +83,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""
     digest: str = ""
     slots: tuple[str, ...] = ()
+    volume: str = ""
 
     @property
     def ok(self) -> bool:
