@@ -10,7 +10,9 @@ from tasklet_runner.wire.member import MemberState
 
 @dataclass(frozen=True)
 class Census:
-    """The members that count. `unclaimed`: those that a claim finds now or very soon, creations under way included."""
+    """The members that count. `unclaimed`: those that a claim finds now or very soon, creations under way included;
+    `lost`: those of dead nodes, which left the count but may still stand.
+    """
 
     ready: tuple[PoolMember, ...]
     warming: tuple[PoolMember, ...]
@@ -22,6 +24,7 @@ class Census:
     failures: FailureHistory
     unclaimed: int
     leaving: int = 0
+    lost: int = 0
 
     @property
     def live(self) -> int:
@@ -30,14 +33,22 @@ class Census:
         return standing + self.claimed + self.resetting + len(self.fenced) + self.leaving
 
 
+def room(spec: InstancePoolSpec, census: Census) -> int:
+    """How many more members may be made, creations under way counted. Of those that are lost as many as maxSize are
+    replaced, and all others take room.
+    """
+    unreplaced = max(0, census.lost - spec.most)
+    return max(0, spec.most - census.live - len(census.pending) - unreplaced)
+
+
 def take_census(spec: InstancePoolSpec, observed: Observed, now: float) -> Census:
     """Count the members; those of dead nodes whose time has passed, and ended ones, are left out."""
     by_state: dict[MemberState, list[PoolMember]] = {state: [] for state in MemberState}
-    leaving = 0
+    leaving = lost = 0
     for member in observed.members:
         if member.gone_at is not None and member.gone_at <= now:
-            continue
-        if member.leaving:
+            lost += member.state is not MemberState.TERMINATED
+        elif member.leaving:
             leaving += 1
         else:
             by_state[member.state].append(member)
@@ -58,4 +69,5 @@ def take_census(spec: InstancePoolSpec, observed: Observed, now: float) -> Censu
         failures=after_success(observed.failures, observed.members),
         unclaimed=len(ready) + len(warming) + len(pending) + (resetting if spec.reused else 0),
         leaving=leaving,
+        lost=lost,
     )

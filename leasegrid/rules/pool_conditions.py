@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from leasegrid.api.enums import ConditionStatus, OperatingMode
 from leasegrid.api.pool import InstancePoolSpec
-from leasegrid.rules.pool_census import Census
+from leasegrid.rules.pool_census import Census, room
 from leasegrid.rules.pool_state import Complaint, PoolCondition, Retirement
 from leasegrid.rules.reasons import ConditionType, PoolReason, WarmupFailure
 
@@ -105,8 +105,14 @@ def _degraded(outlook: Outlook) -> PoolCondition:
 
 
 def _capped(outlook: Outlook) -> PoolCondition:
-    most = outlook.spec.most
+    most, lost = outlook.spec.most, outlook.census.lost
     taken = outlook.census.live + len(outlook.census.pending)
+    if lost > most > taken and outlook.wanted > room(outlook.spec, outlook.census):
+        message = (
+            f"{outlook.wanted} more are wanted, but {lost} members stand on nodes that are not heard of, and a pool "
+            f"of maxSize {most} replaces {most} of them (bring the nodes back, or delete their Node objects)"
+        )
+        return _yes(ConditionType.CAPPED_BY_MAX, PoolReason.NODES_LOST, message)
     if outlook.wanted > max(0, most - taken):
         message = f"{outlook.wanted} more are wanted, but maxSize is {most} and {taken} live (raise spec.maxSize)"
         return _yes(ConditionType.CAPPED_BY_MAX, PoolReason.MAX_SIZE, message)

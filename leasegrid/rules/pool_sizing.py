@@ -3,11 +3,14 @@
 deficit = effective target - unclaimed members, capped by maxSize - all live members and by the refill. Unclaimed are
 ready and warming ones, creations that were not seen yet, and members in reset where the pool reuses them: those are
 ready again within a moment, and replacing them would only make members to be ended right after.
+
+Members of dead nodes leave the count, so that others take their places; but nobody saw them end, and a scheduler may
+put their successors on a dead node too. So with them a pool never has more than twice its maxSize.
 """
 
 from leasegrid.api.enums import OperatingMode
 from leasegrid.api.pool import InstancePoolSpec
-from leasegrid.rules.pool_census import Census, take_census
+from leasegrid.rules.pool_census import Census, room, take_census
 from leasegrid.rules.pool_conditions import Outlook, conditions
 from leasegrid.rules.pool_retiring import next_retirement_in, retirements
 from leasegrid.rules.pool_schedules import scheduled
@@ -54,11 +57,6 @@ def deficit(target: int, census: Census, retire: tuple[Retirement, ...]) -> int:
     """How many unclaimed members are missing once those that are ended now are gone."""
     ending = {one.name for one in retire}
     return max(0, target - census.unclaimed + sum(one.name in ending for one in census.ready))
-
-
-def room(spec: InstancePoolSpec, census: Census) -> int:
-    """How many more live members maxSize allows, creations under way counted."""
-    return max(0, spec.most - census.live - len(census.pending))
 
 
 def _paced(wanted: int, census: Census) -> int:

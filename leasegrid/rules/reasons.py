@@ -57,6 +57,8 @@ class PoolReason(StrEnum):
     """Members start as they should."""
     MAX_SIZE = "MaxSize"
     """maxSize is reached while more are wanted."""
+    NODES_LOST = "NodesLost"
+    """So many members are on nodes that are not heard of that no others are made in their place."""
     WITHIN_MAX = "WithinMax"
     """maxSize leaves room for all that is wanted."""
     INVALID_SPEC = "InvalidSpec"

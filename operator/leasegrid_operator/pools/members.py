@@ -110,7 +110,7 @@ class MemberBook:
                 seen.member.gone_at = last + PROVISIONAL_SECONDS
             else:
                 seen.lost_since = seen.member.gone_at = None
-                if seen.facts.deleting is None:
+                if seen.facts.deleting is None and seen.facts.node not in self._lost_nodes:
                     del self._doubtful[name]
 
     def _meet(self, facts: PodFacts, kept: KeptPool | None) -> SeenPod:
@@ -154,7 +154,14 @@ class MemberBook:
 
     def _is_lost(self, seen: SeenPod, wall: float) -> bool:
         overdue = seen.facts.deleting is not None and wall > seen.facts.deleting + OVERDUE_SECONDS
-        return overdue or seen.facts.node in self._lost_nodes
+        return overdue or (seen.facts.node in self._lost_nodes and not self._has_answered(seen.member))
+
+    def _has_answered(self, member: Member) -> bool:
+        """True for one that was asked since its node is lost, and is ready: only the node's own agent is silent.
+
+        Others in its place would be too many as soon as claims, which find it, are counted.
+        """
+        return member.state is MemberState.READY and not member.retiring
 
     def _last_deadline(self, member: Member, now: float) -> float:
         """The last instant at which the member may still be working for its lease, monotonic."""

@@ -86,6 +86,30 @@ FAILED = FailureHistory(2, NOW, WarmupFailure.IMAGE, "manifest unknown")
         pytest.param({}, seen(members(FENCED, 7)), "Degraded", "True", "MemberFenced", id="degraded by fenced members"),
         pytest.param({}, seen(members(CLAIMED, 8)), "CappedByMax", "True", "MaxSize", id="capped when more are wanted"),
         pytest.param(
+            {},
+            seen(members(WARMING, 20, gone_at=NOW)),
+            "CappedByMax",
+            "True",
+            "NodesLost",
+            id="capped when its members are lost again and again",
+        ),
+        pytest.param(
+            {},
+            seen(members(CLAIMED, 15, gone_at=NOW), ready(5)),
+            "CappedByMax",
+            "False",
+            "WithinMax",
+            id="not capped by lost members when it wants no more",
+        ),
+        pytest.param(
+            {},
+            seen(members(CLAIMED, 15, gone_at=NOW), members(CLAIMED, 10)),
+            "CappedByMax",
+            "True",
+            "MaxSize",
+            id="capped by maxSize alone when it is reached",
+        ),
+        pytest.param(
             {}, seen(members(CLAIMED, 5)), "CappedByMax", "False", "WithinMax", id="not capped with room to spare"
         ),
     ],

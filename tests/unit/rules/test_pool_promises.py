@@ -71,6 +71,17 @@ def test_never_more_live_members_than_max_size(spec: InstancePoolSpec, observed:
 
 
 @given(pools(), sights())
+def test_however_often_the_nodes_of_its_members_die_a_pool_has_at_most_twice_max_size(
+    spec: InstancePoolSpec, observed: Observed
+) -> None:
+    for step in range(SETTLES_WITHIN):
+        decision = decide(spec, observed)
+        assert decision.create == 0 or live(observed) + decision.create <= 2 * spec.most
+        observed = applied(observed, replace(decision, retire=()), step)
+        observed = replace(observed, members=tuple(replace(one, gone_at=NOW) for one in observed.members))
+
+
+@given(pools(), sights())
 def test_applied_again_and_again_it_settles_and_then_decides_nothing(
     spec: InstancePoolSpec, observed: Observed
 ) -> None:

@@ -41,6 +41,13 @@ FENCED, TERMINATED = MemberState.FENCED, MemberState.TERMINATED
             seen(members(CLAIMED, 9, gone_at=NOW + 1)), 1, id="members of a dead node count until their time is over"
         ),
         pytest.param(seen(members(CLAIMED, 9, gone_at=NOW)), 5, id="and then leave the count"),
+        pytest.param(seen(members(CLAIMED, 12, gone_at=NOW)), 5, id="each place of maxSize is given anew once"),
+        pytest.param(seen(members(CLAIMED, 18, gone_at=NOW)), 2, id="those lost beyond maxSize take room again"),
+        pytest.param(seen(members(WARMING, 20, gone_at=NOW)), 0, id="pods put on dead nodes are not made for ever"),
+        pytest.param(
+            seen(members(CLAIMED, 10, gone_at=NOW), ready(8)), 0, id="a pool that has replaced what it lost is full"
+        ),
+        pytest.param(seen(members(TERMINATED, 20, gone_at=NOW)), 5, id="members that ended on dead nodes are not lost"),
         pytest.param(seen(ready(5, leaving=True)), 5, id="members that are ending are replaced"),
         pytest.param(seen(ready(8, leaving=True)), 2, id="but take room below maxSize until they are gone"),
         pytest.param(seen(ready(8, leaving=True, gone_at=NOW)), 5, id="or can be taken for gone"),

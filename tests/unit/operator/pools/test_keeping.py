@@ -9,12 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from leasegrid.leasing.binding import Binder
 from leasegrid.leasing.leases import Held, LeaseRecord
 from leasegrid.leasing.parts import Disposal, Parts
-from leasegrid.leasing.roster import Roster
+from leasegrid.leasing.roster import Roster, take_hint
 from leasegrid.leasing.signing import Signer, SteadyClock
 from leasegrid.rules.pool_state import Pending
 from leasegrid.rules.reasons import WarmupFailure
 from leasegrid_operator.pools.keeping import PoolKeeper
 from tasklet_runner.fabric.protocol import Receipt
+from tasklet_runner.wire.member import Hint, MemberState
 from tests.unit.operator.pools.examples import SETTINGS, ended, seen_pod
 
 
@@ -103,6 +104,34 @@ def test_a_deletion_of_which_only_name_and_uid_are_known_is_enough() -> None:
         assert lost == []
         keeping.pod_seen({"metadata": {"name": "cpu-01234-7", "namespace": "team", "uid": "pod-uid"}}, True)
         assert lost == ["cpu-01234-7"]
+        await keeping.close()
+
+    asyncio.run(story())
+
+
+def test_a_member_that_answers_counts_though_nobody_hears_of_its_node() -> None:
+    async def story() -> None:
+        keeping = keeper()
+        status = {"phase": "Running", "podIP": "127.0.0.9"}
+        pod = seen_pod(status)
+        keeping.pod_seen({**pod, "spec": {**pod["spec"], "nodeName": "far"}}, False)
+        (member,) = (seen.member for seen in keeping.pools.all()[0].pods.values())
+        answer = Hint(member=member.name, incarnation="one", epoch=0, state=MemberState.READY)
+        assert take_hint(member, answer, 0.0)
+        silence = {"metadata": {"name": "far"}, "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
+        gone: list[bool] = []
+
+        def look() -> None:
+            keeping.members.look_at_doubtful()
+            gone.append(member.gone_at is not None)
+
+        keeping.node_seen(silence, False)
+        look()  # it is to be asked again
+        assert take_hint(member, answer, 0.0)
+        look()  # and has answered
+        member.state = MemberState.WARMING
+        look()  # a bind found nobody
+        assert gone == [True, False, True]
         await keeping.close()
 
     asyncio.run(story())
