@@ -6,6 +6,7 @@ from typing import Unpack
 import click
 
 from leasegrid.cli.cluster_options import WhereOptions, cluster_options, local_option, on_cluster, where
+from leasegrid.cli.interrupts import ending_at_once
 from leasegrid.cli.options import RunOptions, files_argument, json_option, verbose_option
 
 _PATH = click.Path(path_type=Path)
@@ -47,8 +48,9 @@ def run(files: tuple[str, ...], **chosen: Unpack[RunOptions]) -> int:
 
     A job whose last run has not finished, however it ended, goes on where that was; not when it was changed since.
     """
-    from leasegrid.cli.requests import RunRequest
-    from leasegrid.cli.running import run_files
+    with ending_at_once():
+        from leasegrid.cli.requests import RunRequest
+        from leasegrid.cli.running import run_files
 
     return run_files(RunRequest(files, **chosen))
 

@@ -1,8 +1,10 @@
 """The signals that end a run, and what they do before there is an event loop to handle them."""
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -10,11 +12,37 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Those that end a run: Ctrl-C, a request, and a terminal that was closed."""
 
 
+NOTHING_RAN = "leasegrid: stopped before anything ran; nothing is left"
+"""What is said of a command that was stopped before it began."""
+
+
 def heard() -> tuple[signal.Signals, ...]:
     """Those that this process shall obey: under nohup(1) SIGHUP is ignored, and stays so."""
     return tuple(
         number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
     )
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """A signal that comes within the block ends the process there and then, with the usual words and status.
+
+    For imports, while nothing lives that is to be undone: an exception that is raised among them may be dropped on its
+    way (see `raise_what_was_lost`), or be shown as the traceback of a callback that has no caller.
+    """
+    before = {number: signal.signal(number, end_at_once) for number in heard()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_at_once(number: int, _frame: FrameType | None = None) -> NoReturn:
+    """End the process, as one that was stopped by this signal and has nothing to undo."""
+    with suppress(OSError):
+        os.write(2, f"{NOTHING_RAN}\n".encode())
+    os._exit(128 + number)
 
 
 class StoppedError(BaseException):
@@ -34,6 +62,8 @@ _raised: list[int] = []
 def raise_on_signals() -> None:
     """Until an event loop takes over, these signals end the command by an exception, and what was begun is undone."""
     _raised.clear()
+    shown = sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, StoppedError) else shown(lost)
     for number in heard():
         signal.signal(number, _raise)
 
@@ -43,7 +73,8 @@ def raise_what_was_lost() -> None:
 
     The interpreter drops an exception that meets it while it folds constants (make_const in CPython's
     Python/ast_opt.c spares KeyboardInterrupt alone), as it does in every module that is imported without a cached
-    compilation; a library's bare `except:` would drop it as well.
+    compilation; a library's bare `except:` would drop it as well. So does a callback that nobody called, and the
+    interpreter would show its traceback there: `raise_on_signals` keeps that quiet, as it is raised again here.
     """
     if _raised:
         raise StoppedError(_raised[0])

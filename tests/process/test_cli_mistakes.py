@@ -188,7 +188,7 @@ def test_completion_is_printed(shell: str, word: str, tmp_path: Path) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     heavy = {"pydantic", "yaml", "aiohttp", "cryptography", "rich", "wasmtime", "msgspec", "asyncio"}
-    program = f"import sys, leasegrid.cli.main; print(sorted({heavy} & set(sys.modules)))"
+    program = f"import sys, leasegrid.cli.group; print(sorted({heavy} & set(sys.modules)))"
 
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
 

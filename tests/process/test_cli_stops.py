@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +73,46 @@ def test_a_signal_releases_everything(phase: Phase, number: signal.Signals, code
     assert ended.code == code, str(ended)
     assert "Traceback" not in ended.error, str(ended)
     assert nothing_is_left(place, directories), str(ended)
+
+
+INTERRUPTED = """
+import os, sys
+module, number = sys.argv.pop(1), int(sys.argv.pop(1))
+def look(event, arguments):
+    global number
+    if event == "import" and arguments[0] == module and number:
+        number, due = 0, number
+        os.kill(os.getpid(), due)
+sys.addaudithook(look)
+from leasegrid.cli.main import main
+main()
+"""
+"""`leasegrid`, which gets a signal as it begins to import a module."""
+
+EARLY = ["leasegrid.cli.interrupts", "click", "leasegrid.cli.commands", "leasegrid.cli.running", "pydantic"]
+
+
+@pytest.mark.unhappy("Ctrl-C and SIGTERM before a run has begun: it ends with a line and its status")
+@pytest.mark.parametrize(
+    ("module", "number", "code"),
+    [
+        *(pytest.param(module, signal.SIGINT, 130, id=f"Ctrl-C as {module} is imported") for module in EARLY),
+        pytest.param("leasegrid.cli.early", signal.SIGINT, 130, id="Ctrl-C before the zygote is started"),
+        pytest.param("leasegrid.cli.sessions", signal.SIGINT, 130, id="Ctrl-C while the zygote starts"),
+        pytest.param("click", signal.SIGTERM, 143, id="SIGTERM as click is imported"),
+    ],
+)
+def test_a_command_that_is_stopped_while_it_starts_says_so_in_a_line(
+    module: str, number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    place = Place(tmp_path)
+    command = [sys.executable, "-c", INTERRUPTED, module, str(int(number)), "run", cli_jobs.write(place, SLOW)]
+    with Running(place, command) as running:
+        ended = running.wait(30)
+
+    assert (ended.code, ended.out) == (code, ""), str(ended)
+    assert ended.error == "leasegrid: stopped before anything ran; nothing is left\n"
+    assert nothing_is_left(place, [])
 
 
 @pytest.mark.smoke

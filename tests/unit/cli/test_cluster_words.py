@@ -13,9 +13,9 @@ from leasegrid.cli.cluster_commands import COMMANDS
 from leasegrid.cli.cluster_options import Where, is_plugin, on_cluster
 from leasegrid.cli.cluster_refusals import Request, refusal
 from leasegrid.cli.exits import ExitCode, code_of_error
+from leasegrid.cli.group import JOBS_ON_CLUSTER, ON_CLUSTER
 from leasegrid.cli.lease_entries import pool_of, receipt_line, table
 from leasegrid.cli.lease_objects import LeaseObject, Phase, instant_of, is_same_order, read_lease, seconds_of
-from leasegrid.cli.main import JOBS_ON_CLUSTER, ON_CLUSTER
 from leasegrid.cli.tables import columns
 from tasklet_runner.wire.errors import ClusterError, LeaseGridError
 
@@ -214,7 +214,7 @@ def test_every_command_of_a_cluster_is_found_by_its_name() -> None:
 
 
 def test_a_run_on_this_machine_does_not_import_the_kubernetes_client() -> None:
-    program = "import leasegrid.cli.main, leasegrid.cli.running, leasegrid.cli.sessions, sys; print(*sys.modules)"
+    program = "import leasegrid.cli.group, leasegrid.cli.running, leasegrid.cli.sessions, sys; print(*sys.modules)"
     imported = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()

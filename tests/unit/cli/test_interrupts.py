@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import signal
+import sys
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +14,8 @@ from leasegrid.cli.signals import Stops
 
 
 @pytest.fixture(autouse=True)
-def handlers_as_before() -> Iterator[None]:
+def handlers_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
@@ -44,6 +47,23 @@ def test_a_signal_that_was_held_back_and_then_dropped_is_raised_again_too() -> N
 
     with pytest.raises(StoppedError):
         asyncio.run(listening())
+
+
+def test_a_signal_that_nobody_could_be_told_of_is_raised_again_and_shown_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    raise_on_signals()
+    for raised in (lambda _: signal.raise_signal(signal.SIGTERM), lambda _: 1 / 0):
+        thing = contextlib.ExitStack()
+        callback = weakref.ref(thing, raised)
+        del thing
+        assert callback() is None
+
+    with pytest.raises(StoppedError):
+        asyncio.run(listening())
+    assert len(shown) == 1, "the division"
 
 
 def test_a_command_without_a_signal_before_its_loop_runs() -> None:
