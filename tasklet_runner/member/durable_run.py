@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from tasklet_runner.sandbox.durable import excess, look
+from tasklet_runner.sandbox.places import held_path
 from tasklet_runner.sandbox.trees import remove_tree
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Limits, Outcome, Task
@@ -33,7 +34,7 @@ class DurableRun:
         fault = excess(look(self.directory), self.limits)
         if fault is None:
             return outcome
-        remove_tree(self.held / f"{task.index}-{task.attempt}")
+        remove_tree(held_path(self.held, task))
         stderr = outcome.fault.stderr if outcome.fault else outcome.stderr.decode(errors="replace")
         fault = msgspec.structs.replace(fault, stderr=stderr, fuel_used=outcome.fuel_used)
         return Outcome(fault=fault, fuel_used=outcome.fuel_used, wall_microseconds=outcome.wall_microseconds)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tasklet_runner.member.children import in_child
 from tasklet_runner.member.codes import Code
+from tasklet_runner.member.slot_home import ReadyProgram
 from tasklet_runner.member.slot_wire import SlotProgram
-from tasklet_runner.member.slots import ReadyProgram
 from tasklet_runner.member.workshop import Workshop
 from tasklet_runner.sandbox.archives import unpack
 from tasklet_runner.sandbox.outcomes import mebibytes

@@ -30,10 +30,14 @@ from tasklet_runner.member.slot_wire import (
     fetched_path,
 )
 from tasklet_runner.sandbox.archives import is_digest
+from tasklet_runner.sandbox.brim import FULL, Brim, scratch_was_full
 from tasklet_runner.sandbox.confine import close_all_but, die_with_parent, make_dumpable
 from tasklet_runner.sandbox.engine import PULSE_SECONDS, new_engine
+from tasklet_runner.sandbox.places import held_path
 from tasklet_runner.sandbox.running import Places, Runner
+from tasklet_runner.sandbox.trees import remove_tree
 from tasklet_runner.wire.errors import FaultError
+from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Limits, Outcome, Result, Task
 from tasklet_runner.wire.work import MAX_MESSAGE_BYTES, Results, Run, encode
 
@@ -60,6 +64,7 @@ class SlotWiring:
     blobs: Path
     fetched: Path
     durable: Path
+    brim: Brim
 
 
 def become_slot(wiring: SlotWiring, parent: int) -> NoReturn:
@@ -71,8 +76,8 @@ def become_slot(wiring: SlotWiring, parent: int) -> NoReturn:
         status = 0
     except OSError as error:
         sys.stderr.write(f"tasklet-runner: slot {wiring.number} cannot go on: {error}\n")
-        # A Loop program may hold every descriptor that there is: that costs the slot, and nothing of the member.
-        status = 1 if error.errno == errno.EMFILE else EXIT_SCRATCH_FAILED
+        # A Loop program may hold every descriptor, and a tasklet all of scratch: that costs the slot, not the member.
+        status = 1 if error.errno in {errno.EMFILE, *FULL} else EXIT_SCRATCH_FAILED
     except BaseException:  # noqa: BLE001 - the edge of this process: what is not foreseen is told, and ends it
         traceback.print_exc()
     finally:
@@ -105,12 +110,14 @@ def runner_scratch(slot_scratch: Path, program: int) -> Path:
 class Outbox:
     """Results on their way out: sent at the frame's end, when they are many bytes, or by the pulse."""
 
-    def __init__(self, stream: socket.socket, progress: Progress, slot: int) -> None:
-        self._stream = stream
-        self._progress = progress
-        self._slot = slot
+    def __init__(self, wiring: SlotWiring) -> None:
+        self._stream = wiring.stream
+        self._progress = wiring.progress
+        self._slot = wiring.number
+        self._brim = wiring.brim
+        self._held = wiring.held
         self._lock = threading.Lock()
-        self._results: list[Result] = []
+        self._results: list[tuple[Result, float]] = []
         self._bytes = 0
         self._frame = self._sequence = 0
         self.counting = Counting()
@@ -119,12 +126,12 @@ class Outbox:
         """The results that follow belong to this frame."""
         self._frame, self._sequence = frame, sequence
 
-    def add(self, result: Result) -> None:
-        """One more result."""
+    def add(self, result: Result, since: float) -> None:
+        """One more result, of a task that began then (monotonic)."""
         outcome = result.outcome
         self.counting.add(outcome.fuel_used, outcome.wall_microseconds, failed=outcome.fault is not None)
         with self._lock:
-            self._results.append(result)
+            self._results.append((result, since))
             self._bytes += _size(outcome)
         if self._bytes > FLUSH_BYTES:
             self.flush()
@@ -141,10 +148,19 @@ class Outbox:
             self._stream.sendall(FROM_SLOT.pack(verb, number, 0, len(payload), 0) + payload)
 
     def _send(self, done: bool) -> None:
-        results, self._results, self._bytes = self._results, [], 0
+        self._brim.look()
+        results = tuple(self._judged(result, since) for result, since in self._results)
+        self._results, self._bytes = [], 0
         self._progress.publish(self.counting)
-        payload = encode(Results(self._slot, self._frame, tuple(results), done))
+        payload = encode(Results(self._slot, self._frame, results, done))
         self._stream.sendall(FROM_SLOT.pack(Verb.RESULTS, self._sequence, len(results), len(payload), done) + payload)
+
+    def _judged(self, result: Result, since: float) -> Result:
+        if not self._brim.was_full_since(since) or not _hides_loss(result.outcome):
+            return result
+        if result.outcome.held_bytes:
+            remove_tree(held_path(self._held, result))
+        return Result(result.index, result.attempt, Outcome(fault=scratch_was_full()))
 
 
 class SlotProcess:
@@ -155,7 +171,7 @@ class SlotProcess:
         self._runners: dict[int, Runner] = {}
         self._max_output: dict[int, int] = {}
         self._durable: dict[int, Limits] = {}
-        self._outbox = Outbox(wiring.stream, wiring.progress, wiring.number)
+        self._outbox = Outbox(wiring)
         self._busy = threading.Event()
         self._file_limit = 0
         self._engine: wasmtime.Engine | None = None
@@ -189,10 +205,11 @@ class SlotProcess:
         run = self._run_of(program, alone=len(tasks) == 1)
         stdin = self._fetched(sequence, tasks)
         for position, task in enumerate(tasks):
-            progress.started(sequence, position, program, clock())
+            since = clock()
+            progress.started(sequence, position, program, since)
             outcome = run(task, stdin)
             progress.ended()
-            add(Result(task.index, task.attempt, outcome))
+            add(Result(task.index, task.attempt, outcome), since)
 
     def _run_of(self, program: int, *, alone: bool) -> RunTask:
         run, limits = self._runners[program].run, self._durable.get(program)
@@ -223,6 +240,7 @@ class SlotProcess:
                 blobs=self._wiring.blobs,
                 mounts=tuple((guest, Path(directory)) for guest, directory in wanted.mounts),
                 durable=self._wiring.durable,
+                before_freeing=self._wiring.brim.look,
             )
             # Made here, not inherited, and only for a program: an engine maps much, and an idle slot should be small.
             self._engine = self._engine or new_engine()
@@ -233,6 +251,10 @@ class SlotProcess:
                 self._durable[number] = wanted.program.limits
         except FaultError as error:
             fault = error.fault
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            fault = _no_room()
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -256,6 +278,19 @@ def _size(outcome: Outcome) -> int:
     said = outcome.fault and len(outcome.fault.stderr) + sum(map(len, outcome.fault.backtrace))
     files = sum(len(file.name) + len(file.data) for file in outcome.files)
     return len(outcome.stdout) + len(outcome.stderr) + files + (said or 0) + 64
+
+
+def _hides_loss(outcome: Outcome) -> bool:
+    """True when writes that failed may be why it came out so, or may not be seen in it."""
+    return outcome.fault is None or outcome.fault.kind in (FaultKind.EXIT_CODE, FaultKind.TRAPPED)
+
+
+def _no_room() -> Fault:
+    return Fault(
+        kind=FaultKind.CAPACITY_EXCEEDED,
+        message="the member's scratch is full: it has no room for the program's files",
+        remedy="give members a larger scratch (resources.memory of the pool), or send less at once",
+    )
 
 
 def _size_of(path: Path) -> int:

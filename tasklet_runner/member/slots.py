@@ -4,22 +4,21 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from tasklet_runner.member.backlog import Backlog, Supplies
+from tasklet_runner.member.backlog import Backlog
+from tasklet_runner.member.children import in_child
 from tasklet_runner.member.codes import readable
 from tasklet_runner.member.frames import Frame
 from tasklet_runner.member.progress import Progress, Running, Tally
+from tasklet_runner.member.slot_home import ReadyProgram, SlotHome
 from tasklet_runner.member.slot_process import SlotWiring, become_slot
 from tasklet_runner.member.slot_wire import (
     EXIT_SCRATCH_FAILED,
     TO_SLOT,
-    SlotProgram,
     Verb,
     Word,
     answer_of,
@@ -27,6 +26,7 @@ from tasklet_runner.member.slot_wire import (
     read_word,
 )
 from tasklet_runner.member.verdicts import MAX_FAILED_LOADS, cannot_load, death_of, taints
+from tasklet_runner.sandbox.trees import empty_tree
 from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Outcome, Result
@@ -35,24 +35,8 @@ from tasklet_runner.wire.work import NotRun, Results, encode
 STANDING_SECONDS = 10.0
 """A fresh slot that does not answer by then cannot be used."""
 
-
-@dataclass(frozen=True)
-class ReadyProgram:
-    """A program with its native code, for slots that stand and for those that replace them. `code_fd` is not owned."""
-
-    slot_program: SlotProgram
-    code_fd: int
-
-
-@dataclass(frozen=True)
-class SlotHome:
-    """What all slots of a member share. `programs` is read again for each new process; `supplies` are the lease's."""
-
-    scratch: Path
-    programs: Mapping[int, ReadyProgram]
-    supplies: Callable[[], Supplies]
-    on_taint: Callable[[], None]
-    on_scratch_failed: Callable[[], None]
+LOW_SHARE = 0.5
+"""With less of scratch free, what a dead process left in it is removed at once."""
 
 
 class Slot:
@@ -126,6 +110,7 @@ class Slot:
         if frame.sink.closed:
             return  # its lease ended while it waited here: it must not be found by the next one
         self._backlog.add(frame)
+        self._home.busy.set()
         self._pass_on()
 
     async def prepare(self, number: int, program: ReadyProgram) -> Fault | None:
@@ -199,6 +184,7 @@ class Slot:
                 home.scratch / "blobs",
                 home.scratch / "fetched",
                 self.durable,
+                home.brim,
             )
             become_slot(wiring, parent)
         its_stream.close()
@@ -225,7 +211,7 @@ class Slot:
         if word.verb is Verb.RESULTS:
             await self._results(word.number, word.count, word.payload, word.done)
         elif word.verb is Verb.PREPARED:
-            self._answer(word.number, answer_of(word).fault)
+            self._prepared(word.number, answer_of(word).fault)
         elif self._standing is not None and not self._standing.done():
             self._standing.set_result(None)
 
@@ -263,6 +249,12 @@ class Slot:
             return  # the slot is dying
         self._write(Verb.PREPARE, number, 0, msgspec.msgpack.encode(program.slot_program))
 
+    def _prepared(self, number: int, fault: Fault | None) -> None:
+        if fault is not None and number in self._home.programs and number not in self._answers:
+            # It ran here before, so it is not the program's fault: there is no room for its files any more.
+            self._home.on_scratch_failed()
+        self._answer(number, fault)
+
     def _answer(self, number: int, fault: Fault | None) -> None:
         answer = self._answers.pop(number, None)
         if answer is not None and not answer.done():
@@ -275,6 +267,9 @@ class Slot:
         self.progress.clear()
         self._judge(status, running[1] if running else None)
         self._count_loads(status)
+        if not self._stopping and self._home.brim.free_share() < LOW_SHARE:
+            # Before anybody hears of it, and sends more: the next process would do it only later.
+            await in_child(lambda: empty_tree(self.scratch))
         await self._report(self._judged)
         if self._stopping or not self._stood():
             return

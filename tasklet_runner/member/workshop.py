@@ -17,9 +17,11 @@ from tasklet_runner.member.progress import Tally, Traffic
 from tasklet_runner.member.room import FetchRoom
 from tasklet_runner.member.sealing import SealingKey
 from tasklet_runner.member.settings import MemberSettings
-from tasklet_runner.member.slots import ReadyProgram, Slot, SlotHome
+from tasklet_runner.member.slot_home import ReadyProgram, SlotHome
+from tasklet_runner.member.slots import Slot
 from tasklet_runner.member.watch import watch_slots
 from tasklet_runner.member.wiping import wipe
+from tasklet_runner.sandbox.brim import Brim
 from tasklet_runner.sandbox.compiling import CompileBounds
 from tasklet_runner.sandbox.trees import empty_tree
 from tasklet_runner.wire.errors import LeaseGridError
@@ -72,8 +74,9 @@ class Workshop:
         self.sealing_key = SealingKey()
         self.connections: set[Visit] = set()
         self.post: Post | None = None
-        home = SlotHome(self.scratch, self.programs, self._supplies, self._tainted, self._scratch_failed)
-        self.slots = tuple(Slot(number, home) for number in range(settings.slots))
+        brim = Brim(self.scratch)
+        self._home = SlotHome(self.scratch, self.programs, self._supplies, self._tainted, self._scratch_failed, brim)
+        self.slots = tuple(Slot(number, self._home) for number in range(settings.slots))
         self._watch: asyncio.Task[None] | None = None
         self._warden: Warden
         self._fresh()
@@ -109,7 +112,7 @@ class Workshop:
             (self.scratch / place).mkdir(mode=0o700)
         self._fresh()
         await asyncio.gather(*(slot.start() for slot in self.slots))
-        self._watch = asyncio.create_task(watch_slots(self.slots, self.programs))
+        self._watch = asyncio.create_task(watch_slots(self.slots, self._home))
 
     async def prepare(self, number: int, program: ReadyProgram) -> Fault | None:
         """Load a program in all slots; the first fault, or None."""

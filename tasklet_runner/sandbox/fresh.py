@@ -27,7 +27,9 @@ class FreshRunner:
         self._limits = program.limits
         self._places = places
         self._has_output = wants_output_directory(program)
-        self._scratch = Scratch(places.scratch, places.held, output_files=self._has_output)
+        self._scratch = Scratch(
+            places.scratch, places.held, output_files=self._has_output, before_freeing=places.before_freeing
+        )
         self._collect = collector(program, self._scratch)
         with ExitStack() as undo:
             undo.callback(self.close)

@@ -43,7 +43,7 @@ class LoopRunner:
         self._engine = new_engine()  # of its own: see Interpreter
         self._module, self._memory = load_module(self._engine, code_fd)
         self._limits = program.limits
-        self._scratch = Scratch(places.scratch, places.held, output_files=False)
+        self._scratch = Scratch(places.scratch, places.held, output_files=False, before_freeing=places.before_freeing)
         self._partitioned = program.partitions > 0
         self._collect = collector(program, self._scratch)
         self._interpreter: Interpreter | None = None

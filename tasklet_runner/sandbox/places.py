@@ -1,12 +1,13 @@
 """Where a slot finds and leaves things, and which of them a run can see."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasklet_runner.sandbox.command import SCRIPT_DIRECTORY, install_script
 from tasklet_runner.wire.errors import FaultError
 from tasklet_runner.wire.faults import Fault, FaultKind
-from tasklet_runner.wire.programs import Language, Program
+from tasklet_runner.wire.programs import Language, Program, Result, Task
 
 Preopens = tuple[tuple[bytes, bytes, bool], ...]
 
@@ -19,7 +20,8 @@ class Places:
     outputs that are too large for a frame, as `<index>-<attempt>/{stdout,out/…}`, and partitioned ones, as
     `<index>-<attempt>/part-<n>`; `source` is the Python file; `mounts` are (guest path, directory); `blobs` has input
     archives by SHA-256; `durable` is shown as /durable to programs that ask for it: whoever gives a runner its tasks
-    fills it before each and empties it after.
+    fills it before each and empties it after. `before_freeing` is called when scratch may be full and some of it is
+    about to be given back.
     """
 
     scratch: Path
@@ -28,6 +30,7 @@ class Places:
     blobs: Path
     mounts: tuple[tuple[str, Path], ...] = ()
     durable: Path | None = None
+    before_freeing: Callable[[], None] = lambda: None
 
 
 def shared_preopens(program: Program, places: Places) -> Preopens:
@@ -44,6 +47,11 @@ def shared_preopens(program: Program, places: Places) -> Preopens:
     if program.durable:
         preopens.append((bytes(durable_directory(places)), b"/durable", True))
     return tuple(preopens)
+
+
+def held_path(held: Path, of: Task | Result) -> Path:
+    """Where outputs of a task are held."""
+    return held / f"{of.index}-{of.attempt}"
 
 
 def durable_directory(places: Places) -> Path:

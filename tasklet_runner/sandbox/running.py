@@ -7,12 +7,14 @@ from typing import Protocol
 import msgspec
 import wasmtime
 
+from tasklet_runner.sandbox.brim import FULL, scratch_was_full
 from tasklet_runner.sandbox.fresh import FreshRunner
 from tasklet_runner.sandbox.instances import is_stepping
 from tasklet_runner.sandbox.loading import load_code
 from tasklet_runner.sandbox.looping import LoopRunner
-from tasklet_runner.sandbox.places import Places
+from tasklet_runner.sandbox.places import Places, held_path
 from tasklet_runner.sandbox.stepping import StepRunner
+from tasklet_runner.sandbox.trees import remove_tree
 from tasklet_runner.wire.errors import FaultError, InputError
 from tasklet_runner.wire.faults import Fault, FaultKind
 from tasklet_runner.wire.programs import Mode, Outcome, Program, Task
@@ -44,9 +46,11 @@ class Runner:
             OSError: scratch cannot be used.
         """
         self._runner = _runner_of(engine, program, code_fd, places)
+        self._places = places
 
     def run(self, task: Task, stdin: Path | None = None) -> Outcome:
-        """Run one task; every fault of the tasklet is in the outcome. Raises OSError when scratch itself fails.
+        """Run one task; every fault of the tasklet is in the outcome. Raises OSError when scratch itself
+        fails; one that is full is an outcome, too.
 
         `stdin`: the file with the input of a task with `fetch`. The tail of stderr is in `stderr` after a success, in
         the fault after a failure.
@@ -60,6 +64,11 @@ class Runner:
             outcome = Outcome(fault=Fault(kind=FaultKind.IO_ERROR, message=error.cause, remedy=error.remedy))
         except FaultError as error:
             outcome = Outcome(fault=error.fault)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            remove_tree(held_path(self._places.held, task))
+            outcome = Outcome(fault=scratch_was_full())
         wall = (time.perf_counter_ns() - started) // 1000
         return msgspec.structs.replace(outcome, wall_microseconds=wall)
 

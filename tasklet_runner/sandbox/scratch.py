@@ -2,10 +2,12 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from tasklet_runner.sandbox.archives import is_digest, unpack
 from tasklet_runner.sandbox.outcomes import clipped, output_too_large, text_of
+from tasklet_runner.sandbox.places import held_path
 from tasklet_runner.sandbox.trees import Listing, empty_tree, list_tree, remove_tree
 from tasklet_runner.wire.errors import InputError
 from tasklet_runner.wire.faults import Fault
@@ -60,9 +62,11 @@ class CapturedFile:
 
 
 class Scratch:
-    """The directory of one runner. `output_files`: runs have an /out."""
+    """The directory of one runner. `output_files`: runs have an /out; `before_freeing`: see `Places`."""
 
-    def __init__(self, root: Path, held: Path, *, output_files: bool) -> None:
+    def __init__(
+        self, root: Path, held: Path, *, output_files: bool, before_freeing: Callable[[], None] = lambda: None
+    ) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.root = root
         self.input_directory = root / "in"
@@ -70,6 +74,7 @@ class Scratch:
         self.stdin_path = root / "stdin"
         self._held = held
         self._output_files = output_files
+        self._before_freeing = before_freeing
         empty_tree(root)
         self.stdout = CapturedFile(root / "stdout")
         self.stderr = CapturedFile(root / "stderr")
@@ -141,6 +146,7 @@ class Scratch:
 
     def clear(self) -> None:
         """Make ready for the next run after one that had an /in or an /out."""
+        self._before_freeing()
         remove_tree(self.input_directory)
         if self._output_files:
             empty_tree(self.output_directory)
@@ -173,6 +179,7 @@ class Scratch:
         return Outcome(stdout=stdout, files=files, fuel_used=fuel_used, stderr=self.stderr_tail())
 
     def _list_output(self) -> Listing:
+        self._before_freeing()  # the next run begins with an empty stdout
         return list_tree(self.output_directory) if self._output_files else Listing()
 
     def _excess(self, listing: Listing, limits: Limits) -> Fault | None:
@@ -189,7 +196,7 @@ class Scratch:
         directory.rename(place)
 
     def _place(self, task: Task) -> Path:
-        return self._held / f"{task.index}-{task.attempt}"
+        return held_path(self._held, task)
 
     def _hold(self, task: Task, names: tuple[str, ...]) -> None:
         place = self._place(task)

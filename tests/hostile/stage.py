@@ -13,6 +13,7 @@ from tests.hostile.desk import Desk, Holder
 from tests.hostile.neighbours import Neighbour, Worked
 from tests.hostile.running import Ended, attempt_all, made
 from tests.support.members import MemberRig, member
+from tests.support.small_disk import on_small_disk
 
 FEW = 5
 """So many tasks show that a member works."""
@@ -63,8 +64,10 @@ async def play(root: Path, room: Room, effort: Effort) -> Report:
     report = Report()
     for name in ("hostile", "other"):
         (root / name).mkdir()
+    place, arguments = root / "hostile", room.arguments(effort.slots)
+    prefix = on_small_disk(place / "scratch", room.tmpfs) if room.small_scratch else ()
     async with (
-        member(root / "hostile", *room.arguments(effort.slots)) as (rig, client),
+        member(place, *arguments, prefix=prefix) as (rig, client),
         _elsewhere(root / "other", effort) as other,
     ):
         first = await rig.ready(client)
@@ -93,7 +96,7 @@ async def _beside(report: Report, room: Room, effort: Effort, desk: Desk, desks:
     async with contextlib.AsyncExitStack() as stack:
         for who, one in neighbours.items():
             beside[who] = await stack.enter_async_context(one.beside())
-        ends = await attempt_all(desk, room.cases, range(effort.slots - 1))
+        ends = await attempt_all(desk, room.cases, range(1 if room.small_scratch else effort.slots - 1))
     for case in room.cases:
         report.judge(case, ends[case])
     for who, one in neighbours.items():

@@ -58,6 +58,7 @@ class MemberRig:
     process: "subprocess.Popen[bytes] | None" = None
     life: int = -1
     issued_at: float = 0.0
+    prefix: tuple[str, ...] = ()
 
     @property
     def endpoint(self) -> str:
@@ -76,7 +77,7 @@ class MemberRig:
         try:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "tasklet_runner", "member", "--listen", self.listen),
+                    *(*self.prefix, sys.executable, "-m", "tasklet_runner", "member", "--listen", self.listen),
                     *("--name", self.name, "--fabric-key", public_text(self.fabric)),
                     *("--scratch", str(self.scratch), "--control-fd", str(life), *self.arguments),
                 ],
@@ -168,9 +169,11 @@ class MemberRig:
 
 
 @contextlib.asynccontextmanager
-async def member(root: Path, *arguments: str) -> AsyncIterator[tuple[MemberRig, MemberClient]]:
-    """A started member and a client; stopped afterwards."""
-    rig = MemberRig(root, arguments)
+async def member(
+    root: Path, *arguments: str, prefix: tuple[str, ...] = ()
+) -> AsyncIterator[tuple[MemberRig, MemberClient]]:
+    """A started member and a client; stopped afterwards. `prefix`: of the command, such as `on_small_disk` gives."""
+    rig = MemberRig(root, arguments, prefix=prefix)
     rig.start()
     client = MemberClient(rig.endpoint)
     try:

@@ -18,12 +18,22 @@ def run_on_small_disk(code: str, directory: Path, megabytes: int) -> str:
     """Run the code with `sys.argv[1]` the directory; returns what it printed, AssertionError when it failed."""
     directory.mkdir(exist_ok=True)
     python = [sys.executable, "-c", code, str(directory)]
-    if (namespace := _namespace()) is not None:
-        mount = 'mount -t tmpfs -o size="$1" none "$2" && shift 2 && exec "$@"'
-        command = [*namespace, "sh", "-c", mount, "sh", f"{megabytes}m", str(directory), *python]
-        return _run(command)
+    if command := on_small_disk(directory, megabytes << 20):
+        return _run([*command, *python])
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({megabytes << 20}, {resource.RLIM_INFINITY}))"
     return _run([*python[:2], f"{limit}\n{code}", str(directory)])
+
+
+def on_small_disk(directory: Path, size: int) -> tuple[str, ...]:
+    """What to put before a command, so that this directory is a tmpfs of so many bytes for it; empty where the kernel
+    does not let us.
+    """
+    namespace = _namespace()
+    if namespace is None:
+        return ()
+    directory.mkdir(parents=True, exist_ok=True)
+    mount = 'mount -t tmpfs -o size="$1" none "$2" && shift 2 && exec "$@"'
+    return (*namespace, "sh", "-c", mount, "sh", str(size), str(directory))
 
 
 def _namespace() -> list[str] | None:

@@ -9,8 +9,10 @@ import pytest
 
 from tasklet_runner.member import slots
 from tasklet_runner.member.backlog import Supplies
+from tasklet_runner.member.slot_home import SlotHome
 from tasklet_runner.member.slot_process import SlotWiring
 from tasklet_runner.member.slot_wire import FROM_SLOT, Verb
+from tasklet_runner.sandbox.brim import Brim
 from tasklet_runner.wire.errors import LeaseGridError
 
 
@@ -39,7 +41,7 @@ def test_a_slot_that_lies_is_killed_and_its_member_is_not_used_again(
 
     async def story() -> None:
         tainted: list[bool] = []
-        home = slots.SlotHome(tmp_path, {}, no_supplies, lambda: tainted.append(True), lambda: None)
+        home = SlotHome(tmp_path, {}, no_supplies, lambda: tainted.append(True), lambda: None, Brim(tmp_path))
         slot = slots.Slot(0, home)
         with pytest.raises(LeaseGridError, match="ended before it stood"):
             await slot.start()
