@@ -1,7 +1,6 @@
 """What a schedule is played on: real members, two operators, two holders, doors between them, and whoever looks on."""
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -37,6 +36,7 @@ class Live:
     orders: MemberClient
     ended: asyncio.Future[int]
     report: StateReport | None = None
+    was_ready: bool = False
     looking: "asyncio.Task[None] | None" = None
 
     @property
@@ -58,6 +58,7 @@ class Arena:
     history: list[Entry] = field(default_factory=list)
     statements: "asyncio.Queue[tuple[str, str, str]]" = field(default_factory=asyncio.Queue)
     _spawned: "dict[str, asyncio.Future[int]]" = field(default_factory=dict)
+    _ended: "dict[str, asyncio.Future[int]]" = field(default_factory=dict)
     _reading: "asyncio.Task[None] | None" = None
     _tasks: "set[asyncio.Task[object]]" = field(default_factory=set)
 
@@ -72,26 +73,31 @@ class Arena:
         if said.statement is not None:
             self.statements.put_nowait(said.statement)
 
-    async def spawn(self, name: str, **changes: object) -> Live:
-        """A member that is ready, with a door for each of the children."""
+    async def spawn(self, name: str, path: str = "", **changes: object) -> Live:
+        """A member that is ready or has ended, at a socket of its own or this one, with a door for each child."""
         loop = asyncio.get_running_loop()
-        self._spawned[name] = loop.create_future()
-        self.zygote.spawn(name, **changes)
-        path = self.zygote.root / f"{name}.sock"
-        endpoint = f"unix://{path}"
+        self._spawned[name], self._ended[name] = loop.create_future(), loop.create_future()
+        endpoint = f"unix://{path or self.zygote.root / f'{name}.sock'}"
+        self.zygote.spawn(name, listen=endpoint, **changes)
         clients = MemberClient(endpoint, timeout_seconds=5.0), MemberClient(endpoint, timeout_seconds=5.0)
-        live = Live(name, path, await self._spawned[name], *clients, loop.create_future())
+        live = Live(
+            name, Path(endpoint.removeprefix("unix://")), await self._spawned[name], *clients, self._ended[name]
+        )
         self.members[name] = live
         live.looking = loop.create_task(self._look_on(live))
         for who in (*OPERATORS, *HOLDERS):
-            self.doors[who, name] = opened = DoorOfSocket(str(path))
+            self.doors[who, name] = opened = DoorOfSocket(str(live.path))
             await opened.open()
-        await self.until(lambda: live.report is not None and live.report.state is MemberState.READY, f"{name} ready")
+        await self.until(lambda: live.was_ready or live.ended.done(), f"{name} ready")
         return live
 
-    async def spawn_store(self, name: str, role: str) -> Live:
-        """A store member."""
-        return await self.spawn(name, role=role, store=str(self.root / f"{name}.store"), quota=4 * MEBIBYTE)
+    async def spawn_store(self, name: str, role: str, volume: str, path: str = "") -> Live | None:
+        """A store member that is ready; None when another one serves the volume."""
+        live = await self.spawn(name, path, role=role, store=str(self.root / volume), quota=4 * MEBIBYTE)
+        if live.was_ready:
+            return live
+        await self.bury(name)
+        return None
 
     def endpoint(self, who: str, member: str) -> str:
         """Where this child finds the member."""
@@ -107,7 +113,6 @@ class Arena:
         for who in (*OPERATORS, *HOLDERS):
             await self.doors.pop((who, name)).close()
         await asyncio.gather(live.client.close(), live.orders.close())
-        shutil.rmtree(self.root / f"{name}.store", ignore_errors=True)
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
         """Wait until it is so. Raises AssertionError."""
@@ -131,10 +136,11 @@ class Arena:
         except LeaseGridError:
             return
         report = live.report
+        live.was_ready |= report.state is MemberState.READY
         self.record(
             Entry(
                 who="onlooker", operation=Operation.STATE, invoked=invoked, completed=time.monotonic(),
-                member=live.name, incarnation=report.incarnation, epoch=report.epoch, lease=report.lease_uid,
+                member=report.member, incarnation=report.incarnation, epoch=report.epoch, lease=report.lease_uid,
             )
         )  # fmt: skip
         self._count_slots(live, report)
@@ -194,23 +200,24 @@ class Arena:
             self._spawned.pop(str(said["spawned"])).set_result(int(str(said["pid"])))
             return
         assert "exited" in said, f"the zygote says {said}"
-        live = self.members[str(said["exited"])]
-        if said["status"] != 0 and self._reading is not None:
-            incarnation = live.report.incarnation if live.report is not None else ""
+        name, status = str(said["exited"]), int(str(said["status"]))
+        live = self.members.get(name)
+        # One that never was ready has promised nothing: whoever waited for it sees that.
+        if status and live is not None and live.was_ready and live.report is not None and self._reading is not None:
             now = time.monotonic()
             self.record(
                 Entry(
-                    who="onlooker", operation=Operation.DIED, invoked=now, completed=now, outcome=str(said["status"]),
-                    member=live.name, incarnation=incarnation,
+                    who="onlooker", operation=Operation.DIED, invoked=now, completed=now, outcome=str(status),
+                    member=name, incarnation=live.report.incarnation,
                 )
             )  # fmt: skip
-        live.ended.set_result(int(str(said["status"])))
+        self._ended.pop(name).set_result(status)
 
     async def open(self) -> None:
         """Start everything."""
         self._reading = asyncio.create_task(self._listen())
         for name in WORKERS:
-            await self.spawn(name, slots=1)
+            assert (await self.spawn(name, slots=1)).was_ready, f"{name} has ended"
         for name in OPERATORS:
             self.children[name] = await self._child(name, "operators", name)
         for name in HOLDERS:
@@ -224,9 +231,10 @@ class Arena:
 
     async def close(self) -> None:
         """End everything, in order."""
-        for child in self.children.values():
-            await child.close()
+        children, self.children = self.children, {}
         await self.idle()
+        for child in children.values():
+            await child.close()
         self.zygote.end_life()
         for name in list(self.members):
             await self.bury(name)

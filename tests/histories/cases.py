@@ -30,6 +30,29 @@ _TERMS = (
     Step(1.1, "holder-2", "read", _LEASE, number=200),
     Step(1.2, "holder-2", "get", _LEASE, number=102),
 )
+_VOLUME = "volume"
+_KEPT = f"{_VOLUME}/holder-1"
+_FALLEN = (
+    Step(0.0, "fabric", "bind", _KEPT, seconds=6.0),
+    Step(0.1, "holder-1", "open", _KEPT, number=1),
+    Step(0.2, "holder-1", "write", _KEPT, number=110),
+    Step(0.2, "holder-1", "set", _KEPT, number=111),
+    Step(0.3, "nemesis", "crowd", _VOLUME),
+    Step(0.7, "holder-2", "open", _KEPT, number=2),
+    Step(0.8, "nemesis", "kill", _VOLUME),
+    Step(2.8, "fabric", "release", _KEPT),
+    *(
+        step
+        for at in (1.2, 1.7, 2.4)
+        for step in (
+            Step(at, "holder-1", "set", _KEPT, number=112),
+            Step(at, "holder-1", "get", _KEPT, number=110),
+            Step(at, "holder-1", "get", _KEPT, number=110, before=True),
+            Step(at, "holder-2", "read", _KEPT, number=211),
+            Step(at, "holder-2", "write", _KEPT, number=round(200 + 10 * at), before=True),
+        )
+    ),
+)
 _OPERATORS = (
     Step(0.0, "operator-1", "reign"),
     Step(0.1, "operator-1", "acquire", "holder-1/early"),
@@ -50,8 +73,12 @@ CASES = {
         *_RIVALS, *_USED, *_LATE, *_LATE_BEHIND_A_DOOR, roles=((STORE, "Memory"),)
     ),
     "a coordinator goes on after the next one has opened the store": _case(*_TERMS, roles=((JOB, "Block"),)),
+    "a store of two coordinators is killed and followed, and they go on": _case(*_FALLEN, roles=((_VOLUME, "Block"),)),
     "an operator stands still past its reign, and goes on": _case(*_OPERATORS),
 }
 
-EVERYTHING = _case(*(step for case in CASES.values() for step in case.steps), roles=((STORE, "Memory"), (JOB, "Block")))
+EVERYTHING = _case(
+    *(step for case in CASES.values() for step in case.steps),
+    roles=tuple(role for case in CASES.values() for role in case.roles),
+)
 """All of them at once."""

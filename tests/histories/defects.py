@@ -6,12 +6,16 @@
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from aiohttp import web
 
 from tasklet_runner.__main__ import main
+from tasklet_runner.durable.locks import FileLock
 from tasklet_runner.member.job_door import JobDoor
+from tasklet_runner.member.shelf import Shelf
 from tasklet_runner.member.states import Claim, MemberStates
+from tasklet_runner.member.wiping import wipe
 from tasklet_runner.store.disk import DiskStore
 from tasklet_runner.wire.statements import Bind
 from tests.histories.verdicts import Rule
@@ -60,11 +64,41 @@ def ends_early() -> None:
     Claim.ends_at = early  # type: ignore[assignment,method-assign]  # as above
 
 
+def serves_beside_another() -> None:
+    """A store takes a volume that another one serves."""
+    FileLock.__init__ = _lock_nothing  # type: ignore[method-assign,assignment]  # as above
+
+
+def _lock_nothing(lock: FileLock, path: Path, what: str) -> None:
+    del what
+    lock._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def counts_from_the_beginning() -> None:
+    """The next server of a volume does not go on at the epoch that is written there."""
+    Shelf.epoch = property(lambda shelf: 0)  # type: ignore[assignment,method-assign]  # as above
+
+
+def begins_empty() -> None:
+    """The next server of a volume wipes what it finds."""
+    opened = Shelf._open
+
+    def wiped(shelf: Shelf) -> DiskStore:
+        if shelf._directory.exists():
+            wipe(shelf._directory)
+        return opened(shelf)
+
+    Shelf._open = wiped  # type: ignore[method-assign,assignment]  # as above
+
+
 DEFECTS = {
     "binds_whoever_asks": (binds_whoever_asks, Rule.ONE_HOLDER),
     "keeps_no_deadline": (keeps_no_deadline, Rule.OVER),
     "obeys_any_term": (obeys_any_term, Rule.NO_OLDER_TERM),
     "ends_early": (ends_early, Rule.READABLE),
+    "serves_beside_another": (serves_beside_another, Rule.ONE_SERVER),
+    "counts_from_the_beginning": (counts_from_the_beginning, Rule.ONE_HOLDER),
+    "begins_empty": (begins_empty, Rule.READABLE),
 }
 """Each with the rule that it breaks."""
 

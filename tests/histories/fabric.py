@@ -15,7 +15,8 @@ from tests.histories.arena import Arena, Live
 from tests.histories.history import OK, UNKNOWN
 from tests.histories.statements import entry_of, outcome_of
 
-Statement = Bind | Capability | Confirm | Release | Retire
+Said = tuple[str, str, str]
+"""Member, verb, and the signed statement."""
 
 KEPT_STATEMENTS = 60
 """So many of earlier schedules are sent again in later ones."""
@@ -45,7 +46,12 @@ class Fabric:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
         self._key = arena.zygote.fabric
-        self._old: list[tuple[str, str, str]] = []
+        self._old: list[Said] = []
+        self._followed: dict[str, str] = {}
+
+    def follow(self, killed: str, successor: str) -> None:
+        """What was said to the one may come to the other from now on."""
+        self._followed[killed] = successor
 
     async def bind(self, lease: str, holder: Ed25519PrivateKey, live: Live, seconds: float) -> Granted | None:
         """Bind for a lease of so many seconds and confirm it; None when the member refused."""
@@ -56,35 +62,39 @@ class Fabric:
             lease_uid=lease, holder_key=public_text(holder), member=grant.member, incarnation=grant.incarnation,
             epoch=grant.epoch, issued_at=now, deadline=now + seconds,
         )  # fmt: skip
-        if await self.order("fabric", live, "bind", sign(order, self._key)) != OK:
+        if await self._say(live, "bind", sign(order, self._key)) != OK:
             return None
         confirm = Confirm(lease_uid=lease, member=grant.member, incarnation=grant.incarnation, epoch=grant.epoch)
-        await self.order("fabric", live, "confirm", sign(confirm, self._key))
+        await self._say(live, "confirm", sign(confirm, self._key))
         return self._granted(lease, holder, grant, (now, now + seconds))
 
     async def renew(self, held: Granted, holder: Ed25519PrivateKey, live: Live, seconds: float) -> Granted:
         """Until so many seconds after the bind."""
         renewed = self._granted(held.lease, holder, held.grant, (held.issued_at, held.issued_at + seconds))
-        await self.order("fabric", live, "renew", renewed.capability)
+        await self._say(live, "renew", renewed.capability)
         return renewed
 
     async def release(self, held: Granted, live: Live) -> None:
         """End it."""
         grant = held.grant
         order = Release(lease_uid=held.lease, member=grant.member, incarnation=grant.incarnation, epoch=grant.epoch)
-        await self.order("fabric", live, "release", sign(order, self._key))
+        await self._say(live, "release", sign(order, self._key))
 
     async def retire(self, live: Live) -> None:
         """End a member that nobody holds."""
         assert live.report is not None
         order = Retire(member=live.name, incarnation=live.report.incarnation, epoch=live.report.epoch)
-        await self.order("fabric", live, "retire", sign(order, self._key))
+        await self._say(live, "retire", sign(order, self._key))
 
-    async def order(self, who: str, live: Live, verb: str, statement: str) -> str:
-        """Send an order, write it down; the outcome."""
-        if who == "fabric":
-            self._arena.statements.put_nowait((live.name, verb, statement))
-        entry, outcome = entry_of(who, live.name, verb, statement, time.monotonic()), UNKNOWN
+    async def _say(self, live: Live, verb: str, statement: str) -> str:
+        said = (live.name, verb, statement)
+        self._arena.statements.put_nowait(said)
+        return await self._order("fabric", live, said)
+
+    async def _order(self, who: str, live: Live, said: Said) -> str:
+        """Send an order and write it down, by the member that it names, whoever gets it; the outcome."""
+        member, verb, statement = said
+        entry, outcome = entry_of(who, member, verb, statement, time.monotonic()), UNKNOWN
         try:
             await getattr(live.orders, verb)(statement)
             outcome = OK
@@ -106,15 +116,15 @@ class Fabric:
                 if chance.random() < 0.3:
                     self._again(said, late)
 
-    def _again(self, said: tuple[str, str, str], late: float) -> None:
+    def _again(self, said: Said, late: float) -> None:
         self._arena.beside(self._resend(said, late))
 
-    async def _resend(self, said: tuple[str, str, str], late: float) -> None:
-        name, verb, statement = said
+    async def _resend(self, said: Said, late: float) -> None:
         await asyncio.sleep(late)
-        live = self._arena.members.get(name)
+        # What was meant for a member that was killed comes to the next one of its volume.
+        live = self._arena.members.get(self._followed.get(said[0], said[0]))
         if live is not None and not live.ended.done():
-            await self.order("replayer", live, verb, statement)
+            await self._order("replayer", live, said)
 
     def _granted(
         self, lease: str, holder: Ed25519PrivateKey, grant: MemberGrant, times: tuple[float, float]

@@ -25,6 +25,7 @@ from tests.histories.history import Entry, Operation
 from tests.histories.holders import Use
 from tests.histories.operators import Named, Reign, Wanted
 from tests.histories.schedule import HOLDERS, OPERATORS, WORKERS, Schedule, Step
+from tests.histories.stores import BLOCK, Stores
 from tests.support.faults.processes import signal_tree
 
 STILL_SECONDS = 5.0
@@ -33,14 +34,15 @@ JOB_VALUE = "value"
 
 @dataclass
 class Play:
-    """One schedule under way. `names`: of this play's stores; `granted`: the latest word about each lease."""
+    """One schedule under way. `granted`: the latest word about each lease; `before`: that of its killed store."""
 
     arena: Arena
     fabric: Fabric
     number: int
-    names: dict[str, str] = field(default_factory=dict)
+    stores: Stores
     keys: dict[str, Ed25519PrivateKey] = field(default_factory=lambda: defaultdict(Ed25519PrivateKey.generate))
     granted: dict[str, Granted] = field(default_factory=dict)
+    before: dict[str, Granted] = field(default_factory=dict)
     wanted: dict[str, Wanted] = field(default_factory=dict)
     busy: set[object] = field(default_factory=set)
     serial: Iterator[int] = field(default_factory=itertools.count)
@@ -55,6 +57,8 @@ class Play:
             "stop": self._stop,
             "stop-tree": self._stop,
             "step": self._step_clock,
+            "kill": self._kill,
+            "crowd": self._crowd,
         }
         if step.verb in acts:
             await acts[step.verb](step)
@@ -105,12 +109,12 @@ class Play:
         elif step.verb == "put":
             # What is put again is the same.
             text = key * 20
-        use = self._use_of(step.on, step.who)
+        use = self._use_of(step.on, step.who, before=step.before)
         term = step.number if step.verb == "open" else step.number // 100
         await self._child_does(step.who, step.verb, msgspec.structs.replace(use, key=key, text=text, term=term))
 
-    def _use_of(self, lease: str, who: str) -> Use:
-        held = self.granted[lease]
+    def _use_of(self, lease: str, who: str, *, before: bool = False) -> Use:
+        held = self.before.get(lease, self.granted[lease]) if before else self.granted[lease]
         endpoint = self.arena.endpoint(who, held.member) if (who, held.member) in self.arena.doors else "unix:///gone"
         return Use(
             member=held.member, incarnation=held.incarnation, epoch=held.epoch, lease=held.lease, endpoint=endpoint,
@@ -121,7 +125,7 @@ class Play:
         await self.arena.children[who].ask(verb, use)
 
     async def _hold(self, step: Step) -> None:
-        place = (step.who, self.names.get(step.on, step.on))
+        place = (step.who, self.stores.names.get(step.on, step.on))
         door = self.arena.doors.get(place)
         if door is None or place in self.busy:
             return
@@ -134,7 +138,7 @@ class Play:
         self.busy.discard(place)
 
     async def _stop(self, step: Step) -> None:
-        live = self.arena.members.get(self.names.get(step.on, step.on))
+        live = self.arena.members.get(self.stores.names.get(step.on, step.on))
         whom: object = live if live is not None else step.who
         if whom in self.busy or (live is None and step.who not in self.arena.children):
             return
@@ -161,6 +165,31 @@ class Play:
             with suppress(ProcessLookupError):
                 send(live.pid, signal.SIGCONT)
 
+    async def _kill(self, step: Step) -> None:
+        killed = await self.stores.kill(step.on)
+        if killed is not None:
+            await asyncio.sleep(step.seconds)
+            await self._follow(step.on, str(killed.path) if step.number else "")
+
+    async def _crowd(self, step: Step) -> None:
+        """What takes a server for dead makes another beside it."""
+        if self.stores.roles[step.on] == BLOCK:
+            await self._follow(step.on)
+
+    async def _follow(self, store: str, path: str = "") -> None:
+        """As fabrics do: one more server for the volume, bound for the lease that the last one had."""
+        live = await self.stores.serve(store, path)
+        if live is None:
+            return
+        for lease, held in list(self.granted.items()):
+            seconds = held.deadline - time.time()
+            if lease.partition("/")[0] != store or seconds <= 0:
+                continue
+            self.fabric.follow(held.member, live.name)
+            bound = await self.fabric.bind(held.lease, self.keys[lease], live, seconds)
+            if bound is not None:
+                self.before[lease], self.granted[lease] = held, bound
+
     async def _step_clock(self, step: Step) -> None:
         self.arena.clocks[step.on].step_clock(step.seconds)
         now = time.monotonic()
@@ -173,8 +202,7 @@ class Play:
         return f"{self.number}/{name}"
 
     def _live(self, lease: str) -> Live | None:
-        live = self.arena.members.get(self.names.get(lease.partition("/")[0], ""))
-        return live if live is not None and not live.ended.done() else None
+        return self.stores.serving(lease.partition("/")[0])
 
 
 class Player:
@@ -187,11 +215,11 @@ class Player:
 
     async def play(self, schedule: Schedule) -> list[Entry]:
         """The history of one schedule, from ready members to ready members."""
-        arena, play = self._arena, Play(self._arena, self._fabric, next(self._numbers))
-        for name, role in schedule.roles:
-            play.names[name] = f"{name}-{play.number}"
-            await arena.spawn_store(play.names[name], role)
+        arena, number = self._arena, next(self._numbers)
+        play = Play(arena, self._fabric, number, Stores(arena, number))
         arena.history.clear()
+        for name, role in schedule.roles:
+            await play.stores.open(name, role)
         replaying = asyncio.create_task(self._fabric.replay(schedule.replays))
         try:
             await _act_out(arena, play, schedule)
@@ -207,13 +235,14 @@ class Player:
         arena = self._arena
         for name in HOLDERS:
             await arena.children[name].ask("forget", None)
-        for name in (*WORKERS, *play.names.values()):
+        for name in (*WORKERS, *play.stores.every_name()):
             await arena.until(partial(_is_free, arena.members[name]), f"{name} is free")
-        for name in play.names.values():
+        for name in play.stores.every_name():
             live = arena.members[name]
             if not live.ended.done() and live.report is not None and live.report.state is MemberState.READY:
                 await self._fabric.retire(live)
             await arena.bury(name)
+        play.stores.remove()
         for name in WORKERS:
             await arena.until(partial(_is_ready, arena.members[name]), f"{name} is ready")
 

@@ -2,7 +2,8 @@
 
 Every schedule has leases of two operators over the same two workers, and a store that two holders want, or that two
 coordinators of different terms write to, or both. Nemeses are drawn beside: whoever acts is stopped and goes on, what
-is said is held back and delivered late, clocks step, and signed statements are sent again, some at once, some late.
+is said is held back and delivered late, clocks step, signed statements are sent again, some at once, some late, and
+Block stores are killed and followed by another on the same volume, which may be tried too early, too.
 """
 
 import random
@@ -16,6 +17,9 @@ CLOCKS = ("members", *OPERATORS, "holders")
 HORIZON_SECONDS = 1.5
 """After that nothing new begins."""
 
+AFTERWARDS_SECONDS = 2.2
+"""The same where a store was killed."""
+
 HOUR = 3600.0
 STORE, JOB = "store", "job"
 
@@ -24,7 +28,8 @@ STORE, JOB = "store", "job"
 class Step:
     """At so many seconds after the beginning `who` does this. `on`: a member, a lease or a clock.
 
-    `seconds`: how long a stop, a hold or a lease lasts, or how far a clock steps; `number`: what is written, or a term.
+    `seconds`: how long a stop, a hold or a lease lasts, or how far a clock steps; `number`: what is written, a term, or
+    of a kill: 1 when the successor is at the same address. `before`: as the lease was before its store was killed.
     """
 
     at: float
@@ -33,6 +38,7 @@ class Step:
     on: str = ""
     seconds: float = 0.0
     number: int = 0
+    before: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,11 @@ def draw(seed: int) -> Schedule:
         roles.append((name, chance.choice(("Memory", "Block"))))
         steps += scene(chance)
     steps += _of_clocks(chance)
-    return Schedule(seed, tuple(sorted(steps, key=lambda step: step.at)), tuple(roles), chance.getrandbits(32))
+    replays = chance.getrandbits(32)
+    for name, role in roles:
+        if role == "Block" and chance.random() < 0.7:
+            steps += _of_volume(chance, name)
+    return Schedule(seed, tuple(sorted(steps, key=lambda step: step.at)), tuple(roles), replays)
 
 
 def _of_workers(chance: random.Random) -> Iterator[Step]:
@@ -114,6 +124,39 @@ def _of_job(chance: random.Random) -> Iterator[Step]:
                 number=100 * term + number,
             )
     yield from _disturbed(chance, HOLDERS, (JOB,))
+
+
+def _of_volume(chance: random.Random, name: str) -> Iterator[Step]:
+    """A store is killed, once or twice, and followed; whoever has it goes on, there and where it was before."""
+    kills = sorted(chance.uniform(0.2, 1.3) for _ in range(chance.choice((1, 1, 2))))
+    for at in kills:
+        yield Step(at, "nemesis", "kill", name, seconds=chance.uniform(0, 0.3), number=chance.randrange(2))
+    if chance.random() < 0.4:
+        yield Step(chance.uniform(0.1, 1.5), "nemesis", "crowd", name)
+    for holder in HOLDERS if name == STORE else HOLDERS[:1]:
+        lease = f"{name}/{holder}"
+        yield Step(chance.uniform(0.1, kills[0]), "fabric", "renew", lease, seconds=chance.uniform(1.5, 3.0))
+        if chance.random() < 0.3:
+            yield Step(chance.uniform(kills[0], AFTERWARDS_SECONDS), "fabric", "bind", lease, seconds=1.0)
+        if name == STORE:
+            yield from _goes_on(chance, holder, lease, ("put", "get"), range(50, 58))
+    if name == JOB:
+        for term in (1, 2, 3):
+            verbs = (chance.choice(("write", "set")), chance.choice(("get", "read")))
+            yield from _goes_on(chance, HOLDERS[term % 2], lease, verbs, range(100 * term + 50, 100 * term + 54))
+        yield Step(
+            chance.uniform(kills[0], AFTERWARDS_SECONDS), HOLDERS[1], "open", lease, number=chance.randrange(1, 5)
+        )
+
+
+def _goes_on(chance: random.Random, holder: str, lease: str, verbs: tuple[str, str], numbers: range) -> Iterator[Step]:
+    """What is written is asked for soon and late: at the same server, and at the next."""
+    for number in numbers:
+        at = chance.uniform(0.1, AFTERWARDS_SECONDS - 0.2)
+        yield Step(at, holder, verbs[0], lease, number=number, before=chance.random() < 0.2)
+        for late in (chance.uniform(0, 0.3), chance.uniform(0.3, 1.5)):
+            begin = min(at + late, AFTERWARDS_SECONDS)
+            yield Step(begin, holder, verbs[1], lease, number=number, before=chance.random() < 0.1)
 
 
 def _disturbed(chance: random.Random, people: tuple[str, ...] | list[str], members: tuple[str, ...]) -> Iterator[Step]:

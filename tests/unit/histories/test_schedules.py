@@ -25,7 +25,7 @@ def test_whoever_acts_and_whatever_is_acted_on_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["reign", "acquire", "bind", "renew", "release", "open", "set", "hold", "stop", "step"]
+    "verb", ["reign", "acquire", "bind", "renew", "release", "open", "set", "hold", "stop", "step", "kill", "crowd"]
 )
 def test_every_kind_of_trouble_is_drawn(verb: str) -> None:
     assert sum(step.verb == verb for seed in SEEDS for step in draw(seed).steps) > 20
