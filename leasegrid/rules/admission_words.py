@@ -10,7 +10,8 @@ from leasegrid.rules.reasons import AdmissionReason
 def why_never(claim: Claim, supplies: Sequence[Supply], usable: list[int]) -> Refusal | None:
     """The refusal of a claim that waiting would not help; None when it might."""
     if not usable:
-        return _unusable(claim, [one for one in supplies if not claim.pools or one.pool in claim.pools])
+        common = [one for one in supplies if not one.owner]
+        return _unusable(claim, [one for one in common if not claim.pools or one.pool in claim.pools])
     largest: dict[str, int] = {}
     for supply in (supplies[index] for index in usable):
         largest[supply.pool] = max(supply.most, largest.get(supply.pool, 0))
@@ -20,14 +21,14 @@ def why_never(claim: Claim, supplies: Sequence[Supply], usable: list[int]) -> Re
     return Refusal(
         claim.uid,
         AdmissionReason.UNSATISFIABLE,
-        f"{_needed(claim.minimum)} at once, but {_pools(largest)} can never have more than {most}",
+        f"{_needed(claim.minimum)} at once, but {_where(supplies, usable)} can never have more than {most}",
         "lower minCount (of a Job: minParallelism), or raise spec.maxSize of the pool (on one machine: --workers)",
     )
 
 
 def _unusable(claim: Claim, named: list[Supply]) -> Refusal:
     if not named:
-        asked = f"{_pools(claim.pools)} cannot be found" if claim.pools else "there is no pool"
+        asked = f"{_quoted(claim.pools)} cannot be found" if claim.pools else "there is no pool"
         return Refusal(
             claim.uid,
             AdmissionReason.POOL_NOT_FOUND,
@@ -40,7 +41,7 @@ def _unusable(claim: Claim, named: list[Supply]) -> Refusal:
     return Refusal(
         claim.uid,
         AdmissionReason.DRAINING,
-        f"{_pools(_names(fitting))} takes no more leases, as its operatingMode is Draining",
+        f"{_pools(fitting)} takes no more leases, as its operatingMode is Draining",
         "set spec.operatingMode of the pool to Active, or name another pool in poolRefs",
     )
 
@@ -51,7 +52,7 @@ def _unsupported(claim: Claim, named: list[Supply]) -> Refusal:
     return Refusal(
         claim.uid,
         AdmissionReason.UNSUPPORTED,
-        f"no member of {_pools(_names(named))} has what is required: {closest.pool!r} lacks {lacking}",
+        f"no member of {_pools(named)} has what is required: {closest.pool!r} lacks {lacking}",
         "lower the requirements, or make a pool with larger members (spec.resources)",
     )
 
@@ -99,13 +100,18 @@ def _needed(count: int) -> str:
 
 
 def _where(supplies: Sequence[Supply], usable: list[int]) -> str:
-    return _pools(_names(supplies[index] for index in usable)) if usable else "no pool"
+    return _pools(supplies[index] for index in usable) if usable else "no pool"
 
 
-def _names(supplies: Iterable[Supply]) -> list[str]:
-    return list(dict.fromkeys(supply.pool for supply in supplies))
+def _pools(supplies: Iterable[Supply]) -> str:
+    """Where a claim's members may come from. Those that are made for it alone stand in no pool that people know."""
+    found = list(supplies)
+    named = list(dict.fromkeys(supply.pool for supply in found if not supply.owner))
+    if not any(supply.owner for supply in found):
+        return _quoted(named)
+    return f"{_quoted(named)} and this lease's own" if named else "this lease's own pool"
 
 
-def _pools(names: Iterable[str]) -> str:
+def _quoted(names: Sequence[str]) -> str:
     quoted = [repr(name) for name in names]
     return f"pool {quoted[0]}" if len(quoted) == 1 else f"pools {', '.join(quoted)}"

@@ -214,6 +214,27 @@ def test_elastic_growth(claims: list[Claim], ready: int, expected: dict[str, lis
             ["no pool"],
             id="members that were to be made did not come in time",
         ),
+        pytest.param(
+            claim("a", 3, queue_timeout_seconds=60, arrived=0.0, on_empty=OnEmpty.PROVISION),
+            [pool(1, "lease/a", owner="a")],
+            AdmissionReason.QUEUE_TIMEOUT,
+            ["3 members of this lease's own pool"],
+            id="not all of the members that are made for it came in time",
+        ),
+        pytest.param(
+            claim("a", 3, on_empty=OnEmpty.FAIL),
+            [pool(1), pool(1, "lease/a", owner="a")],
+            AdmissionReason.POOL_EMPTY,
+            ["pool 'cpu' and this lease's own has 2 ready"],
+            id="its pool and what was made for it are too few",
+        ),
+        pytest.param(
+            claim("a", needs=LARGE),
+            [pool(1), pool(1, "lease/b", owner="b")],
+            AdmissionReason.UNSUPPORTED,
+            ["no member of pool 'cpu' has"],
+            id="no member will do, and those of other leases are not spoken of",
+        ),
     ],
 )
 def test_a_lease_is_refused_when(one: Claim, supplies: list[Supply], reason: AdmissionReason, words: list[str]) -> None:
