@@ -38,10 +38,18 @@ class Door:
     hurries: Callable[[], bool] = lambda: False
     guests: "set[Guest]" = field(default_factory=set)
     full: bytes = field(init=False)
+    closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.crowd = Crowd(self.limits.connections)
         self.full = crowded(self.who)
+
+    def close(self) -> None:
+        """As `dismiss_idle`, and for whoever comes yet: a connection that was accepted is met turns of the loop later,
+        when nobody listens any more, and by then there may be no server to hand it over to.
+        """
+        self.closed = True
+        self.dismiss_idle()
 
     def dismiss_idle(self) -> None:
         """Close the connections that no server has taken over."""
@@ -77,8 +85,11 @@ class Guest(asyncio.Protocol):
         return bool(self._head)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it, or say that there is no room."""
+        """Count it, or say that there is no room; to a closed door it comes too late."""
         self.transport = cast(asyncio.Transport, transport)
+        if self.door.closed:
+            self.transport.abort()
+            return
         peer = peer_of(transport)
         if not self.door.crowd.enter(peer):
             self.transport.write(self.door.full)

@@ -73,7 +73,7 @@ class Entrance:
             self._listening.close()
         if self.answers:
             await asyncio.wait(self.answers, timeout=FINISH_SECONDS)
-        self.door.dismiss_idle()
+        self.door.close()
 
 
 class _Visitor(Guest):

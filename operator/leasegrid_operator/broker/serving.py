@@ -62,7 +62,7 @@ class BrokerServer:
         """Listen no more, finish what is being answered."""
         if self._listening is not None:
             self._listening.close()
-        self._door.dismiss_idle()
+        self._door.close()
         await self._runner.cleanup()
 
     def _handler(self) -> HttpHandler:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -159,7 +159,7 @@ async def served(limits: DoorLimits = SMALL) -> AsyncIterator[Served]:
             yield Served(door, port, refusals)
         finally:
             listening.close()
-            door.dismiss_idle()
+            door.close()
             await runner.cleanup()
 
 
@@ -232,6 +232,18 @@ def test_a_full_door_says_so_and_takes_the_next_when_one_has_gone() -> None:
         assert (await server.said(b"GET /none HTTP/1.1\r\nHost: b\r\n\r\n", read=12)).endswith(b"404")
 
     run(story, replace(SMALL, arrival_seconds=PATIENCE_SECONDS))
+
+
+@pytest.mark.unhappy("a connection that was accepted as its door closed is met by nobody's server")
+def test_whoever_comes_to_a_closed_door_is_let_go_without_a_word() -> None:
+    async def story(server: Served) -> None:
+        server.door.close()
+        server.door.make_server = lambda: pytest.fail("there is no server any more")
+        with suppress(ConnectionError):
+            assert await server.said(b"GET /none HTTP/1.1\r\nHost: b\r\n\r\n") == b""
+        assert (server.door.crowd.total, server.door.guests) == (0, set())
+
+    run(story)
 
 
 @pytest.mark.unhappy("a reader that does not read is cut off, one that reads slowly is not")
