@@ -22,6 +22,7 @@ LOGS = REPOSITORY / "build" / "e2e-logs"
 FIRST, LAST = ("test_readme",), ("test_nodes", "test_soak", "test_upgrade", "test_uninstall")
 """A newcomer comes first; what shakes the cluster comes last, and nothing comes after the uninstall."""
 SECONDS = 1200
+"""For any test; for the soak besides what it is told to take."""
 FIGURES = pytest.StashKey[Figures]()
 
 
@@ -38,11 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """One cluster has one history: modules in their order, tests as they stand in them, whatever shuffled them."""
     here = [one for one in items if Path(__file__).parent in one.path.parents]
     for item in here:
-        item.add_marker(pytest.mark.timeout(SECONDS))
+        item.add_marker(pytest.mark.timeout(SECONDS + 60 * config.getoption("--soak-minutes")))
     items[:] = [one for one in items if one not in here] + sorted(here, key=_place)
 
 
