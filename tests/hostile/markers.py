@@ -134,5 +134,11 @@ async def hunt(desk: Desk, python: str, slots: int, stolen: str) -> bytes:
 
 def in_files(root: Path) -> list[str]:
     """Files below a directory that have the marker in their names or bytes."""
-    found = root.rglob("*")
-    return [str(path) for path in found if MARKER in bytes(path) or (path.is_file() and MARKER in path.read_bytes())]
+    return [str(path) for path in root.rglob("*") if MARKER in bytes(path) or MARKER in _bytes_of(path)]
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except FileNotFoundError:
+        return b""  # gone since it was listed
