@@ -44,6 +44,9 @@ class JobStatus(Model):
     failed_indexes: str = Field(default="", description="Of a Job: chunks that failed, as 0-4,7; at most 16 KiB.")
     workers: Whole = Field(default=0, description="Members that work for it now.")
     coordinator_generation: Whole = Field(default=0, description="Term of its coordinator.")
+    coordinator_after_milliseconds: Whole | None = Field(
+        default=None, description="When that coordinator began, by the timeline; absent until it has told something."
+    )
     result_location: str = Field(default="", description="Where the outputs are.")
     timeline: tuple[TimelineEntry, ...] = Field(
         default=(), max_length=1024, description="Change points of the run, thinned to a bounded number."

@@ -1,6 +1,6 @@
 """One timeline of a job that had several coordinators: each tells of its own run, from its own beginning. Pure."""
 
-from tasklet_runner.wire.jobs import MAX_POINTS
+from tasklet_runner.wire.jobs import TOLD_POINTS
 
 Point = tuple[int, int, int, int]
 """Milliseconds since the first coordinator began, members under lease, chunks running, chunks done."""
@@ -11,10 +11,10 @@ Points = tuple[Point, ...]
 def joined(past: Points, began: int, points: Points) -> Points:
     """What earlier coordinators told, and behind it what the present one does, which began so many milliseconds later.
 
-    Between the two nothing was under lease. At most MAX_POINTS, evenly; the first and the last are kept.
+    Between the two nothing was under lease. At most TOLD_POINTS, evenly; the first and the last are kept.
     """
     if not past:
-        return points
+        return thinned(points)
     began = max(began, past[-1][0])
     whole = (
         *past,
@@ -25,8 +25,15 @@ def joined(past: Points, began: int, points: Points) -> Points:
 
 
 def thinned(points: Points) -> Points:
-    """At most MAX_POINTS of them, evenly; the first and the last are kept."""
-    if len(points) <= MAX_POINTS:
+    """At most TOLD_POINTS of them, evenly; the first and the last are kept."""
+    if len(points) <= TOLD_POINTS:
         return points
-    step = -(-len(points) // (MAX_POINTS - 1))
+    step = -(-len(points) // (TOLD_POINTS - 1))
     return (*points[:-1:step], points[-1])
+
+
+def before(told: Points, began: int | None) -> Points:
+    """What earlier coordinators told, of a timeline as it was written down; the present one began so many milliseconds
+    after the first, or has told nothing yet (None).
+    """
+    return told if began is None else tuple(point for point in told if point[0] < began)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from tasklet_runner.coordinator.progress import Phase, Progress, StageIndexes, StageProgress, TimelinePoint
 from tasklet_runner.wire.errors import LeaseEndedError, UnreachableError
-from tasklet_runner.wire.jobs import MAX_POINTS, ChunkTally, Ending, Instruction, JobName, JobReport, Order
+from tasklet_runner.wire.jobs import TOLD_POINTS, ChunkTally, Ending, Instruction, JobName, JobReport, Order
 
 LOOK_SECONDS = 0.1
 COUNTS_SECONDS = 1.0
@@ -123,7 +123,7 @@ def _last(progress: Progress) -> TimelinePoint:
 
 def _thinned(points: tuple[TimelinePoint, ...]) -> tuple[tuple[int, int, int, int], ...]:
     """Evenly, the first and the last kept."""
-    step = -(-len(points) // (MAX_POINTS - 1)) if len(points) > MAX_POINTS else 1
+    step = -(-len(points) // (TOLD_POINTS - 1)) if len(points) > TOLD_POINTS else 1
     kept = list(points[::step])
     if points and kept[-1] != points[-1]:
         kept.append(points[-1])

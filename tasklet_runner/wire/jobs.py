@@ -25,7 +25,10 @@ MAX_ORDER_BYTES = 16 * 1024 * 1024
 """Of a sealed order: a plan with inline sources and items."""
 
 MAX_POINTS = 1024
-"""Change points of a timeline in one report, and in a status."""
+"""Change points of a timeline that a report and a status may hold."""
+
+TOLD_POINTS = 320
+"""So many are told. In a report one takes some 30 bytes, in a status at most 90: 28 KiB of the 64 that are for all."""
 
 MAX_INDEX_CHARACTERS = 16 * 1024
 """Of the ranges of indexes in a report and in a status; what does not fit is counted."""

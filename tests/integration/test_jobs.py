@@ -102,6 +102,22 @@ def test_another_coordinator_goes_on_where_a_killed_one_was(house: JobHouse) -> 
     house.rig.until_members(ready=3)
 
 
+@pytest.mark.unhappy("an operator killed after the second coordinator of a job began")
+def test_the_timeline_begins_with_the_first_coordinator_though_the_operator_began_anew(house: JobHouse) -> None:
+    house.job("lasting", "slow", count=60)
+    house.until_done("lasting", 5)
+    os.kill(house.coordinator("lasting"), signal.SIGKILL)
+    began = house.rig.wait(
+        lambda: house.rig.status("jobs", "lasting").get("coordinatorAfterMilliseconds", 0), bool, "the second has told"
+    )
+    _restart(house)
+    status = house.until("lasting", "Complete")
+    told = [(one["afterMilliseconds"], one["done"]) for one in status["timeline"]]
+    assert (status["coordinatorGeneration"], status["coordinatorAfterMilliseconds"]) == (2, began)
+    assert told == sorted(told)
+    assert (told[0][1] < 5, told[-1][1]) == (True, 60)
+
+
 @pytest.mark.unhappy("a job suspended in mid-run and resumed")
 def test_a_suspended_job_holds_no_workers_and_goes_on_when_resumed(house: JobHouse) -> None:
     house.job("pausing", "slow", count=30)

@@ -64,7 +64,8 @@ class JobKeeper:
         self._ordered = False
         self._answered = ""
         self._report: JobReport | None = None
-        self._timeline = JobTimeline()
+        first = _now() - (office.wall() - self._started) if self._started else None
+        self._timeline = JobTimeline(facts.written.timeline, facts.written.began, first)
         self._heard = self._ordered_at = 0.0
         self._fruitless, self._best, self._ended_at = 0, 0, 0.0
         self._finished = facts.written.finished
@@ -182,7 +183,7 @@ class JobKeeper:
             if step not in _RELEASES:
                 await self._do(step, decision)
         await self._let_in()
-        wrote = await self._pen.write(self.facts, decision, self._report, self._receipts())
+        wrote = await self._pen.write(self.facts, decision, self._report, self._receipts(), self._timeline.began)
         if wrote and decision.finish is not None:
             self._finished = decision.finish
             self._news.set()
@@ -241,8 +242,7 @@ class JobKeeper:
         await self._pen.raise_term(self.facts, decision, self._term + 1, started)
         self._term, self._started = self._term + 1, started
         self._ordered = self._inherited = self._counted = False
-        if self._report is not None:
-            self._timeline.over(self._report.timeline)
+        self._timeline.over()
         self._report = None
         await self._coordinator.close()
         self._coordinator = self._office.leases.follow(self.facts, self._news.set)
@@ -263,7 +263,7 @@ class JobKeeper:
         self._coordinator.need(lease.members[0])
         await self._office.order(Commission(self.facts, plan, self._key, self._term, lease, store, supplies))
         self._ordered, self._heard, self._ordered_at = True, _now(), _now()
-        self._timeline.began(_now())
+        self._timeline.begun(_now())
 
     async def _know_again(self, lease: LeaseView) -> None:
         """Which member of a lease that was bound by an earlier operator runs the coordinator, they say themselves. None

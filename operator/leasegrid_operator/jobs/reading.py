@@ -13,6 +13,7 @@ from leasegrid.rules.job_control import Ended, JobWish
 from leasegrid.rules.planning import plan_job
 from leasegrid.rules.reasons import ConditionType
 from leasegrid.rules.supplies import NOTHING, Needs, needs_of
+from leasegrid.rules.timelines import Point, Points
 from leasegrid.rules.unsupported import Place
 from leasegrid.rules.uploads import ACCESS, FETCHED, UPLOADED, UPLOADED_BASE, local_paths
 from leasegrid_operator.resources import ObjectKey
@@ -24,13 +25,17 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class JobWritten:
-    """A job's status as far as it is read again. Instants in UNIX seconds. `access`: the key that was answered last."""
+    """A job's status as far as it is read again. Instants in UNIX seconds. `access`: the key that was answered last;
+    `timeline` and `began`: see `JobTimeline`; of a finished job nothing.
+    """
 
     term: int = 0
     started: float = 0.0
     conditions: tuple[Mapping[str, str], ...] = ()
     finished: Ended | None = None
     access: str = ""
+    timeline: Points = ()
+    began: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +116,20 @@ def _missing(plan: Plan | None, annotations: Mapping[str, str]) -> tuple[str, ..
 
 def _written(status: Body, *, fetched: bool) -> JobWritten:
     conditions = tuple(status.get("conditions") or ())
+    finished = _finished(conditions, fetched=fetched)
     return JobWritten(
         term=status.get("coordinatorGeneration") or 0,
         started=_instant(status["startTime"]) if status.get("startTime") else 0.0,
         conditions=conditions,
-        finished=_finished(conditions, fetched=fetched),
+        finished=finished,
         access=(status.get("access") or {}).get("key", ""),
+        timeline=() if finished is not None else tuple(map(_point, status.get("timeline") or ())),
+        began=status.get("coordinatorAfterMilliseconds"),
     )
+
+
+def _point(entry: Body) -> Point:
+    return entry["afterMilliseconds"], entry["leased"], entry["running"], entry["done"]
 
 
 def _finished(conditions: tuple[Mapping[str, str], ...], *, fetched: bool) -> Ended | None:

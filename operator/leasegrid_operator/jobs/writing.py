@@ -32,9 +32,17 @@ class JobPen:
         self._receipt: Status = {}
 
     async def write(
-        self, facts: JobFacts, decision: JobDecision, report: JobReport | None, receipts: Sequence[Receipt]
+        self,
+        facts: JobFacts,
+        decision: JobDecision,
+        report: JobReport | None,
+        receipts: Sequence[Receipt],
+        began: int = 0,
     ) -> bool:
-        """Write what is new; True when the decision's verdicts stand in the object. Raises ClusterError."""
+        """Write what is new; True when the decision's verdicts stand in the object. Raises ClusterError.
+
+        `began`: when, by the report's timeline, its coordinator did.
+        """
         now = self._wall()
         status: Status = {}
         turned = self._has_turned(decision, now)
@@ -46,6 +54,8 @@ class JobPen:
                 status["resultLocation"] = decision.finish.location
         over = not any(one.type is ConditionType.PROGRESSING and one.status for one in decision.verdicts)
         counts = report_status(report, graph=facts.kind == GRAPHS.kind, over=over) if report is not None else {}
+        if counts:
+            counts["coordinatorAfterMilliseconds"] = began
         if counts != self._counts and (turned or now >= self._counted + COUNTS_SECONDS):
             status |= counts
         receipt = receipt_status(receipts) if receipts else {}
@@ -64,7 +74,12 @@ class JobPen:
         """Write the term of the next coordinator, unless the object is another than was seen. Raises ClusterError."""
         now = self._wall()
         conditions = self._conditions_of(facts, decision, now)
-        status = {"coordinatorGeneration": term, "startTime": written_instant(started), "conditions": conditions}
+        status: Status = {
+            "coordinatorGeneration": term,
+            "coordinatorAfterMilliseconds": None,  # the next one has told nothing yet
+            "startTime": written_instant(started),
+            "conditions": conditions,
+        }
         await self._cluster.patch_status(resource_of(facts), facts.key, status, version=facts.version)
         self._note(decision, status, {}, self._receipt, now)
 
