@@ -29,8 +29,9 @@ class Access:
     def require_session(self, request: web.Request) -> None:
         """Return for a session of the claim that stands."""
         if not self._shelf.has_session(request.headers.get(SESSION_HEADER, "")):
-            if self._core.claim is None:
+            if self._core.claim is None and self._shelf.begun:
                 raise ended()
+            # Of a member that never had a claim, it was a session with another one at this address: let him see that.
             raise RefusedError("NoSession", "there is no such session here", remedy="open one: POST /v1/session")
         self._standing()
 
@@ -88,7 +89,12 @@ class Access:
     def _standing(self) -> Claim:
         claim = self._core.claim
         if claim is None:
-            raise ended()
+            raise ended() if self._shelf.begun else _unbound()
         if not self._core.serving:
             raise RefusedError("NotReady", "the member is about to go", remedy="ask for its successor")
         return claim
+
+
+def _unbound() -> RefusedError:
+    """It cannot know whether any lease has ended: whoever comes had his with another member at this address."""
+    return RefusedError("NotReady", "no lease is bound to this store yet", remedy="read the lease's status, try again")

@@ -30,7 +30,7 @@ Value = TypeVar("Value")
 
 
 class Shelf:
-    """The `Facility` of a store member. `bell`: rung for those who wait at queues."""
+    """The `Facility` of a store member. `bell`: rung for those who wait at queues; `begun`: it has had a claim."""
 
     def __init__(self, settings: MemberSettings) -> None:
         self.bell = Bell()
@@ -44,6 +44,7 @@ class Shelf:
             move="give the pool's volumes more space than storage.size",
         )
         self._opened: DiskStore | None = None
+        self.begun = False
         self._sessions: dict[bytes, None] = {}
         self._transfers: set[asyncio.Task[Any]] = set()
 
@@ -88,6 +89,7 @@ class Shelf:
     def begin(self, bind: Bind) -> None:
         """Write lease and epoch down: from now on writers of older epochs are refused, whoever serves the volume."""
         self.store.take(bind.lease_uid, bind.epoch)
+        self.begun = True
 
     def open_session(self) -> str:
         """A new session's token: whoever bears it is the holder, until the claim ends."""

@@ -1,6 +1,7 @@
 """What a schedule is played on: real members, two operators, two holders, doors between them, and whoever looks on."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,9 @@ from tests.support.zygotes import ZygoteRig
 
 LOOK_SECONDS = 0.08
 PATIENCE_SECONDS = 60.0
+ERRORS = "errors"
+_EXPECTED = re.compile(r"tasklet-runner: (the store in \S+ is in use by process|cannot listen at unix://)")
+"""What a member says that is one too many for its volume, or its address."""
 
 
 @dataclass(eq=False)
@@ -59,6 +63,7 @@ class Arena:
     statements: "asyncio.Queue[tuple[str, str, str]]" = field(default_factory=asyncio.Queue)
     _spawned: "dict[str, asyncio.Future[int]]" = field(default_factory=dict)
     _ended: "dict[str, asyncio.Future[int]]" = field(default_factory=dict)
+    _read_errors: int = 0
     _reading: "asyncio.Task[None] | None" = None
     _tasks: "set[asyncio.Task[object]]" = field(default_factory=set)
 
@@ -76,13 +81,12 @@ class Arena:
     async def spawn(self, name: str, path: str = "", **changes: object) -> Live:
         """A member that is ready or has ended, at a socket of its own or this one, with a door for each child."""
         loop = asyncio.get_running_loop()
-        self._spawned[name], self._ended[name] = loop.create_future(), loop.create_future()
+        self._spawned[name] = loop.create_future()
+        self._ended[name] = ended = loop.create_future()
         endpoint = f"unix://{path or self.zygote.root / f'{name}.sock'}"
         self.zygote.spawn(name, listen=endpoint, **changes)
         clients = MemberClient(endpoint, timeout_seconds=5.0), MemberClient(endpoint, timeout_seconds=5.0)
-        live = Live(
-            name, Path(endpoint.removeprefix("unix://")), await self._spawned[name], *clients, self._ended[name]
-        )
+        live = Live(name, Path(endpoint.removeprefix("unix://")), await self._spawned[name], *clients, ended)
         self.members[name] = live
         live.looking = loop.create_task(self._look_on(live))
         for who in (*OPERATORS, *HOLDERS):
@@ -169,6 +173,14 @@ class Arena:
             if name in self.children:
                 self.beside(self.children[name].ask("hint", hint))
 
+    def complaint(self) -> str:
+        """What members have said on standard error since this was asked last, and nobody expects."""
+        with (self.root / ERRORS).open("r", errors="replace") as said:
+            said.seek(self._read_errors)
+            lines = said.read().splitlines()
+            self._read_errors = said.tell()
+        return "\n".join(line for line in lines if not _EXPECTED.match(line))
+
     def beside(self, work: Coroutine[object, object, object]) -> "asyncio.Task[object]":
         """Do it, and be done with it before the arena closes."""
         task = asyncio.create_task(work)
@@ -246,8 +258,8 @@ class Arena:
 async def arena(root: Path, module: str = "tasklet_runner") -> AsyncIterator[Arena]:
     """An arena whose members are this program's; nothing of it is left when the block has ended."""
     clocks = {name: Control(root / f"clock-{name}") for name in CLOCKS}
-    with environment(clocks["members"].environment):
-        zygote = await asyncio.to_thread(ZygoteRig, root, module)
+    with environment(clocks["members"].environment), (root / ERRORS).open("wb") as errors:
+        zygote = await asyncio.to_thread(ZygoteRig, root, module, errors)
     made = Arena(root, zygote, clocks)
     try:
         await made.open()

@@ -13,7 +13,7 @@ from tests.histories.history import WAITS, Entry, Operation, dump
 from tests.histories.playing import Player
 from tests.histories.schedule import Schedule, draw
 from tests.histories.verdicts import Rule, Violation
-from tests.soak.tally import Findings, Tally
+from tests.soak.tally import Findings, Tally, wrong
 
 ARENAS = 3
 """Schedules mostly wait: so many are played at the same time."""
@@ -89,9 +89,9 @@ class Campaign:
             for schedule in schedules:
                 history = await player.play(schedule)
                 self.counted.add(history)
-                self._judge(schedule.seed, history)
+                self._judge(schedule.seed, history, made.complaint())
 
-    def _judge(self, seed: int, history: Sequence[Entry]) -> None:
+    def _judge(self, seed: int, history: Sequence[Entry], complaint: str) -> None:
         violations = judge(history)
         self.broken |= {violation.rule for violation in violations}
         faults = sum(entry.operation in WAITS or entry.who == "replayer" for entry in history)
@@ -100,7 +100,7 @@ class Campaign:
             self.kept.mkdir(parents=True, exist_ok=True)
             dump(history, self.kept / f"{seed}.jsonl")
             where += f", its history is {self.kept / f'{seed}.jsonl'}"
-        self.tally.judge(where, _findings(violations), faults=faults)
+        self.tally.judge(where, _findings(violations) + wrong(filter(None, (complaint,))), faults=faults)
 
 
 def _findings(violations: Sequence[Violation]) -> Findings:

@@ -39,7 +39,8 @@ _FALLEN = (
     Step(0.2, "holder-1", "set", _KEPT, number=111),
     Step(0.3, "nemesis", "crowd", _VOLUME),
     Step(0.7, "holder-2", "open", _KEPT, number=2),
-    Step(0.8, "nemesis", "kill", _VOLUME),
+    Step(0.8, "nemesis", "kill", _VOLUME, number=1),
+    *(Step(0.82 + 0.02 * turn, "holder-1", "get", _KEPT, number=110) for turn in range(12)),
     Step(2.8, "fabric", "release", _KEPT),
     *(
         step

@@ -115,9 +115,9 @@ def readable(record: Record) -> Iterator[Violation]:
 
 
 def over(record: Record) -> Iterator[Violation]:
-    """After its release, and after its deadline, a claim serves nothing."""
+    """After its release, its deadline, or the member's own word that it is free, a claim serves nothing."""
     for claim in record.claims.values():
-        released, ends = claim.released(surely=True), claim.ends_by()
+        released, ends = min(claim.released(surely=True), claim.free()), claim.ends_by()
         for one in claim.others:
             if one.entry.operation not in _SERVED or not one.entry.ok:
                 continue
@@ -141,6 +141,17 @@ def in_time(record: Record) -> Iterator[Violation]:
                 yield Violation(Rule.IN_TIME, f"it ended by {min(released, ends):.3f}: {one.entry}")
 
 
+def not_too_early(record: Record) -> Iterator[Violation]:
+    """While a claim stands for certain, its member says so."""
+    by_member = _by_member(record)
+    for claim in record.claims.values():
+        for one in by_member[claim.identity[:2]] if claim.binds else ():
+            says = one.entry.operation is Operation.STATE and one.entry.ok
+            free = (one.entry.epoch, bool(one.entry.lease)) != (claim.identity[2], True)
+            if says and free and claim.began_by < one.reached and claim.stood(one):
+                yield Violation(Rule.TOO_EARLY, f"it lasts until {claim.lasts_until(one.reached):.3f}: {one.entry}")
+
+
 def connections_end(record: Record) -> Iterator[Violation]:
     """A holder's connection ends with its claim: none stands for seconds after it and says nothing."""
     by_member = _by_member(record)
@@ -161,7 +172,7 @@ def alive(record: Record) -> Iterator[Violation]:
 
 RULES: tuple[Callable[[Record], Iterator[Violation]], ...] = (
     *(one_holder, no_older_epoch, only_own_objects, no_older_term, newest_value),
-    *(readable, over, in_time, connections_end, alive),
+    *(readable, over, in_time, not_too_early, connections_end, alive),
     *RULES_OF_VOLUMES,
 )
 

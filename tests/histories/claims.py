@@ -68,6 +68,11 @@ class Claim:
             return min((one.completed for one in releases if one.entry.ok), default=math.inf)
         return min((one.reached for one in releases if one.entry.ok or not one.entry.heard), default=math.inf)
 
+    def free(self) -> float:
+        """Then the member had said that this claim is over."""
+        said = (one for one in self.others if one.entry.operation is Operation.STATE and not one.entry.lease)
+        return min((one.completed for one in said), default=math.inf) if self.binds else math.inf
+
     def ends_by(self) -> float:
         """The latest instant at which it can have ended by its deadline, whatever extended it in time."""
         at_most = self.began_by

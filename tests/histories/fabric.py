@@ -62,32 +62,31 @@ class Fabric:
             lease_uid=lease, holder_key=public_text(holder), member=grant.member, incarnation=grant.incarnation,
             epoch=grant.epoch, issued_at=now, deadline=now + seconds,
         )  # fmt: skip
-        if await self._say(live, "bind", sign(order, self._key)) != OK:
+        if await self._say(live, (live.name, "bind", sign(order, self._key))) != OK:
             return None
         confirm = Confirm(lease_uid=lease, member=grant.member, incarnation=grant.incarnation, epoch=grant.epoch)
-        await self._say(live, "confirm", sign(confirm, self._key))
+        await self._say(live, (live.name, "confirm", sign(confirm, self._key)))
         return self._granted(lease, holder, grant, (now, now + seconds))
 
     async def renew(self, held: Granted, holder: Ed25519PrivateKey, live: Live, seconds: float) -> Granted:
         """Until so many seconds after the bind."""
         renewed = self._granted(held.lease, holder, held.grant, (held.issued_at, held.issued_at + seconds))
-        await self._say(live, "renew", renewed.capability)
+        await self._say(live, (held.member, "renew", renewed.capability))
         return renewed
 
     async def release(self, held: Granted, live: Live) -> None:
         """End it."""
         grant = held.grant
         order = Release(lease_uid=held.lease, member=grant.member, incarnation=grant.incarnation, epoch=grant.epoch)
-        await self._say(live, "release", sign(order, self._key))
+        await self._say(live, (held.member, "release", sign(order, self._key)))
 
     async def retire(self, live: Live) -> None:
         """End a member that nobody holds."""
         assert live.report is not None
         order = Retire(member=live.name, incarnation=live.report.incarnation, epoch=live.report.epoch)
-        await self._say(live, "retire", sign(order, self._key))
+        await self._say(live, (live.name, "retire", sign(order, self._key)))
 
-    async def _say(self, live: Live, verb: str, statement: str) -> str:
-        said = (live.name, verb, statement)
+    async def _say(self, live: Live, said: Said) -> str:
         self._arena.statements.put_nowait(said)
         return await self._order("fabric", live, said)
 

@@ -100,7 +100,9 @@ class Play:
         if step.verb == "release":
             await self.fabric.release(held, live)
         else:
-            self.granted[step.on] = await self.fabric.renew(held, self.keys[step.on], live, step.seconds)
+            renewed = await self.fabric.renew(held, self.keys[step.on], live, step.seconds)
+            if self.granted[step.on] is held:
+                self.granted[step.on] = renewed
 
     async def _use(self, step: Step) -> None:
         key, text = f"{self.number}-{step.on}-{step.number}", f"{self.number}-{next(self.serial)}" * 20

@@ -21,6 +21,7 @@ class Rule(StrEnum):
     READABLE = "an acknowledged write was not readable"
     OVER = "something was served after the end of its lease"
     IN_TIME = "a lease did not end by its deadline and a second"
+    TOO_EARLY = "a lease ended that nobody ended before its deadline"
     ALIVE = "a member ended that nobody ended"
 
 

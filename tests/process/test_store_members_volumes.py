@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tasklet_runner.client.stores import StoreClient, StoreConnections
-from tasklet_runner.wire.errors import RefusedError, StoreFencedError
+from tasklet_runner.wire.errors import RefusedError, StoreFencedError, UnreachableError
 from tasklet_runner.wire.member import MemberState
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import PutGrant
@@ -63,6 +63,32 @@ def test_a_successor_on_the_same_volume_has_the_objects_and_fences_the_older_epo
         async with StoreConnections() as stores:
             with pytest.raises(StoreFencedError, match="of term 1, the store is at term 2"):
                 await stores.put_object(rig.endpoint, sign(grant, rig.holder), "a/late", tmp_path / "late")
+
+    asyncio.run(story())
+
+
+@pytest.mark.unhappy("whoever has a session or a grant of a killed server asks the next one, at the same address")
+def test_a_successor_at_the_same_address_never_says_that_a_lease_has_ended_which_it_does_not_know(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "late").write_bytes(b"late")
+
+    async def story() -> None:
+        async with held_store(tmp_path, "Block") as first:
+            await first.store.put("kept", b"kept")
+            until = first.rig.issued_at + 60
+            grant = PutGrant(store="lease-1", term=1, key_prefix="a", max_bytes=9, expires_at=until)
+            kill(first.rig)
+            async with store_member(tmp_path, "Block", after=first.rig) as (rig, client), StoreConnections() as stores:
+                await rig.ready(client)
+                with pytest.raises(UnreachableError, match="incarnation"):
+                    await first.store.get("kept")
+                with pytest.raises(RefusedError) as caught:
+                    await stores.put_object(rig.endpoint, sign(grant, rig.holder), "a/late", tmp_path / "late")
+                assert caught.value.reason == "NotReady"
+                await rig.claimed(client)
+                with pytest.raises(UnreachableError, match="incarnation"):
+                    await first.store.get("kept")
 
     asyncio.run(story())
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -15,9 +16,12 @@ PATIENCE_SECONDS = 60
 
 
 class ZygoteRig:
-    """A zygote with both ends of its control socket and life pipe. `module`: the program, or one with a defect."""
+    """A zygote with both ends of its control socket and life pipe. `module`: the program, or one with a defect.
 
-    def __init__(self, root: Path, module: str = "tasklet_runner") -> None:
+    `errors`: the file that gets its standard error; this process's own if there is none.
+    """
+
+    def __init__(self, root: Path, module: str = "tasklet_runner", errors: BinaryIO | None = None) -> None:
         self.root = root / "run"
         self.root.mkdir()
         self.fabric = Ed25519PrivateKey.generate()
@@ -29,6 +33,7 @@ class ZygoteRig:
                 *(sys.executable, "-m", module, "zygote", "--control-fd", str(theirs.fileno())),
                 *("--life-fd", str(life), "--runtime-dir", str(self.root)),
             ],
+            stderr=errors,
             pass_fds=(theirs.fileno(), life),
             start_new_session=True,
         )

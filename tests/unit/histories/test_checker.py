@@ -138,6 +138,19 @@ VIOLATING = {
             entry(O.SLOTS, 2.2, 2.21, epoch=0, lease="", slots=("7:1",)),
         ),
     ),
+    "a task runs after the member said that it is free": (
+        Rule.OVER,
+        (*BOUND, state(2.0, lease=""), entry(O.RUN, 2.2, 2.3)),
+    ),
+    "a member is free before the deadline and was not released": (Rule.TOO_EARLY, (*BOUND, state(2.0, lease=""))),
+    "a member is of the next lease before the deadline of the first": (
+        Rule.TOO_EARLY,
+        (*BOUND, bind(1.8, lease="b", holder="B", epoch=2), state(2.0, lease="b", epoch=2)),
+    ),
+    "a member is free before the deadline that a renewal has set": (
+        Rule.TOO_EARLY,
+        (*SHORT, entry(O.RENEW, 0.5, 0.6, deadline=1010.0), state(2.0, lease="")),
+    ),
     "a connection stands long after the lease and says nothing": (
         Rule.IN_TIME,
         (*SHORT, state(1.2, lease=""), entry(O.RUN, 0.5, 12.5, outcome=SILENT)),
@@ -233,6 +246,14 @@ KEPT = {
         state(3.05, lease=""),
     ),
     "a slow machine answers late, and only once": (*SHORT, entry(O.STATE, 2.5, 4.0)),
+    "a member is free while its release is under way": (*BOUND, entry(O.RELEASE, 1.9, 2.3), state(2.0, lease="")),
+    "a member is free after a release that nobody heard of": (
+        *BOUND,
+        entry(O.RELEASE, 1.5, 1.6, outcome=UNKNOWN),
+        state(2.0, lease=""),
+    ),
+    "a member is free when the question came before the bind": (*BOUND, entry(O.STATE, 0.02, 0.3, lease="", epoch=0)),
+    "a member is free close to the deadline, which nobody knows so exactly": (*SHORT, state(1.0, lease="")),
     "a killed slot takes a moment to be gone on a slow machine": (
         *SHORT,
         entry(O.SLOTS, 0.4, 0.41, epoch=0, lease="", slots=("7:1",)),
