@@ -16,8 +16,20 @@ from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.jobs import CopyOrder
 
 ATTEMPTS = 3
+"""So many fail while the store stays where it is."""
+
+MOST_PODS = 2 * ATTEMPTS
+"""With those that failed because the store had moved."""
+
+PAUSE_SECONDS = 2.0
+"""Between two pods, times those that failed: that a store is lost, and where it is now, takes a while to show."""
+
 LOOK_SECONDS = 0.5
 """How often one pod of one job is looked at; it is no member, and so not watched."""
+
+
+Ordering = Callable[[], CopyOrder | None]
+"""What a copier is told, by where the store is served at that moment; None while nobody serves it."""
 
 
 class JobCopy:
@@ -35,16 +47,16 @@ class JobCopy:
         """An earlier operator has had the copy made: what is left of it is to be ended."""
         self.sight = CopySight(CopyState.DONE)
 
-    def begin(self, facts: JobFacts, plan: Plan, order: CopyOrder) -> None:
-        """Have it made; pods that an earlier operator made are found again."""
+    def begin(self, facts: JobFacts, plan: Plan, ordering: Ordering) -> None:
+        """Have it made; pods that an earlier operator made are found again. Each pod gets an order of its own."""
         if self.sight.state is CopyState.ABSENT:
             self._say(CopyState.RUNNING)
-            self._task = asyncio.get_running_loop().create_task(self._run(facts, plan.output.claim, order))
+            self._task = asyncio.get_running_loop().create_task(self._run(facts, plan.output.claim, ordering))
 
     async def end(self, facts: JobFacts) -> None:
         """Delete the pods, and with them their Secrets. Raises ClusterError."""
         await self.close()
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MOST_PODS + 1):
             with suppress(NotFoundError):
                 await self._cluster.delete(PODS, _key(facts, attempt))
         self.sight = CopySight()
@@ -61,10 +73,11 @@ class JobCopy:
             self.sight = CopySight(state, words)
             self._changed()
 
-    async def _run(self, facts: JobFacts, claim: str, order: CopyOrder) -> None:
-        words = ""
-        for attempt in range(1, ATTEMPTS + 1):
+    async def _run(self, facts: JobFacts, claim: str, ordering: Ordering) -> None:
+        words, failed = "", 0
+        for attempt in range(1, MOST_PODS + 1):
             await self._until_there(facts, claim)
+            order = await self._until_served(ordering)
             pod = await self._until_ended(facts, claim, attempt, order)
             status = pod.get("status") or {}
             if status.get("phase") == "Succeeded":
@@ -72,7 +85,17 @@ class JobCopy:
                 return
             trouble = trouble_of(status)
             words = trouble.message if trouble is not None else "it ended without a word"
-        self._say(CopyState.FAILED, f"the copy into the claim {claim} failed {ATTEMPTS} times: {words}")
+            failed += _is_current(order, ordering())
+            if failed == ATTEMPTS:
+                break
+            await asyncio.sleep(PAUSE_SECONDS * attempt)
+        self._say(CopyState.FAILED, f"the copy into the claim {claim} failed {attempt} times: {words}")
+
+    async def _until_served(self, ordering: Ordering) -> CopyOrder:
+        while (order := ordering()) is None:
+            self._say(CopyState.RUNNING, "its store is not served at the moment: another member takes it over")
+            await asyncio.sleep(LOOK_SECONDS)
+        return order
 
     async def _until_there(self, facts: JobFacts, claim: str) -> None:
         while True:
@@ -116,10 +139,17 @@ class JobCopy:
         return pod
 
 
-def copy_order(plan: Plan, held: HeldStore, now: float) -> CopyOrder:
-    """What a copier is told. `now`: UNIX seconds."""
+def copy_order(plan: Plan, held: HeldStore | None, now: float) -> CopyOrder | None:
+    """What a copier is told; None while nobody serves the store. `now`: UNIX seconds."""
+    if held is None:
+        return None
     endpoint = held.view.members[0].endpoint
     return CopyOrder(plan=outline(plan), endpoint=endpoint, get=reading_grant(held, now + ACCESS_SECONDS))
+
+
+def _is_current(given: CopyOrder, present: CopyOrder | None) -> bool:
+    """True when the store was served all the while where the copier was told; else its failure proves nothing."""
+    return present is not None and present.endpoint == given.endpoint
 
 
 def _key(facts: JobFacts, attempt: int) -> ObjectKey:

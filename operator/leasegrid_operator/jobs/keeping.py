@@ -13,7 +13,7 @@ from leasegrid.rules.job_control import Ended, JobDecision, JobSight, LeaseState
 from leasegrid.rules.uploads import ACCESS
 from leasegrid_operator.errors import ClusterError
 from leasegrid_operator.jobs.copying import JobCopy, copy_order
-from leasegrid_operator.jobs.letting_in import HeldStore, access_status
+from leasegrid_operator.jobs.letting_in import HeldStore, access_status, held_store
 from leasegrid_operator.jobs.office import JobOffice
 from leasegrid_operator.jobs.ordering import Commission, ask_coordinator
 from leasegrid_operator.jobs.reading import JobFacts
@@ -190,12 +190,11 @@ class JobKeeper:
 
     async def _let_in(self) -> None:
         """Answer whoever asks for a way into the store, once it is there."""
-        asked, store, plan = self.facts.annotations.get(ACCESS, ""), self._store.view, self.facts.plan
-        bound = self._store.sight.state is LeaseState.BOUND and store is not None and bool(store.members)
-        if asked in ("", self._answered, self.facts.written.access) or plan is None or store is None or not bound:
+        asked, held = self.facts.annotations.get(ACCESS, ""), self._held_store()
+        bound = self._store.sight.state is LeaseState.BOUND
+        if asked in ("", self._answered, self.facts.written.access) or held is None or not bound:
             return
         try:
-            held = HeldStore(store, self._key, plan.output.size, self._term)
             said = access_status(asked, held, self._office.wall())
         except ProtocolError as error:
             log(logger, logging.WARNING, Action.JOB_STEP_FAILED, str(error), job=str(self.facts.key))
@@ -227,15 +226,18 @@ class JobKeeper:
 
     async def _do_beside(self, step: Step) -> None:
         """What concerns no lease."""
-        plan, store = self.facts.plan, self._store.view
+        plan = self.facts.plan
         if step is Step.LOOK_AT_REFERENCES:
             await self._references.look(self.facts)
             self._news.set()
         elif step is Step.END_COPY:
             await self._copy.end(self.facts)
-        elif plan is not None and store is not None and store.members:
-            held = HeldStore(store, self._key, plan.output.size, self._term)
-            self._copy.begin(self.facts, plan, copy_order(plan, held, self._office.wall()))
+        elif plan is not None:
+            self._copy.begin(self.facts, plan, lambda: copy_order(plan, self._held_store(), self._office.wall()))
+
+    def _held_store(self) -> HeldStore | None:
+        """The job's store where it is served now; None while nobody serves it."""
+        return held_store(self._store.view, self.facts.plan, self._key, self._term)
 
     async def _raise_term(self, decision: JobDecision) -> None:
         started = self._started or self._office.wall()

@@ -7,6 +7,7 @@ from leasegrid_operator.jobs.status import Status
 from leasegrid_operator.leases.status import written_instant
 from tasklet_runner.client.store_access import seal_access
 from tasklet_runner.fabric.protocol import LeaseView
+from tasklet_runner.plan.types import Plan
 from tasklet_runner.wire.signed import sign
 from tasklet_runner.wire.statements import GetGrant, PutGrant
 from tasklet_runner.wire.store_access import EVERYTHING, StoreAccess
@@ -24,6 +25,13 @@ class HeldStore:
     key: JobKey
     size: int
     term: int
+
+
+def held_store(view: LeaseView | None, plan: Plan | None, key: JobKey, term: int) -> HeldStore | None:
+    """The job's store where it is served now; None while nobody serves it."""
+    if view is None or plan is None or not view.members:
+        return None
+    return HeldStore(view, key, plan.output.size, term)
 
 
 def reading_grant(held: HeldStore, expires_at: float) -> str:
