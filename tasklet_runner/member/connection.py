@@ -147,7 +147,10 @@ class HolderConnection:
         nonce = secrets.token_urlsafe(32)
         key = self._workshop.sealing_key.public
         await self.say(Hello(identity.member, identity.incarnation, nonce, key, identity.slots))
-        message = await self._socket.receive(timeout=OPEN_SECONDS)
+        try:
+            message = await self._socket.receive(timeout=OPEN_SECONDS)
+        except TimeoutError:
+            raise ProtocolError(f"nothing was opened in {OPEN_SECONDS:g} s", remedy="send Open at once") from None
         if message.type is not WSMsgType.BINARY:
             return False
         wanted = frames.decode(checked(message.data))

@@ -23,6 +23,7 @@ from tasklet_runner.member.core import MemberCore, Notifier
 from tasklet_runner.member.door import Assembly, make_app
 from tasklet_runner.member.entrance import Entrance
 from tasklet_runner.member.hints import notifier_for
+from tasklet_runner.member.logs import log_to_stderr
 from tasklet_runner.member.settings import MemberSettings
 from tasklet_runner.sandbox.confine import make_undumpable
 from tasklet_runner.sandbox.trees import empty_tree
@@ -42,6 +43,7 @@ Assemble = Callable[[MemberSettings, Notifier], Assembly]
 
 def run_member(settings: MemberSettings, assemble: Assemble) -> int:
     """Run a member until it ends; its exit code. One clear line on stderr says why it could not run."""
+    log_to_stderr()
     try:
         with listen(settings.listen) as door:
             _run(settings, assemble, door)
