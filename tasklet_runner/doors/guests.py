@@ -1,5 +1,7 @@
 """One connection of a door for all its life: counted, its first head in time, then an HTTP server's; watched.
 
+What strangers say is passed on a few pieces at a time (`doors.turns`): one who asks once is not behind thousands.
+
 An HTTP server closes a connection that stays idle between requests. It does not count them, nor ask who has how many,
 nor cut off one who reads nothing of an answer; and it keeps what it must say for as long as that takes.
 """
@@ -14,15 +16,17 @@ from dataclasses import dataclass, field
 from typing import Self, cast
 
 from tasklet_runner.doors.crowd import Crowd
+from tasklet_runner.doors.handlers import HttpHandler
 from tasklet_runner.doors.limits import DoorLimits
 from tasklet_runner.doors.pace import Pace
 from tasklet_runner.doors.refusals import crowded, too_long
+from tasklet_runner.doors.turns import Turns
 
 HEAD_END = b"\r\n\r\n"
 _TOO_BIG = b"\x88\x02\x03\xf1"
 """A WebSocket's closing frame with the code 1009, message too big (RFC 6455, sections 5.2 and 7.4.1)."""
 
-MakeServer = Callable[[], asyncio.Protocol]
+MakeServer = Callable[[], HttpHandler]
 
 
 @dataclass
@@ -37,6 +41,7 @@ class Door:
     crowd: Crowd = field(init=False)
     hurries: Callable[[], bool] = lambda: False
     guests: "set[Guest]" = field(default_factory=set)
+    turns: Turns = field(default_factory=Turns)
     full: bytes = field(init=False)
     closed: bool = field(init=False, default=False)
 
@@ -63,9 +68,11 @@ class Guest(asyncio.Protocol):
     def __init__(self, door: Door) -> None:
         self.door = door
         self.transport: asyncio.Transport
-        self.server: asyncio.Protocol | None = None
+        self.server: HttpHandler | None = None
         self._peer: str | None = None
         self._head = bytearray()
+        self._held = bytearray()
+        self._deaf = 0
         self._timer: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._buffered = 0
@@ -108,24 +115,33 @@ class Guest(asyncio.Protocol):
         self.door.guests.discard(self)
         self.expect(None)
         self._unwatch()
+        self._said()
         if self.server is not None:
             self.server.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on to whoever has the connection."""
+        """Pass it on to whoever has the connection, now or in turn."""
+        if self._peer is None:
+            return
         if self._left is not None:
             self._left -= len(data)
             if self._left < 0:
                 self._end(_TOO_BIG)
                 return
-        if self.server is not None:
-            self.server.data_received(data)
-        elif self._peer is not None:
-            self.arrived(data)
+        if self._held:
+            self._hold(data)
+        elif self._trusted or not self._peer or self.door.turns.may_speak() or not self.door.turns.has_place(len(data)):
+            self._pass_on(data)
+        else:
+            self._hold(data)
+            self.door.turns.wait(self._peer, self._in_turn)
 
-    def eof_received(self) -> bool | None:
+    def eof_received(self) -> None:
         """Nothing more comes."""
-        return self.server.eof_received() if self.server is not None else None
+        if self._held:
+            self._pass_on(self._said())
+        if self.server is not None:
+            self.server.eof_received()
 
     def pause_writing(self) -> None:
         """The other side does not read: it is waited for, but not for ever."""
@@ -133,7 +149,7 @@ class Guest(asyncio.Protocol):
             self.server.pause_writing()
         else:
             # One who reads no answers asks no more.
-            self.transport.pause_reading()
+            self.hush()
         self._watch()
 
     def resume_writing(self) -> None:
@@ -142,7 +158,7 @@ class Guest(asyncio.Protocol):
         if self.server is not None:
             self.server.resume_writing()
         else:
-            self.transport.resume_reading()
+            self.listen()
 
     def arrived(self, data: bytes) -> None:
         """Bytes that nobody has a use for before the first head is whole."""
@@ -159,6 +175,19 @@ class Guest(asyncio.Protocol):
         server = self.server = self.door.make_server()
         server.connection_made(self.transport)
         server.data_received(data)
+
+    def hush(self) -> None:
+        """Hear nothing more of it until `listen` is called as often."""
+        self._deaf += 1
+        self.transport.pause_reading()
+
+    def listen(self) -> None:
+        """Hear it again."""
+        self._deaf -= 1
+        if not self._deaf and self._held:
+            self.door.turns.wait(self._peer or "", self._in_turn)
+        else:
+            self._read_on()
 
     def expect(self, seconds: float | None) -> None:
         """Close it unless something comes within so many seconds; None: wait."""
@@ -179,6 +208,36 @@ class Guest(asyncio.Protocol):
     def leave(self) -> None:
         """Close it."""
         self.transport.abort()
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        self.door.turns.held += len(data)
+        # Also where its server, which knows nothing of this, has it read on.
+        self.transport.pause_reading()
+
+    def _said(self) -> bytes:
+        """What is held, which is then no more."""
+        said = bytes(self._held)
+        self.door.turns.held -= len(said)
+        self._held.clear()
+        return said
+
+    def _in_turn(self) -> bool:
+        if self._deaf or not self._held or self.transport.is_closing():
+            return False
+        self._pass_on(self._said())
+        self._read_on()
+        return True
+
+    def _pass_on(self, data: bytes) -> None:
+        if self.server is not None:
+            self.server.data_received(data)
+        else:
+            self.arrived(data)
+
+    def _read_on(self) -> None:
+        if not self._deaf and not (self.server is not None and self.server.hushed):
+            self.transport.resume_reading()
 
     def _end(self, words: bytes) -> None:
         self.transport.write(words)
@@ -232,7 +291,7 @@ def _find_half_open(transport: asyncio.Transport, seconds: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
-ACCEPTS = 64
+ACCEPTS = 8
 """So many connections are taken in one turn of the event loop: between two turns, those that stand are answered."""
 
 BACKLOG = 1024

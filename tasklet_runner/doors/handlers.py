@@ -31,6 +31,12 @@ class HttpHandler(web.RequestHandler):
             **options,
         )
 
+    @property
+    def hushed(self) -> bool:
+        """True while it has as much of its connection as it wants."""
+        # The second flag is of later versions of aiohttp alone.
+        return self._reading_paused or bool(getattr(self, "_buffer_paused", False))
+
     def handle_error(
         self,
         request: web.BaseRequest,

@@ -10,11 +10,10 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from tasklet_runner.doors.guests import Door, Guest, listen
+from tasklet_runner.doors.guests import Door, Guest, MakeServer, listen
 from tasklet_runner.doors.limits import DoorLimits
 from tasklet_runner.member.calls import CallAnswer, Calls
 
@@ -55,9 +54,7 @@ def plain_call(data: bytes) -> PlainCall | None:
 class Entrance:
     """Listens for a member. `make_server`: makes what speaks HTTP on a connection that is handed over."""
 
-    def __init__(
-        self, calls: Calls, make_server: Callable[[], asyncio.Protocol], limits: DoorLimits | None = None
-    ) -> None:
+    def __init__(self, calls: Calls, make_server: MakeServer, limits: DoorLimits | None = None) -> None:
         self.calls = calls
         self.door = Door("the member", limits or DoorLimits(), make_server)
         self.answers: set[asyncio.Task[None]] = set()
@@ -101,7 +98,7 @@ class _Visitor(Guest):
 
     def _answer_later(self, call: PlainCall) -> None:
         # Nothing is read meanwhile: one connection, one call at a time.
-        self.transport.pause_reading()
+        self.hush()
         self.expect(None)
         task = asyncio.create_task(self._release(call))
         self._entrance.answers.add(task)
@@ -111,7 +108,7 @@ class _Visitor(Guest):
         answer = await self._entrance.calls.release(call.body)
         if not self.transport.is_closing():
             self._say(answer)
-            self.transport.resume_reading()
+            self.listen()
 
     def _say(self, answer: CallAnswer) -> None:
         head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
