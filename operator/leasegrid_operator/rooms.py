@@ -1,7 +1,7 @@
 """One namespace under a leader: its pools, its leases, and the engine between them."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -16,12 +16,13 @@ from leasegrid_operator.jobs.office import JobOffice
 from leasegrid_operator.jobs.ordering import Brokers, Commission, give_order
 from leasegrid_operator.jobs.requests import JobKey
 from leasegrid_operator.jobs.rooms import JobLeases, JobRoom
-from leasegrid_operator.leases.acquiring import NamespaceDesk
+from leasegrid_operator.leases.acquiring import NamespaceDesk, fair_creations
 from leasegrid_operator.leases.hosting import PodHost
 from leasegrid_operator.leases.keeping import LeaseKeeping, Office
 from leasegrid_operator.leases.taking_over import TakeOver
 from leasegrid_operator.pools.keeping import PoolKeeper
 from leasegrid_operator.pools.templates import MemberSettings
+from tasklet_runner.doors.budget import Budget
 from tasklet_runner.wire.member import MemberState
 
 TICK_SECONDS = 0.1
@@ -33,7 +34,9 @@ _ANSWERED = frozenset({MemberState.READY, MemberState.FENCED, MemberState.TERMIN
 
 @dataclass(frozen=True)
 class Premises:
-    """What all namespaces of one operator share. `allowed`: bounds of the installation."""
+    """What all namespaces of one operator share. `allowed`: bounds of the installation; `creations`: of how many leases
+    objects are being made at a time.
+    """
 
     office: Office
     signer: Signer
@@ -42,6 +45,7 @@ class Premises:
     allowed: Allowed
     key: Ed25519PrivateKey
     brokers: Brokers
+    creations: Budget = field(default_factory=fair_creations)
 
     async def order(self, commission: Commission) -> None:
         """Have a member run the coordinator of a job."""
@@ -80,7 +84,7 @@ class Room:
         self.leases.attach(self.engine)
         self.estate.attach(self.pools, self.engine)
         cluster = premises.office.cluster
-        self.desk = NamespaceDesk(self.estate, self.leases, self.engine, cluster, closing)
+        self.desk = NamespaceDesk(self.estate, self.leases, self.engine, cluster, closing, premises.creations)
         copier = CopierTemplate(premises.members, premises.allowed.provision)
         wall, leases = premises.office.wall, JobLeases(self.desk)
         office = JobOffice(cluster, leases, wall, premises.job_key, premises.order, copier)

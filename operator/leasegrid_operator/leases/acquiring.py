@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from leasegrid.api.common import API_VERSION
 from leasegrid.api.enums import ResourceKind
@@ -19,6 +19,7 @@ from leasegrid_operator.leases.asking import misfit_of
 from leasegrid_operator.leases.keeping import LeaseKeeping
 from leasegrid_operator.leases.reading import read_lease
 from leasegrid_operator.resources import LEASES, ObjectKey
+from tasklet_runner.doors.budget import Budget
 from tasklet_runner.fabric.protocol import LeaseRequest, LeaseView, Receipt
 from tasklet_runner.wire.errors import LeaseGridError, NotLeaderError, RefusedError, UnsupportedError
 
@@ -26,12 +27,25 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 SECONDS_AFTER_RELEASE = 300
 
+CREATIONS = 32
+"""New leases on their way to the API server at a time, of all namespaces; one has half of them where it is alone. It
+makes no more per second with more, and who comes next waits for all that it was given.
+"""
+
+MOST_WAITING = 4096
+
+
+def fair_creations() -> Budget:
+    """The places of all namespaces, which are served in turn."""
+    return Budget("a new lease to be made", CREATIONS, MOST_WAITING)
+
 
 @dataclass(frozen=True)
 class NamespaceDesk:
     """Implements `Fabric` for one namespace: the first half of `acquire` is an object, all else is the engine's.
 
-    `closing` is set when this replica ceases to lead. `owner`: to whom the objects belong, as an owner reference.
+    `closing` is set when this replica ceases to lead. `creations`: see `fair_creations`. `owner`: to whom the objects
+    belong, as an owner reference.
     """
 
     estate: NamespaceEstate
@@ -39,6 +53,7 @@ class NamespaceDesk:
     engine: LeaseEngine
     cluster: Cluster
     closing: asyncio.Event
+    creations: Budget = field(default_factory=fair_creations)
     owner: Mapping[str, object] | None = None
 
     async def acquire(self, request: LeaseRequest) -> LeaseView:
@@ -108,11 +123,15 @@ class NamespaceDesk:
             raise UnsupportedError(misfit[0], remedy=misfit[1])
         body = lease_body(request, self.owner)
         with self.leases.expecting(lease_name(request.request_id), request):
-            try:
-                made = await self.cluster.create(LEASES, body)
-            except AlreadyExistsError:
-                made = await self._again(request, body)
+            async with self.creations.share(1, request.namespace):
+                made = await self._made(request, body)
             return await self.leases.entered(read_lease(made))
+
+    async def _made(self, request: LeaseRequest, body: dict[str, object]) -> dict[str, object]:
+        try:
+            return await self.cluster.create(LEASES, body)
+        except AlreadyExistsError:
+            return await self._again(request, body)
 
     async def _again(self, request: LeaseRequest, body: dict[str, object]) -> dict[str, object]:
         """The object of an earlier try; one of a try that was refused, and had nothing, makes room for this one."""
