@@ -2,19 +2,16 @@
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from leasegrid_operator.errors import ClusterError, MissingDefinitionError, SettingsError
+from leasegrid_operator.garbage import keep_what_is_there
 from leasegrid_operator.logs import Action, configure, log
 from leasegrid_operator.operator import run
 from leasegrid_operator.settings import Settings, add_flags, read_settings
-
-YOUNG_OBJECTS = 20_000
-"""So many new objects before the collector looks for cycles: a claim makes hundreds, and hardly a cycle."""
 
 EXIT_USAGE = 2
 EXIT_ENVIRONMENT = 4
@@ -33,10 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"leasegrid_operator: {error}\n")
         return EXIT_USAGE
     configure(settings.log_level, settings.log_format)
-    # What was imported stays: a collection that looked through it each time would stop every claim for its while.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)
+    keep_what_is_there()
     return _run(settings)
 
 

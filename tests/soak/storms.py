@@ -36,24 +36,44 @@ class Scene:
 
 @dataclass
 class Figures:
-    """What a campaign found out besides faults. Latencies in seconds of polite calls; bytes of the server's memory."""
+    """What a campaign found out besides faults. Latencies in seconds of polite calls, `stormy` by scene; bytes of the
+    server's memory.
+    """
 
     quiet: list[float] = field(default_factory=list)
-    stormy: list[float] = field(default_factory=list)
+    stormy: dict[str, list[float]] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     memory_before: int = 0
     memory_most: int = 0
 
+    @property
+    def loaded(self) -> list[float]:
+        """Of all scenes."""
+        return [each for calls in self.stormy.values() for each in calls]
+
+    def times(self, calls: list[float]) -> float:
+        """How much longer than a quiet one the slowest hundredth of these takes at least: p99 by p99."""
+        return percentile(calls, 0.99) / max(percentile(self.quiet, 0.99), 1e-9)
+
+    def too_slow(self, most: float) -> Findings:
+        """Whether polite calls took more than so many times as long under load."""
+        times = self.times(self.loaded)
+        return wrong([f"p99 under load is {times:.1f} times the quiet one"] if times > most else [])
+
     def __str__(self) -> str:
-        quiet, stormy = percentile(self.quiet, 0.99), percentile(self.stormy, 0.99)
-        return (
-            f"polite p50 {percentile(self.quiet, 0.5) * 1000:.1f} ms quiet, "
-            f"{percentile(self.stormy, 0.5) * 1000:.1f} ms under load; "
-            f"p99 {quiet * 1000:.1f} and {stormy * 1000:.1f} ms, "
-            f"{stormy / max(quiet, 1e-9):.1f} times; {len(self.stormy)} calls under load; memory "
-            f"{self.memory_before / MEBIBYTE:.0f} MiB before, {self.memory_most / MEBIBYTE:.0f} MiB at most; "
-            f"strangers heard {dict(sorted(self.answers.items()))}"
-        )
+        lines = [
+            f"quiet: {_latencies(self.quiet)}",
+            f"under load: {_latencies(self.loaded)}, {self.times(self.loaded):.1f} times",
+            *(f"  {scene}: {_latencies(calls)}, {self.times(calls):.1f} times" for scene, calls in self.stormy.items()),
+            f"memory: {self.memory_before / MEBIBYTE:.0f} MiB before, {self.memory_most / MEBIBYTE:.0f} MiB at most",
+            f"strangers heard: {dict(sorted(self.answers.items()))}",
+        ]
+        return "\n  ".join(lines)
+
+
+def _latencies(calls: list[float]) -> str:
+    p50, p99 = (percentile(calls, share) * 1000 for share in (0.5, 0.99))
+    return f"{len(calls)} calls, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
 
 
 @dataclass
@@ -67,29 +87,36 @@ class Stage:
     figures: Figures = field(default_factory=Figures)
 
     async def calm(self, calls: int) -> None:
-        """How long polite calls take while nothing else happens."""
+        """How long polite calls take while nothing else happens, at the pace of those under load."""
+        await self._call()  # the first one connects
         self.figures.memory_before = memory_of(self.pid)[0]
         for _ in range(calls):
             self.figures.quiet.append(await self._call())
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def play(self, scene: Scene, tally: Tally) -> None:
-        """One scene, judged."""
+        """One scene, judged. Polite calls are made from its first connection on."""
         descriptors, faults = descriptors_of(self.pid), list[str]()
         async with raging(scene.storm) as storm:
-            polite = asyncio.create_task(self._stay(scene.stays))
+            polite = asyncio.create_task(self._stay(scene.name, scene.stays, lambda: storm.is_up))
+            await storm.up()
             if scene.closes and not await storm.closed():
                 faults.append("not everybody was cut off")
             faults += await polite
         faults += scene.check(storm)
+        faults += await self._stay(scene.name, 1)
         faults += await self._aftermath(descriptors)
         self.figures.answers += Counter(storm.outcomes)
         self.figures.memory_most = memory_of(self.pid)[1]
         tally.judge(scene.name, self.remembered() + wrong(faults), faults=scene.storm.count)
 
-    async def _stay(self, calls: int) -> list[str]:
+    async def _stay(self, scene: str, calls: int, is_up: Callable[[], bool] = lambda: True) -> list[str]:
+        """Until it is up, and so many calls longer."""
+        times = self.figures.stormy.setdefault(scene, [])
         try:
-            for _ in range(calls):
-                self.figures.stormy.append(await self._call())
+            while calls:
+                times.append(await self._call())
+                calls -= is_up()
                 await asyncio.sleep(PAUSE_SECONDS)
         except (TimeoutError, OSError, LeaseGridError) as error:
             return [f"a polite call failed: {type(error).__name__}: {error}"]
@@ -102,13 +129,13 @@ class Stage:
         return time.perf_counter() - began
 
     async def _aftermath(self, descriptors: int) -> list[str]:
-        """The server is what it was: the same process, as many descriptors, and it answers."""
+        """The server is what it was: it has no more connections and descriptors."""
         mine = 3  # the polite one keeps connections
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
                 while self._has_more(mine, descriptors):  # noqa: ASYNC110 - the kernel sets no event
                     await asyncio.sleep(0.1)
-        found = await self._stay(1)
+        found = list[str]()
         if (left := connections_at(self.port)) > mine:
             found.append(f"{left} connections are left")
         if (now := descriptors_of(self.pid)) > descriptors + mine:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from leasegrid_operator.broker.app import make_broker
 from leasegrid_operator.broker.limits import Limits
 from leasegrid_operator.broker.serving import BrokerServer
+from leasegrid_operator.garbage import keep_what_is_there
 from tests.support.broker import FabricDesk, StubFabric, TableGate
 
 HOLDERS = 8
@@ -27,6 +28,7 @@ async def main() -> None:
     gate = TableGate({token_of(name): f"system:serviceaccount:{name}:holder" for name in names})
     desk = FabricDesk({FLOODED: _fabric(key), POLITE: StubFabric(key)}, key)
     limits = Limits()
+    keep_what_is_there()
     async with BrokerServer(make_broker(desk, gate, limits), limits, "127.0.0.1", 0) as server:
         sys.stdout.write(f"{server.port}\n")
         sys.stdout.flush()

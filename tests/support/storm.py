@@ -13,6 +13,9 @@ from pathlib import Path
 PATIENCE_SECONDS = 90.0
 SPARE_DESCRIPTORS = 500
 
+BEGUN, UP = b"begun\n", b"up\n"
+"""What a storm's process says: it calls from now on; all its calls have been tried."""
+
 
 @dataclass(frozen=True)
 class Storm:
@@ -33,11 +36,20 @@ class Storm:
 
 @dataclass
 class Raging:
-    """A storm under way. `outcomes` is there when it is over: how many heard what, and were closed or not."""
+    """A storm under way, from its first connection on. `is_up`: everybody stands, or was turned away. `outcomes` is
+    there when it is over: how many heard what, and were closed or not.
+    """
 
     process: asyncio.subprocess.Process
-    up_seconds: float = 0.0
+    is_up: bool = False
     outcomes: dict[str, int] = field(default_factory=dict)
+
+    async def up(self) -> None:
+        """Wait until it is up."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            self.is_up = await self.process.stdout.readline() == UP
+        assert self.is_up, "the storm did not come up"
 
     async def closed(self) -> bool:
         """Wait until the server has closed every connection; False when that takes too long."""
@@ -58,7 +70,7 @@ class Raging:
 
 @contextlib.asynccontextmanager
 async def raging(storm: Storm) -> AsyncIterator[Raging]:
-    """The storm, up while the block lasts."""
+    """The storm, from its beginning; over after the block."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.storm_child", json.dumps(asdict(storm))),
         stdin=asyncio.subprocess.PIPE,
@@ -69,16 +81,16 @@ async def raging(storm: Storm) -> AsyncIterator[Raging]:
     under_way = Raging(process)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            under_way.up_seconds = float((await process.stdout.readline()).split()[1])
+            assert await process.stdout.readline() == BEGUN
         yield under_way
     finally:
         process.stdin.close()
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                rest = await process.stdout.readline()
+                rest = (await process.stdout.read()).splitlines(keepends=True)
                 await process.wait()
-            if rest:
-                under_way.outcomes = json.loads(rest)
+            if rest and rest[-1] != UP:
+                under_way.outcomes = json.loads(rest[-1])
         finally:
             if process.returncode is None:
                 process.kill()

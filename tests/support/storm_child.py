@@ -1,7 +1,7 @@
 """A process full of connections to one server: `python -m tests.support.storm_child SPEC`, SPEC as JSON of `Storm`.
 
-Says `up` in a line when every connection was tried, ends when its stdin does (or all have been closed by the server),
-and says then what each has heard: `{"200 open": 12, "429 closed": 9988}`.
+Says `begun` in a line before the first connection and `up` when every one was tried, ends when its stdin does (or all
+have been closed by the server), and says then what each has heard: `{"200 open": 12, "429 closed": 9988}`.
 """
 
 import asyncio
@@ -12,10 +12,9 @@ import resource
 import select
 import socket
 import sys
-import time
 from collections import Counter
 
-from tests.support.storm import Storm
+from tests.support.storm import BEGUN, UP, Storm
 
 AT_ONCE = 500
 """So many connects are under way: a kernel's queue of those that nobody has taken yet is short."""
@@ -144,19 +143,22 @@ async def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     crowd = Crowd(storm)
-    began = time.monotonic()
+    _say(BEGUN)
     await crowd.come()
     sipping = asyncio.create_task(crowd.sip()) if storm.sips else None
     if storm.answered:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CONNECT_SECONDS):
                 await crowd.answered()
-    sys.stdout.write(f"up {time.monotonic() - began:.2f}\n")
-    sys.stdout.flush()
+    _say(UP)
     await _until_told(crowd)
     if sipping is not None:
         sipping.cancel()
-    sys.stdout.write(json.dumps(crowd.outcomes()) + "\n")
+    _say(json.dumps(crowd.outcomes()).encode() + b"\n")
+
+
+def _say(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
     sys.stdout.flush()
 
 
