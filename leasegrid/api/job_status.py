@@ -1,4 +1,4 @@
-"""What a Job shows of its run."""
+"""What a Job or a TaskGraph shows of its run."""
 
 from pydantic import Field
 
@@ -34,14 +34,12 @@ class AccessAnswer(Model):
     expire_time: Instant = Field(description="When it ends.")
 
 
-class JobStatus(Model):
-    """What has been done."""
+class RunStatus(Model):
+    """What both show."""
 
     start_time: Instant | None = Field(default=None, description="When it started.")
     completion_time: Instant | None = Field(default=None, description="When it ended.")
     chunks: ChunkCounts = Field(default=ChunkCounts(), description="Chunks by what became of them.")
-    completed_indexes: str = Field(default="", description="Of a Job: chunks that succeeded, as 0-4,7; at most 16 KiB.")
-    failed_indexes: str = Field(default="", description="Of a Job: chunks that failed, as 0-4,7; at most 16 KiB.")
     workers: Whole = Field(default=0, description="Members that work for it now.")
     coordinator_generation: Whole = Field(default=0, description="Term of its coordinator.")
     coordinator_after_milliseconds: Whole | None = Field(
@@ -55,3 +53,10 @@ class JobStatus(Model):
     access: AccessAnswer | None = Field(default=None, description="A way into the job's store, for who asked for it.")
     receipt: LeaseReceipt | None = Field(default=None, description="What its leases left behind in writing.")
     conditions: Conditions = Field(default=(), description="Progressing, Complete, Failed, Suspended.")
+
+
+class JobStatus(RunStatus):
+    """What has been done."""
+
+    completed_indexes: str = Field(default="", description="Chunks that succeeded, as 0-4,7; at most 16 KiB.")
+    failed_indexes: str = Field(default="", description="Chunks that failed, as 0-4,7; at most 16 KiB.")

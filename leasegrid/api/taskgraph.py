@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from leasegrid.api.common import Bytes, Count, Flag, Model, Name, ObjectMeta, Whole, bounded_bytes
 from leasegrid.api.enums import ShuffleBy, ShuffleMedium, ShuffleMode, TaskState
 from leasegrid.api.job import JobInput, Retry, RunSpec
-from leasegrid.api.job_status import ChunkCounts, JobStatus
+from leasegrid.api.job_status import ChunkCounts, RunStatus
 from leasegrid.api.quantities import GIBI, MEBI
 from leasegrid.api.tasklet import Tasklet
 
@@ -83,7 +83,7 @@ class TaskStatus(Model):
     chunks: ChunkCounts = Field(default=ChunkCounts(), description="Its chunks by what became of them.")
 
 
-class TaskGraphStatus(JobStatus):
+class TaskGraphStatus(RunStatus):
     """What has been done."""
 
     tasks: tuple[TaskStatus, ...] = Field(

@@ -13,6 +13,9 @@ COUNTS_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
 
 
+_UNTOLD = StageIndexes("", "")
+
+
 class Watched(Protocol):
     """What is reported of; `coordinator.engine.Coordinator` is one."""
 
@@ -85,13 +88,18 @@ class Reporter:
 
     def _report(self, watched: Watched, progress: Progress, ending: Ending | None) -> JobReport:
         self._sequence += 1
-        timeline = watched.timeline()
+        timeline, stages = watched.timeline(), progress.stages
+        # Those of a Job's own input alone are shown; of sixty-four tasks they would make a report too large.
+        indexed = stages[:1] if self._job.kind == "Job" else ()
         return JobReport(
             uid=self._job.uid,
             term=self._term,
             sequence=self._sequence,
             phase=str(Phase.FINISHING if ending is not None else progress.phase),
-            stages=tuple(_tally(stage, watched.indexes(stage.name)) for stage in progress.stages),
+            stages=(
+                *(_tally(stage, watched.indexes(stage.name)) for stage in indexed),
+                *(_tally(stage, _UNTOLD) for stage in stages[len(indexed) :]),
+            ),
             workers=progress.workers,
             waiting_because=progress.waiting_because[:4096],
             timeline=_thinned(timeline if ending is None else (*timeline, _last(progress))),

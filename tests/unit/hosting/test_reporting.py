@@ -2,30 +2,43 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from leasegrid_operator.broker.limits import Limits
 from tasklet_runner.coordinator.progress import Phase, Progress, StageIndexes, StageProgress, TimelinePoint
 from tasklet_runner.hosting import reporting
 from tasklet_runner.hosting.reporting import Reporter
 from tasklet_runner.wire.errors import LeaseEndedError, UnreachableError
-from tasklet_runner.wire.jobs import MAX_POINTS, Ending, Instruction, JobName, JobReport, Order
+from tasklet_runner.wire.jobs import (
+    MAX_INDEX_CHARACTERS,
+    TOLD_POINTS,
+    Ending,
+    Instruction,
+    JobName,
+    JobReport,
+    Order,
+)
 
 JOB = JobName(kind="Job", namespace="ns", name="j", uid="u")
 ENDING = Ending(complete=True, reason="Finished")
+SOME = StageIndexes("0", "2")
 
 
 class Run:
     """A run that is watched."""
 
-    def __init__(self, points: int = 3) -> None:
+    def __init__(self, points: int = 3, stages: int = 1, indexes: StageIndexes = SOME) -> None:
         self.stopped = ""
+        self._stages = tuple(StageProgress(name=f"main{number}", total=3, succeeded=1) for number in range(stages))
+        self._indexes = indexes
         self.points = tuple(TimelinePoint(float(number), 1, 1, number) for number in range(points))
 
     def progress(self) -> Progress:
-        return Progress(phase=Phase.RUNNING, elapsed=1.0, stages=(StageProgress(name="main", total=3, succeeded=1),))
+        return Progress(phase=Phase.RUNNING, elapsed=1.0, stages=self._stages)
 
     def indexes(self, stage: str) -> StageIndexes:
-        return StageIndexes("0", "2")
+        return self._indexes
 
     def timeline(self) -> tuple[TimelinePoint, ...]:
         return self.points
@@ -42,7 +55,7 @@ class Told(list[JobReport]):
         self.heard = asyncio.Event()
 
 
-def reporter(answers: list[Instruction | Exception]) -> tuple[Reporter, Told, list[str]]:
+def reporter(answers: list[Instruction | Exception], kind: str = "Job") -> tuple[Reporter, Told, list[str]]:
     """A reporter whose reports get these answers, the last one again and again."""
     told = Told()
     fenced: list[str] = []
@@ -55,7 +68,7 @@ def reporter(answers: list[Instruction | Exception]) -> tuple[Reporter, Told, li
             raise answer
         return answer
 
-    return Reporter(JOB, 2, send, fenced.append), told, fenced
+    return Reporter(msgspec.structs.replace(JOB, kind=kind), 2, send, fenced.append), told, fenced
 
 
 async def follow_once(subject: Reporter, run: Run, told: Told) -> None:
@@ -95,7 +108,7 @@ def test_a_long_timeline_is_thinned_with_both_ends_kept() -> None:
     subject, told, _ = reporter([Instruction()])
     asyncio.run(follow_once(subject, Run(points=5000), told))
     points = told[0].timeline
-    assert len(points) <= MAX_POINTS
+    assert len(points) <= TOLD_POINTS
     assert (points[0], points[-1]) == ((0, 1, 1, 0), (4999_000, 1, 1, 4999))
 
 
@@ -103,3 +116,24 @@ def test_each_report_says_which_chunks_are_done() -> None:
     subject, told, _ = reporter([Instruction()])
     asyncio.run(follow_once(subject, Run(), told))
     assert [(one.completed_indexes, one.failed_indexes) for one in told[0].stages] == [("0", "2")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told_of"),
+    [
+        pytest.param("Job", [("0", "2"), ("", "")], id="of a job: its own input, and not its aggregate"),
+        pytest.param("TaskGraph", [("", ""), ("", "")], id="of a graph: of no task"),
+    ],
+)
+def test_which_chunks_are_done_is_told(kind: str, told_of: list[tuple[str, str]]) -> None:
+    subject, told, _ = reporter([Instruction()], kind)
+    asyncio.run(follow_once(subject, Run(stages=2), told))
+    assert [(one.completed_indexes, one.failed_indexes) for one in told[0].stages] == told_of
+
+
+@pytest.mark.parametrize(("kind", "stages"), [("Job", 2), ("TaskGraph", 64)])
+def test_the_longest_report_fits_into_a_body_that_the_broker_takes(kind: str, stages: int) -> None:
+    subject, told, _ = reporter([Instruction()], kind)
+    full = StageIndexes("1," * (MAX_INDEX_CHARACTERS // 2), "1," * (MAX_INDEX_CHARACTERS // 2))
+    asyncio.run(follow_once(subject, Run(5000, stages, full), told))
+    assert len(msgspec.json.encode(told[0])) < Limits().body_bytes * 3 / 4
