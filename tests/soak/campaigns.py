@@ -17,6 +17,7 @@ from tests.soak import (
     models,
     overload,
     pauses,
+    replicas,
     takeovers,
 )
 from tests.soak.driving import Effort, Scenario, cuts, failures, kills
@@ -45,16 +46,17 @@ class Scale:
     outages: int
     cluster_kills: int
     schedules: int
+    reigns: int
 
 
 def short(seed: int) -> Scale:
     """Some minutes."""
-    return Scale(seed, 100, 3, 500, 1, 2, 6, 20, 20, 50)
+    return Scale(seed, 100, 3, 500, 1, 2, 6, 20, 20, 50, 3)
 
 
 def long(seed: int) -> Scale:
     """Half an hour: every call of every scenario, 10,000 corruptions, 200 kills."""
-    return Scale(seed, None, 10, 10_000, 10, 10, 60, 200, 200, 1000)
+    return Scale(seed, None, 10, 10_000, 10, 10, 60, 200, 200, 1000, 30)
 
 
 SCENARIOS = {"checkpoint slots": SLOTS, "Durable": DURABLE, "a store": STORE, "the state directory": STATE}
@@ -92,7 +94,8 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
     yield "overload", lambda root, tally: overload.campaign(root, storms, tally)
     yield "fencing", partial(_fencing, scale)
     if os.environ.get("KUBEBUILDER_ASSETS"):
-        # It needs a control plane; everything else runs on any machine.
+        # These need a control plane; everything else runs on any machine.
+        yield "fencing: two operators on a control plane", partial(_replicas, scale)
         yield (
             "killed at random: what runs jobs on a cluster",
             lambda root, tally: cluster_jobs.campaign(root, scale.cluster_kills, scale.seed, tally),
@@ -116,6 +119,11 @@ def _damaged(damage: Callable[[Path, int, int, Tally], None], scale: Scale, root
 def _fencing(scale: Scale, root: Path, tally: Tally) -> None:
     first = 1000 * scale.seed
     Campaign(root, tally).run(range(first, first + scale.schedules))
+
+
+def _replicas(scale: Scale, root: Path, tally: Tally) -> None:
+    first = 1000 * scale.seed
+    replicas.campaign(root, range(first, first + scale.reigns), tally)
 
 
 def _outages(scale: Scale, root: Path, tally: Tally) -> None:

@@ -17,8 +17,8 @@ _encode = msgspec.json.Encoder().encode
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event. `monotonic` and `wall` in seconds; the former is the same clock in every process of this machine.
 
-    `bound`: `lease`, `epoch`, and the `seconds` until the deadline. `ended`: `reason`, and `late`, the seconds after
-    the end that the claim named (negative: before it).
+    `bound`: `lease`, `holder` (its key), `epoch`, `issued_at` of the bind, and the `seconds` from then until the
+    deadline. `ended`: `reason`, and `late`, the seconds after the end that the claim named (negative: before it).
     """
 
     event: str
@@ -27,7 +27,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     monotonic: float
     wall: float
     lease: str = ""
+    holder: str = ""
     epoch: int = 0
+    issued_at: float = 0.0
     seconds: float = 0.0
     reason: str = ""
     late: float = 0.0

@@ -85,7 +85,8 @@ class RecordedStates(MemberStates):
         """See `MemberStates`, as for the others."""
         answer = super().bind(bind, now)
         if isinstance(answer, Bound) and not answer.repeated:
-            self._record("bound", lease=bind.lease_uid, epoch=bind.epoch, seconds=bind.deadline - bind.issued_at)
+            words = {"lease": bind.lease_uid, "holder": bind.holder_key, "issued_at": bind.issued_at}
+            self._record("bound", **words, epoch=bind.epoch, seconds=bind.deadline - bind.issued_at)
         return answer
 
     def release(self, statement: Capability | Release, now: float) -> Released | Stale | Refused:
