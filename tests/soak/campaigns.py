@@ -1,12 +1,13 @@
 """Every campaign by its name, short and long."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.histories.campaign import Campaign
+from tests.histories.campaign import Campaign, Counted
 from tests.soak import (
     clocks,
     cluster_jobs,
@@ -118,12 +119,16 @@ def _damaged(damage: Callable[[Path, int, int, Tally], None], scale: Scale, root
 
 def _fencing(scale: Scale, root: Path, tally: Tally) -> None:
     first = 1000 * scale.seed
-    Campaign(root, tally).run(range(first, first + scale.schedules))
+    _say(Campaign(root, tally).run(range(first, first + scale.schedules)))
 
 
 def _replicas(scale: Scale, root: Path, tally: Tally) -> None:
     first = 1000 * scale.seed
-    replicas.campaign(root, range(first, first + scale.reigns), tally)
+    _say(replicas.campaign(root, range(first, first + scale.reigns), tally))
+
+
+def _say(counted: Counted) -> None:
+    sys.stdout.write(f"{counted}\n")
 
 
 def _outages(scale: Scale, root: Path, tally: Tally) -> None:

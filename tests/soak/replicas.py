@@ -22,13 +22,13 @@ AT_A_TIME = 3
 KEPT = Path("build") / "histories"
 
 
-def campaign(root: Path, seeds: Sequence[int], tally: Tally) -> None:
-    """On a control plane of its own. Raises AssertionError where there are no binaries for one."""
+def campaign(root: Path, seeds: Sequence[int], tally: Tally) -> Counted:
+    """`suffer` on a control plane of its own. Raises AssertionError where there are no binaries for one."""
     assets = os.environ.get("KUBEBUILDER_ASSETS", "")
     assert assets, "KUBEBUILDER_ASSETS is not set: it names the folder of kube-apiserver and etcd"
     with running(Path(assets), options=PlaneOptions(controllers=True, prepare=install_kinds)) as plane:
         until_pods_can_be_made(plane)
-        suffer(plane, root, seeds, tally)
+        return suffer(plane, root, seeds, tally)
 
 
 def suffer(plane: ControlPlane, root: Path, seeds: Sequence[int], tally: Tally) -> Counted:
