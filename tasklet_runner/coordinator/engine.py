@@ -122,7 +122,8 @@ class Coordinator:
         phase = self._execution.phase
         if phase is not Phase.RUNNING or self._execution.dispatcher.handles:
             return phase
-        return Phase.WAITING_FOR_CAPACITY if self._waiting_because else Phase.ACQUIRING
+        lacking = self._workforce.waiting_because or self._execution.shuffles.lacks_capacity
+        return Phase.WAITING_FOR_CAPACITY if lacking else Phase.ACQUIRING
 
     async def _until_the_end(self, scratch: Path) -> Ending:
         body = asyncio.create_task(self._execution.execute(scratch))

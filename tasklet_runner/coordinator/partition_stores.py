@@ -32,6 +32,9 @@ SUCCESSOR_SECONDS = 60.0
 UNREACHABLE_SECONDS = 20.0
 """A member that the fabric still lists, but that does not answer for so long, is lost."""
 
+SAID_AFTER_SECONDS = 1.0
+"""Most stores are there within a moment, of which nothing is said."""
+
 _PAUSE_SECONDS = 0.5
 
 
@@ -79,6 +82,7 @@ class PartitionStore:
         self._news = asyncio.Event()
         self._read_grant = ""
         self._read_until = 0.0
+        self._missing_since = time.monotonic()
         self._events = events
         self._lease = LeaseKeeper(surroundings, order.terms.renew_at_percent, self._follow, events.noticed)
         self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
@@ -96,8 +100,23 @@ class PartitionStore:
 
     @property
     def waiting_because(self) -> str:
-        """Why there is no store yet, if the fabric said so."""
-        return "" if self.member is not None or self.ended.is_set() else self._lease.waiting_because
+        """Why nothing can be put or read yet, or at the moment; empty while there is nothing to be said of it."""
+        if self.serves or self.ended.is_set():
+            return ""
+        if self.lacks_capacity:
+            return f"{self.name}: {self._lease.waiting_because}"
+        if time.monotonic() < self._missing_since + SAID_AFTER_SECONDS:
+            return ""
+        if self.member is not None:
+            return f"{self.name} does not answer at {self.member.name}"
+        if self._lease.view is None:
+            return f"{self.name} is not there yet: a member for it is being started"
+        return f"{self.name} has lost its member: another takes it over"
+
+    @property
+    def lacks_capacity(self) -> bool:
+        """True while the fabric says why it has no member for it."""
+        return self.member is None and not self.ended.is_set() and bool(self._lease.waiting_because)
 
     @property
     def receipts(self) -> list[Receipt]:
@@ -183,6 +202,8 @@ class PartitionStore:
             self._read_until = 0.0
             self.reachable = True
         if self.member is None:
+            if before is not None:
+                self._missing_since = time.monotonic()
             self._present.clear()
             self._absent.set()
             return
@@ -215,6 +236,7 @@ class PartitionStore:
             except (UnreachableError, RefusedError) as error:
                 if silent is None or not _same(silent[0], member):
                     silent = member, time.monotonic()
+                    self._missing_since = silent[1]
                 self._judge(member, error, time.monotonic() - silent[1])
                 self._news.set()
                 await asyncio.sleep(_PAUSE_SECONDS)

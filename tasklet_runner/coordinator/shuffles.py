@@ -55,9 +55,14 @@ class Shuffles:
 
     @property
     def waiting_because(self) -> frozenset[str]:
-        """Why stores are not there yet, if the fabric said so."""
+        """Why stores are not there yet, or at the moment."""
         reasons = (generation.store.waiting_because for generation in self._open.values())
         return frozenset(reason for reason in reasons if reason)
+
+    @property
+    def lacks_capacity(self) -> bool:
+        """True while the fabric says why it has no member for a store."""
+        return any(generation.store.lacks_capacity for generation in self._open.values())
 
     def begin(self, stage: Stage) -> Generation:
         """A new production, with a lease of its own; that of the last one is given back."""

@@ -246,7 +246,10 @@ def test_the_store_is_shown_each_renewal_of_its_lease(tmp_path: Path) -> None:
 
 
 @pytest.mark.unhappy("a store that is leased, but does not answer for a while: nobody is sent there meanwhile")
-def test_a_store_that_does_not_answer_for_a_while_costs_no_chunk_its_retries(tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_for_a_while_costs_no_chunk_its_retries_and_is_spoken_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_stores, "SAID_AFTER_SECONDS", 0.0)
     shelves = Shelves(2)
 
     async def scenario() -> None:
@@ -260,6 +263,7 @@ def test_a_store_that_does_not_answer_for_a_while_costs_no_chunk_its_retries(tmp
 
             async def heal(coordinator: Coordinator) -> None:
                 await soon(lambda: coordinator.progress().stages[1].retried)
+                await soon(lambda: "does not answer at store-1" in coordinator.progress().waiting_because)
                 # Longer than all retries of a chunk last.
                 await asyncio.sleep(1.0)
                 healed.set()
@@ -307,6 +311,25 @@ def test_mappers_run_while_their_store_is_still_awaited_and_the_wait_is_said(tmp
                 await soon(lambda: shelves.maps == 3)
                 await soon(lambda: "no store is ready" in coordinator.progress().waiting_because)
                 assert shelves.put_terms == []
+
+            assert (await one.run(shuffle_plan(many(3)), look)).complete
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_is_long_in_coming_is_spoken_of_though_the_fabric_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_stores, "SAID_AFTER_SECONDS", 0.0)
+
+    async def scenario() -> None:
+        async with rig(tmp_path, Shelves(2).script()) as one:
+            one.fabric.stores_come.clear()
+
+            async def look(coordinator: Coordinator) -> None:
+                words = "the store of map's partitions is not there yet"
+                await soon(lambda: words in coordinator.progress().waiting_because)
+                one.fabric.stores_come.set()
 
             assert (await one.run(shuffle_plan(many(3)), look)).complete
 

@@ -51,6 +51,8 @@ class MemoryFabric:
         self.silent: set[str] = set()
         self.shown: list[tuple[str, str]] = []
         self.refused_stores: list[LeaseGridError] = []
+        self.stores_come = asyncio.Event()
+        self.stores_come.set()
         self._key = Ed25519PrivateKey.generate()
         self._changed = asyncio.Condition()
 
@@ -65,6 +67,7 @@ class MemoryFabric:
             if lease.request.request_id == request.request_id:
                 return self._view(lease)
         if request.resource != "CPU":
+            await self.stores_come.wait()
             return self._store(request)
         everyone = [*self.free, *(member for lease in self.leases.values() for member in lease.members)]
         if everyone and not any(_satisfies(member, request) for member in everyone):
