@@ -36,6 +36,9 @@ KEPT = "kept"
 
 BEFORE_SECONDS, STOPPED_SECONDS, AFTER_SECONDS = 3.0, 17.0, 4.0
 LOOK_SECONDS = 0.1
+DECIDED_SECONDS = 0.5
+"""What a member writes down it has decided so long ago at most."""
+
 KEY_PATH = "/api/v1/namespaces/{}/secrets/leasegrid-operator-key"
 
 
@@ -135,18 +138,20 @@ class Stage:
 
     def _recorded(self, record: Record, offset: float) -> Iterator[Entry]:
         claim = {"member": record.member, "incarnation": record.incarnation, "epoch": record.epoch}
+        whose = {"lease": record.lease, "holder": record.holder}
+        times = {"issued_at": record.issued_at, "deadline": record.issued_at + record.seconds}
+        at = record.monotonic
         if record.event == "bound":
             # From the instant that its signer counts from: the fabric may end it when that clock says so.
-            times = {"issued_at": record.issued_at, "deadline": record.issued_at + record.seconds}
-            begin = min(record.issued_at - offset, record.monotonic)
-            whose = {"lease": record.lease, "holder": record.holder}
-            yield _entry(Operation.BIND, record.member, (begin, record.monotonic), **claim, **whose, **times)
-            if record.lease in self.over:
-                since = self.over[record.lease]
+            begin = min(record.issued_at - offset, at)
+            yield _entry(Operation.BIND, record.member, (begin, at), **claim, **whose, **times)
+            if (since := self.over.get(record.lease)) is not None:
                 order = _entry(Operation.RELEASE, "people", (since, since), **claim, lease=record.lease)
                 yield msgspec.structs.replace(order, outcome=UNKNOWN)
+        elif record.event == "extended":
+            yield _entry(Operation.RENEW, record.member, (at - DECIDED_SECONDS, at), **claim, **whose, **times)
         elif record.event == "ended":
-            yield _entry(Operation.STATE, record.member, (record.monotonic, record.monotonic), **claim)
+            yield _entry(Operation.STATE, record.member, (at, at), **claim)
 
     async def _look(self, name: str) -> None:
         invoked = time.monotonic()

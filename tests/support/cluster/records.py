@@ -1,7 +1,7 @@
 """What members of the rig went through, one JSON object a line: for benchmarks, and to show that none was bound twice.
 
-`Record.event`: `started`, `ready`, `bound`, `ended` (the lease's part, with its reason), `killed`, `gone` (the
-process).
+`Record.event`: `started`, `ready`, `bound`, `extended` (the deadline of its lease was moved), `ended` (the lease's
+part, with its reason), `killed`, `gone` (the process).
 """
 
 import time
@@ -18,7 +18,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event. `monotonic` and `wall` in seconds; the former is the same clock in every process of this machine.
 
     `bound`: `lease`, `holder` (its key), `epoch`, `issued_at` of the bind, and the `seconds` from then until the
-    deadline. `ended`: `reason`, and `late`, the seconds after the end that the claim named (negative: before it).
+    deadline; so `extended`. `ended`: `reason`, and `late`, the seconds after the end that the claim named (negative:
+    before it).
     """
 
     event: str

@@ -17,7 +17,7 @@ from aiohttp import web
 from tasklet_runner.member.calls import CallAnswer, Calls
 from tasklet_runner.member.connection import HolderConnection
 from tasklet_runner.member.core import MemberCore, Notifier
-from tasklet_runner.member.decisions import Bound, End, Refused, Released, Stale
+from tasklet_runner.member.decisions import Admitted, Bound, End, Refused, Released, Stale
 from tasklet_runner.member.entrance import Entrance
 from tasklet_runner.member.hints import notifier_for
 from tasklet_runner.member.process import listen
@@ -87,6 +87,14 @@ class RecordedStates(MemberStates):
         if isinstance(answer, Bound) and not answer.repeated:
             words = {"lease": bind.lease_uid, "holder": bind.holder_key, "issued_at": bind.issued_at}
             self._record("bound", **words, epoch=bind.epoch, seconds=bind.deadline - bind.issued_at)
+        return answer
+
+    def admit(self, capability: Capability, now: float) -> Admitted | Refused:
+        answer = super().admit(capability, now)
+        if isinstance(answer, Admitted) and answer.extended and self.claim is not None:
+            begin = self.claim.issued_at
+            words = {"lease": capability.lease_uid, "holder": capability.holder_key, "issued_at": begin}
+            self._record("extended", **words, epoch=self.epoch, seconds=capability.deadline - begin)
         return answer
 
     def release(self, statement: Capability | Release, now: float) -> Released | Stale | Refused:
