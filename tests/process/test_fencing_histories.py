@@ -16,7 +16,7 @@ SEEDS = range(1, 51)
 PLAYS = 8
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.unhappy("whoever acts is stopped and goes on, speaks late, twice and out of order, and clocks step")
 def test_fifty_schedules_break_no_promise(tmp_path: Path) -> None:
     tally = Tally("fencing")
@@ -31,7 +31,7 @@ def test_fifty_schedules_break_no_promise(tmp_path: Path) -> None:
     assert counted.refused() > len(SEEDS), str(counted)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.unhappy("what a campaign found once, and the plain stories that every defect is found in")
 def test_every_schedule_by_hand_keeps_every_promise(tmp_path: Path) -> None:
     tally = Tally("by hand")
@@ -40,7 +40,7 @@ def test_every_schedule_by_hand_keeps_every_promise(tmp_path: Path) -> None:
     assert counted.ok(Operation.BIND) >= len(CASES), str(counted)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_member_with_a_defect_is_found(defect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, defect)
