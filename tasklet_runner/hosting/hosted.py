@@ -24,6 +24,7 @@ from tasklet_runner.fabric.calls import BrokerAccess
 from tasklet_runner.fabric.protocol import LeaseView
 from tasklet_runner.hosting.inline import inline_outputs
 from tasklet_runner.hosting.job_store import JobStoreClient
+from tasklet_runner.hosting.orders import holder_of, plan_of
 from tasklet_runner.hosting.own_lease import OwnLeaseFabric, OwnTerms
 from tasklet_runner.hosting.reporting import Reporter
 from tasklet_runner.plan.types import Plan
@@ -49,10 +50,10 @@ async def run_hosted(order: CoordinatorOrder, scratch: Path, fenced: Fenced) -> 
     """Run the job to its end, and say how it ended. `scratch`: an empty directory of this process alone.
 
     `fenced` is called when another coordinator has taken over, or the job is gone: then this process must end at once.
-    Raises LeaseGridError for a store or a fabric that is not to be had: then another coordinator may try.
+    Raises ProtocolError for an order that cannot be used, and any other LeaseGridError for a store or a fabric that is
+    not to be had: then another coordinator may try.
     """
-    plan = msgspec.json.decode(order.plan, type=Plan)
-    holder = Ed25519PrivateKey.from_private_bytes(order.key)
+    plan, holder = plan_of(order), holder_of(order)
     (scratch / "code").mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(ClusterFabric(_access(order, holder, scratch), order.lease))

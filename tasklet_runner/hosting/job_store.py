@@ -13,7 +13,15 @@ from tasklet_runner.client.store_calls import Ask
 from tasklet_runner.client.stores import StoreClient
 from tasklet_runner.fabric.protocol import LeaseView
 from tasklet_runner.store.protocol import CommitRecord, NewObject, ObjectInfo
-from tasklet_runner.wire.errors import LeaseGridError, RefusedError, StoreError, StoreFencedError, UnreachableError
+from tasklet_runner.wire.decoding import UNREADABLE
+from tasklet_runner.wire.errors import (
+    LeaseGridError,
+    ProtocolError,
+    RefusedError,
+    StoreError,
+    StoreFencedError,
+    UnreachableError,
+)
 from tasklet_runner.wire.job_store import (
     JOB_PATH,
     TERM_HEADER,
@@ -190,7 +198,13 @@ class JobStoreClient:
 
 async def _reply(client: StoreClient, ask: Ask, kind: type[Reply]) -> Reply:
     async with client.calls.answer(ask) as response:
-        return msgspec.json.decode(await response.read(), type=kind)
+        try:
+            return msgspec.json.decode(await response.read(), type=kind)
+        except UNREADABLE as error:
+            raise ProtocolError(
+                f"an answer of the job's store cannot be read: {error}",
+                remedy="run operator and members of one version",
+            ) from error
 
 
 async def _content(client: StoreClient, ask: Ask) -> bytes:

@@ -14,20 +14,22 @@ import msgspec
 
 from tasklet_runner.fabric.protocol import LeaseView, Receipt
 from tasklet_runner.hosting.hosted import run_hosted
-from tasklet_runner.plan.types import Plan
-from tasklet_runner.wire.errors import LeaseGridError
+from tasklet_runner.hosting.orders import read_order
+from tasklet_runner.wire.errors import LeaseGridError, ProtocolError
 from tasklet_runner.wire.job_store import Opened, Wrote
-from tasklet_runner.wire.jobs import CoordinatorOrder, Instruction
+from tasklet_runner.wire.jobs import Instruction
 from tasklet_runner.wire.queues import CommitPage
 
 EXIT_FENCED = 3
 EXIT_TROUBLE = 4
+EXIT_UNREADABLE = 5
 EXIT_BUG = 1
 
 WORDS = {
     0: "it is done",
     EXIT_FENCED: "another coordinator has taken over, or the job is gone",
     EXIT_TROUBLE: "the job's store or the operator could not be used",
+    EXIT_UNREADABLE: "its order, or an answer to it, could not be read: run operator and members of one version",
     EXIT_BUG: "it failed in a way that nobody expected; see the member's log",
 }
 """What an exit code means, for people."""
@@ -41,9 +43,8 @@ for _late in (
     "tasklet_runner.client.work",
 ):
     import_module(_late)
-for _read in (CommitPage, Instruction, LeaseView, Opened, Plan, Receipt, Wrote):
+for _read in (CommitPage, Instruction, LeaseView, Opened, Receipt, Wrote):
     msgspec.json.Decoder(_read)
-_ORDER = msgspec.msgpack.Decoder(CoordinatorOrder)
 
 
 def become_coordinator(order: bytes, scratch: Path) -> NoReturn:
@@ -55,11 +56,11 @@ def become_coordinator(order: bytes, scratch: Path) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         gc.enable()
-        asyncio.run(run_hosted(_ORDER.decode(order), scratch, _end_fenced))
+        asyncio.run(run_hosted(read_order(order), scratch, _end_fenced))
         status = 0
     except LeaseGridError as error:
         sys.stderr.write(f"coordinator: {error}\n")
-        status = EXIT_TROUBLE
+        status = EXIT_UNREADABLE if isinstance(error, ProtocolError) else EXIT_TROUBLE
     except BaseException:  # noqa: BLE001 - the edge of this process: what is not foreseen is told, and ends it
         traceback.print_exc()
     finally:
