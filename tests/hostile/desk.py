@@ -14,7 +14,17 @@ from tasklet_runner.client.work import WorkConnection
 from tasklet_runner.wire.member import StateReport
 from tasklet_runner.wire.programs import Program, Result, Task
 from tasklet_runner.wire.signed import public_text
-from tasklet_runner.wire.work import BLOB_PIECE_BYTES, Blob, NotRun, Prepare, Prepared, PrepareFailed, Results, Run
+from tasklet_runner.wire.work import (
+    BLOB_PIECE_BYTES,
+    Blob,
+    Checkpointed,
+    NotRun,
+    Prepare,
+    Prepared,
+    PrepareFailed,
+    Results,
+    Run,
+)
 from tests.support.members import MemberRig
 from tests.support.python_members import KEY, encrypted_python, give_key
 
@@ -23,7 +33,7 @@ LEASE_SECONDS = 3600.0
 
 
 class Desk:
-    """One connection. Safe for many tasks of the event loop; `lost` says how the connection ended, if it did."""
+    """One connection. Safe for many tasks of the event loop; `kept`: news of checkpoints."""
 
     def __init__(self, connection: WorkConnection) -> None:
         self._connection = connection
@@ -31,6 +41,7 @@ class Desk:
         self._waiting: dict[Hashable, asyncio.Future[Any]] = {}
         self._results: dict[int, list[Result]] = {}
         self._sent: set[str] = set()
+        self.kept: asyncio.Queue[Checkpointed] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read())
 
     @property
@@ -103,6 +114,8 @@ class Desk:
             self._results.setdefault(message.frame, []).extend(message.results)
             if message.done:
                 self._settle(("frame", message.frame), [])
+        elif isinstance(message, Checkpointed):
+            self.kept.put_nowait(message)
         elif isinstance(message, NotRun):
             self._settle(("frame", message.frame), list(message.indexes))
         else:

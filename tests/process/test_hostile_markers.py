@@ -9,7 +9,7 @@ from tasklet_runner.wire.programs import Language, Mode, Mount, Program, Task
 from tasklet_runner.wire.work import Prepared
 from tests.hostile.desk import Holder
 from tests.hostile.files import archive
-from tests.hostile.markers import MARKER, fill_memory, hunt, in_files, plant, prepared, search_memory
+from tests.hostile.markers import MARKER, Hunt, fill_memory, in_files, plant, prepared, search_memory
 from tests.support.members import member
 
 pytestmark = pytest.mark.timeout(600)
@@ -30,7 +30,9 @@ def test_the_next_holder_finds_nothing_of_the_one_before(tmp_path: Path) -> None
                 blob = await held.desk.send(fill_memory())
             assert in_files(rig.scratch) == []
             async with Holder("hunter").holding(rig, client) as held:
-                read = await hunt(held.desk, await held.desk.give_python(), SLOTS, blob)
+                hunt = await Hunt.ready(held.desk, await held.desk.give_python())
+                read = await hunt.read(range(SLOTS))
+                await hunt.steal(blob)
             assert len(read) > 1000
             assert MARKER not in read
             assert rig.process is not None
