@@ -114,107 +114,58 @@ def _storms() -> Iterator[Case]:
     )
 
 
+def _refused(kind: str, name: str, call: str, **given: str | bytes) -> Case:
+    """One call that is refused. `given`: its texts, and `start` and `reason` where they are not the usual ones."""
+    start, reason = str(given.pop("start", "")), str(given.pop("reason", PERM))
+    return Case(kind, name, partial(exiting, call, texts=given, start=start), reason, program=OUT)
+
+
 def _escapes() -> Iterator[Case]:
-    of = partial(Case, "path escape", reason=PERM, program=OUT)
+    of = partial(_refused, "path escape")
     up = "../../../../../../../../../../../../"
-    passwd = {"path": f"{up}etc/passwd"}
-    read = "(call $open (i32.const 3) @path (i32.const 0))"
-    yield of("to the host's files by ..", lambda: exiting(read, texts=passwd))
-    yield of("to the host's files by an absolute path", lambda: exiting(read, texts={"path": "/etc/passwd"}))
-    yield of(
-        "with a slash at the end", lambda: exiting("(call $directory (i32.const 3) @path)", texts={"path": f"{up}etc/"})
+    read, list_in = "(call $open (i32.const 3) @path (i32.const 0))", "(call $directory (i32.const 3) @path)"
+    make, make_in = (
+        "(call $open (i32.const 3) @path (i32.const 1))",
+        "(call $path_create_directory (i32.const 3) @path)",
     )
-    yield of(
-        "by .. behind a directory of its own",
-        lambda: exiting(
-            "(call $directory (i32.const 3) @path)",
-            texts={"own": "own", "path": "own/../.."},
-            start="(drop (call $path_create_directory (i32.const 3) @own))",
-        ),
-    )
-    yield of(
-        "by a file that is made outside",
-        lambda: exiting("(call $open (i32.const 3) @path (i32.const 1))", texts={"path": "../marker"}),
-    )
-    yield of(
-        "by a directory that is made outside",
-        lambda: exiting("(call $path_create_directory (i32.const 3) @path)", texts={"path": "../marker"}),
-    )
-    yield of("by a name with a NUL in it", lambda: exiting(read, texts={"path": b"own\0/../../stdout"}), reason=INVALID)
-    yield of("by a name that is no UTF-8", lambda: exiting(read, texts={"path": b"\xff\xfe"}), reason="ExitCode(25)")
+    own = "(drop (call $path_create_directory (i32.const 3) @own))"
+    yield of("to the host's files by ..", read, path=f"{up}etc/passwd")
+    yield of("to the host's files by an absolute path", read, path="/etc/passwd")
+    yield of("with a slash at the end", list_in, path=f"{up}etc/")
+    yield of("by .. behind a directory of its own", list_in, own="own", path="own/../..", start=own)
+    yield of("by a file that is made outside", make, path="../marker")
+    yield of("by a directory that is made outside", make_in, path="../marker")
+    yield of("by a name with a NUL in it", read, path=b"own\0/../../stdout", reason=INVALID)
+    yield of("by a name that is no UTF-8", read, path=b"\xff\xfe", reason="ExitCode(25)")
 
 
 def _changes_outside() -> Iterator[Case]:
-    of = partial(Case, "path escape", reason=PERM, program=OUT)
-    yield of(
-        "by renaming its directory's parent",
-        lambda: exiting(
-            "(call $path_rename (i32.const 3) @up (i32.const 3) @path)", texts={"up": "..", "path": "mine"}
-        ),
-    )
-    yield of(
-        "by renaming a file outwards",
-        lambda: exiting(
-            "(call $path_rename (i32.const 3) @own (i32.const 3) @path)",
-            texts={"own": "own", "path": "../own"},
-            start="(drop (call $open (i32.const 3) @own (i32.const 1)))",
-        ),
-    )
-    yield of(
-        "by removing the directory above",
-        lambda: exiting("(call $path_remove_directory (i32.const 3) @path)", texts={"path": ".."}),
-    )
-    yield of(
-        "by removing a neighbour's file",
-        lambda: exiting("(call $path_unlink_file (i32.const 3) @path)", texts={"path": "../stdout"}),
-    )
-    yield of(
-        "by removing its own root",
-        lambda: exiting("(call $path_remove_directory (i32.const 3) @path)", texts={"path": "."}),
-        reason=INVALID,
-    )
-    yield of(
-        "by renaming its own root",
-        lambda: exiting(
-            "(call $path_rename (i32.const 3) @own (i32.const 3) @path)", texts={"own": ".", "path": "root"}
-        ),
-        reason="ExitCode(10)",
-    )
+    of = partial(_refused, "path escape")
+    rename = "(call $path_rename (i32.const 3) @{0} (i32.const 3) @path)".format
+    unlink, remove = (f"(call $path_{act} (i32.const 3) @path)" for act in ("unlink_file", "remove_directory"))
+    own = "(drop (call $open (i32.const 3) @own (i32.const 1)))"
+    yield of("by renaming its directory's parent", rename("up"), up="..", path="mine")
+    yield of("by renaming a file outwards", rename("own"), own="own", path="../own", start=own)
+    yield of("by removing the directory above", remove, path="..")
+    yield of("by removing a neighbour's file", unlink, path="../stdout")
+    yield of("by removing its own root", remove, path=".", reason=INVALID)
+    yield of("by renaming its own root", rename("own"), own=".", path="root", reason="ExitCode(10)")
 
 
 def _links() -> Iterator[Case]:
-    of = partial(Case, "link", reason=PERM, program=OUT)
+    of = partial(_refused, "link")
     link = "(call $path_symlink @target (i32.const 3) @link)"
+    made = f"(drop {link})"
     follow = """(call $path_open (i32.const 3) (i32.const 1) @link (i32.const 0) (i64.const 66) (i64.const 66)
    (i32.const 0) (i32.const 12))"""
-    yield of("to an absolute path", lambda: exiting(link, texts={"target": "/etc/passwd", "link": "l"}))
-    for name, target in (("up", "../../../../../../../../etc/passwd"), ("to the directory above", "../stdout")):
-        yield of(
-            f"{name} that is followed",
-            lambda target=target: exiting(  # type: ignore[misc]  # bound here
-                follow, texts={"target": target, "link": "l"}, start=f"(drop {link})"
-            ),
-        )
-    yield of(
-        "that is followed with a slash at the end",
-        lambda: exiting(
-            "(call $directory (i32.const 3) @through)",
-            texts={"target": "../..", "link": "l", "through": "l/"},
-            start=f"(drop {link})",
-        ),
-    )
-    yield of(
-        "to itself",
-        lambda: exiting(follow, texts={"target": "l", "link": "l"}, start=f"(drop {link})"),
-        reason="ExitCode(32)",
-    )
-    yield of(
-        "that is hard, to a file outside",
-        lambda: exiting(
-            "(call $path_link (i32.const 3) (i32.const 0) @target (i32.const 3) @link)",
-            texts={"target": "../stderr", "link": "l"},
-        ),
-    )
+    hard = "(call $path_link (i32.const 3) (i32.const 0) @target (i32.const 3) @link)"
+    through = "(call $directory (i32.const 3) @through)"
+    yield of("to an absolute path", link, target="/etc/passwd", link="l")
+    yield of("up that is followed", follow, target="../../../../../../../../etc/passwd", link="l", start=made)
+    yield of("to the directory above that is followed", follow, target="../stdout", link="l", start=made)
+    yield of("that is followed with a slash at the end", through, target="../..", link="l", through="l/", start=made)
+    yield of("to itself", follow, target="l", link="l", start=made, reason="ExitCode(32)")
+    yield of("that is hard, to a file outside", hard, target="../stderr", link="l")
 
 
 _FILE = {"file": "f", "mine": "mine"}
