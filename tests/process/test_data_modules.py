@@ -90,6 +90,7 @@ def write_wheels(place: Place, *wheels: tuple[str, bytes]) -> str:
     return ", ".join(name for name, _ in wheels)
 
 
+@pytest.mark.usefixtures("shipped_python")
 @pytest.mark.parametrize("mode", ["Fresh", "Loop"])
 def test_a_python_tasklet_imports_its_wheels_and_their_metadata(tmp_path: Path, mode: str) -> None:
     place = Place(tmp_path)

@@ -54,6 +54,7 @@ def test_objects_that_a_glob_names_are_inputs_and_outputs_are_copied_with_a_rece
     assert results["keptIn"] is None, "what was copied need not be kept"
 
 
+@pytest.mark.usefixtures("shipped_python")
 def test_lines_shards_mounts_and_modules_come_from_a_bucket(tmp_path: Path, s3: S3Server) -> None:
     s3.put("parts/lines.txt", b"".join(b"line %d\n" % number for number in range(10)))
     s3.put("parts/echo.wasm", wat.echo())

@@ -274,6 +274,7 @@ spec:
 """
 
 
+@pytest.mark.usefixtures("shipped_python")
 @pytest.mark.timeout(300)
 def test_a_job_that_keeps_only_seeds_and_inputs_gives_the_same_digits_again(tmp_path: Path) -> None:
     place = Place(tmp_path)

@@ -65,6 +65,7 @@ def until_kept(place: Place, *chunks: int) -> None:
     wait_until(lambda: all(kept(place, chunk) for chunk in chunks), PATIENCE_SECONDS, f"checkpoints of {chunks}")
 
 
+@pytest.mark.usefixtures("shipped_python")
 @pytest.mark.unhappy("SIGKILL of the member that runs a durable Python tasklet")
 def test_a_python_tasklet_goes_on_elsewhere(tmp_path: Path) -> None:
     place = Place(tmp_path)

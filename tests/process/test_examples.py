@@ -32,6 +32,7 @@ def test_the_committed_list_of_tiles_is_what_its_generator_writes() -> None:
     check(EXAMPLES / "pop-up-supercomputer" / "generate.py", Path("--check"))
 
 
+@pytest.mark.usefixtures("shipped_python")
 def test_a_second_run_of_the_build_farm_compiles_only_the_module_that_changed(farm: Path, tmp_path: Path) -> None:
     first = run_job(farm / "farm.yaml", tmp_path / "first", tmp_path / "state")
     assert check(farm / "check.py", tmp_path / "first").startswith("right:")

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.timeout(900)
 FOLDER = EXAMPLES / "mapreduce"
 
 
+@pytest.mark.usefixtures("shipped_python")
 def test_word_count_and_join_are_what_plain_python_computes_and_nothing_of_them_is_left(tmp_path: Path) -> None:
     place = Place(tmp_path)
     files = sorted(str(path) for path in FOLDER.glob("*.yaml"))

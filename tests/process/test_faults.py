@@ -84,6 +84,7 @@ def test_a_failed_exit_shows_the_tail_of_stderr(tmp_path: Path) -> None:
     assert "the widget is missing" in finished.failure(0)["stderr"]
 
 
+@pytest.mark.usefixtures("shipped_python")
 @pytest.mark.unhappy("a failing chunk among others: the others finish, the exit code says that some failed")
 def test_the_other_chunks_finish(tmp_path: Path) -> None:
     spec = """\

@@ -30,6 +30,7 @@ SPEC = """\
 """
 
 
+@pytest.mark.usefixtures("shipped_python")
 @pytest.mark.unhappy("SIGKILL of a random member every second during 2,000 chunks: each result right, exactly once")
 def test_random_kills_lose_nothing(tmp_path: Path) -> None:
     place = Place(tmp_path)

@@ -1,6 +1,5 @@
 """Python files as tasklets: CPython for WASI itself, compiled once per session."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from tasklet_runner.sandbox.compiling import CompileBounds, CompileChild
 from tasklet_runner.sandbox.engine import new_engine
 from tasklet_runner.sandbox.python_runtime import RUNTIME_VARIABLE, runtime_path
 from tasklet_runner.sandbox.running import Places, Runner
@@ -32,11 +30,11 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture(scope="session")
-def python_code() -> Iterator[int]:
-    code = CompileChild.start(runtime_path(), CompileBounds(memory=1 << 30)).finish()
-    yield code
-    os.close(code)
+@pytest.fixture(scope="module")
+def python_code(native_python: Path) -> Iterator[int]:
+    (path,) = native_python.glob("*.cwasm")
+    with path.open("rb") as code:
+        yield code.fileno()
 
 
 @pytest.fixture

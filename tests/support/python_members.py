@@ -1,9 +1,11 @@
 """Python tasklets on real members: the interpreter is compiled once per session and given to each member as code."""
 
 import asyncio
+import fcntl
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
@@ -12,6 +14,7 @@ from tasklet_runner.client.work import WorkConnection
 from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME, Language, Limits, Mode, Mount, Program, Result, Task
 from tasklet_runner.wire.work import CODE_KEY_INFO, CodeKey, Prepare, Prepared, PrepareFailed, Results, Run
 from tests.support.members import expect, send_blobs
+from tests.support.running import REPOSITORY
 
 KEY = bytes(range(32))
 
@@ -20,9 +23,12 @@ import sys
 from tasklet_runner.member.sealing import associated_data, encrypt_code
 from tasklet_runner.sandbox.compiling import CompileBounds, CompileChild
 from tasklet_runner.sandbox.engine import fingerprint
+from tasklet_runner.sandbox.precompiled import open_precompiled
 from tasklet_runner.sandbox.python_runtime import runtime_path
 from tasklet_runner.wire.programs import DEFAULT_PYTHON_RUNTIME
-code = CompileChild.start(runtime_path(), CompileBounds(1 << 30, wall_seconds=600)).finish()
+code = open_precompiled(DEFAULT_PYTHON_RUNTIME)
+if code is None:
+    code = CompileChild.start(runtime_path(), CompileBounds(1 << 30, wall_seconds=600)).finish()
 bound_to = associated_data(DEFAULT_PYTHON_RUNTIME, fingerprint())
 sys.stdout.buffer.write(encrypt_code(bytes(range(32)), code, bound_to))
 """
@@ -43,8 +49,18 @@ class Script:
     partitions: int = 0
 
 
+def ship_python(folder: Path) -> None:
+    """The interpreter's native code in this folder, as an image has it, made by the first process that asks."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not [*folder.glob("*.cwasm")]:
+            command = [sys.executable, "-m", "tasklet_runner", "precompile", "--into", str(folder)]
+            subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+
+
 async def encrypted_python() -> bytes:
-    """The interpreter's native code under `KEY`, made once by another process."""
+    """The interpreter's native code under `KEY`, made once by another process; from `ship_python`'s where that is."""
     if not _made:
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", _MAKE, stdout=subprocess.PIPE)
         code, _ = await process.communicate()
