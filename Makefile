@@ -8,6 +8,7 @@ WHEELS := build/wheels
 IMAGE ?= leasegrid:dev
 MINUTES ?= 20
 SEED ?= 1
+WORKERS ?= 2
 # The wheels are made by this Python, and are for its version.
 BASE_IMAGE ?= python:$$($(BIN)/python -c 'import sys; print("{}.{}".format(*sys.version_info))')-slim
 SOURCES := leasegrid tasklet_runner operator tests benchmarks tools charts
@@ -85,8 +86,8 @@ coverage: $(VENV)/.developed ## the pure rooms' tables, which must cover every b
 smoke: $(VENV)/.developed ## a few tests on real processes
 	@$(BIN)/python -m pytest -q tests/process -m smoke
 
-process: $(VENV)/.developed $(VENV)/s3-server/.installed ## every test on real member processes
-	@$(BIN)/python -m pytest -q tests/process
+process: $(VENV)/.developed $(VENV)/s3-server/.installed ## every test on real member processes, so many at a time (WORKERS=4)
+	@$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist worksteal tests/process
 
 integration: $(VENV)/.developed $(VENV)/s3-server/.installed ## the API on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS)
 	@$(BIN)/python -m pytest -q tests/integration
