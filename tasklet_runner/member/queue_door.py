@@ -180,7 +180,7 @@ def _check(messages: tuple[Message, ...]) -> None:
     _require(len(messages) <= MAX_MESSAGES, f"at most {MAX_MESSAGES} messages in one request")
     for message in messages:
         checked_key(message.id)
-        _require(len(message.body) <= MAX_MESSAGE_BYTES, f"a message has at most {MAX_MESSAGE_BYTES:,} bytes")
+        _require(len(message.body) <= MAX_MESSAGE_BYTES, f"each message at most {MAX_MESSAGE_BYTES:,} bytes")
 
 
 def _check_receipts(receipts: tuple[str, ...]) -> None:
