@@ -12,6 +12,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
+from tasklet_runner.doors.handlers import HttpHandler
 from tasklet_runner.hosting.process import WORDS, become_coordinator
 from tasklet_runner.member import frames
 from tasklet_runner.member.connection import HolderConnection
@@ -69,7 +70,15 @@ class DoorlessRequest(web.BaseRequest):
         return {}
 
 
-def doorless_server(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> web.Server:
+class DoorlessServer(web.Server):
+    """Serves connections as doors have them served."""
+
+    def __call__(self) -> HttpHandler:
+        """What speaks HTTP on one of them."""
+        return HttpHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
+
+
+def doorless_server(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> "DoorlessServer":
     """A server whose requests a member's handlers understand."""
     loop = asyncio.get_running_loop()
 
@@ -82,7 +91,7 @@ def doorless_server(handler: Callable[[web.BaseRequest], Awaitable[web.StreamRes
     ) -> web.BaseRequest:
         return DoorlessRequest(message, payload, protocol, writer, task, loop)
 
-    return web.Server(handler, access_log=None, request_factory=request)
+    return DoorlessServer(handler, access_log=None, request_factory=request)
 
 
 def outcome(program: Program, task: Task) -> Outcome:

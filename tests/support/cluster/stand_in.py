@@ -28,7 +28,7 @@ from tasklet_runner.member.states import Claim, Identity, MemberStates
 from tasklet_runner.member.workshop import Visit, Workshop
 from tasklet_runner.wire.member import MemberState, Role
 from tasklet_runner.wire.statements import Bind, Capability, Release
-from tests.support.cluster.pretending import PretendConnection, coordinator_post
+from tests.support.cluster.pretending import DoorlessServer, PretendConnection, coordinator_post
 from tests.support.cluster.records import Recorder
 
 
@@ -39,7 +39,7 @@ class House:
     `losses`: of each verb so many answers more get lost. `pretends`: what is asked for is said to be done.
     """
 
-    server: web.Server
+    server: DoorlessServer
     records: TextIO
     reset_seconds: float
     losses: dict[str, int] = field(default_factory=dict)
