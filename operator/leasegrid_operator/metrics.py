@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client import Counter as Count
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from leasegrid.api.enums import ResourceKind
@@ -25,6 +26,20 @@ class MemberFigures:
 
     active: Counter[ResourceKind] = field(default_factory=Counter)
     states: Counter[MemberState] = field(default_factory=Counter)
+
+
+class Doorway(Protocol):
+    """Connections that stand at the broker's door, and those for which there was no room."""
+
+    @property
+    def connections(self) -> int:
+        """Now."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """Ever."""
+        ...
 
 
 class OperatorMetrics:
@@ -65,6 +80,10 @@ class OperatorMetrics:
     def look_at(self, members: Callable[[], MemberFigures]) -> None:
         """Count the members by this each time the figures are read; to be called once."""
         self.registry.register(_Members(members))
+
+    def look_at_door(self, door: Doorway) -> None:
+        """Count its connections each time the figures are read; to be called once."""
+        self.registry.register(_Door(door))
 
     def acquired(self, seconds: float) -> None:
         """A lease was bound, so long after it was asked for."""
@@ -111,6 +130,16 @@ class _Members(Collector):
         for state in MemberState:
             members.add_metric([state.value], figures.states[state])
         yield members
+
+
+class _Door(Collector):
+    def __init__(self, door: Doorway) -> None:
+        self._door = door
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("leasegrid_door_connections", "Connections that stand.", value=self._door.connections)
+        meaning = "Connections for which there was no room."
+        yield CounterMetricFamily("leasegrid_door_refused", meaning, value=self._door.refused)
 
 
 class _Words:

@@ -40,6 +40,7 @@ async def run(settings: Settings) -> None:
         broker = make_broker(desk, shell.cluster, limits, shell.metrics.answered)
         context = tls.context if tls is not None else None
         server = BrokerServer(broker, limits, settings.broker_host, settings.broker_port, context)
+        shell.metrics.look_at_door(server)
         async with attended(shell, world), server, renewed(tls):
             log(logger, logging.INFO, Action.STARTED, "the operator has started", identity=settings.identity)
             await _reign_while_leading(shell, world, desk, premises)

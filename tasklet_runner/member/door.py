@@ -7,6 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from tasklet_runner.doors.bodies import BUDGETS, Budgets, small_body
+from tasklet_runner.doors.crowd import Crowd
 from tasklet_runner.member.calls import CallAnswer, Calls, refusal
 from tasklet_runner.member.core import MemberCore
 from tasklet_runner.member.metrics import Figures, exposition
@@ -27,11 +28,11 @@ class Assembly:
     figures: Figures
 
 
-def make_app(assembly: Assembly, calls: Calls) -> web.Application:
-    """The application: it holds nothing but what it is given."""
+def make_app(assembly: Assembly, calls: Calls, crowd: Crowd) -> web.Application:
+    """The application: it holds nothing but what it is given. `crowd`: who stands at its door."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors])
     app[BUDGETS] = Budgets.usual()
-    door = _Door(assembly, calls)
+    door = _Door(assembly, calls, crowd)
     app.add_routes(
         [
             web.get("/v1/state", door.state),
@@ -46,9 +47,10 @@ def make_app(assembly: Assembly, calls: Calls) -> web.Application:
 
 
 class _Door:
-    def __init__(self, assembly: Assembly, calls: Calls) -> None:
+    def __init__(self, assembly: Assembly, calls: Calls, crowd: Crowd) -> None:
         self._assembly = assembly
         self._calls = calls
+        self._crowd = crowd
 
     async def state(self, _: web.Request) -> web.Response:
         return _json(self._calls.state())
@@ -60,7 +62,7 @@ class _Door:
         return _json(await self._calls.release(await small_body(request)))
 
     async def metrics(self, _: web.Request) -> web.Response:
-        body, content_type = exposition(self._assembly.core, self._assembly.figures)
+        body, content_type = exposition(self._assembly.core, self._assembly.figures, self._crowd)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def health(self, _: web.Request) -> web.Response:

@@ -9,6 +9,7 @@ from tasklet_runner.wire.member import MemberState
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
+    from tasklet_runner.doors.crowd import Crowd
     from tasklet_runner.member.checkpoints import CheckpointTally
     from tasklet_runner.member.core import MemberCore
 
@@ -16,21 +17,22 @@ Figures = Callable[[], "Iterator[Metric]"]
 """What a facility shows of itself."""
 
 
-def exposition(core: "MemberCore", figures: Figures) -> tuple[bytes, str]:
+def exposition(core: "MemberCore", figures: Figures, crowd: "Crowd") -> tuple[bytes, str]:
     """The metrics as text, and its content type."""
     # Here and not above: most members are never asked, and the library costs memory in each.
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(core, figures))
+    registry.register(_Collector(core, figures, crowd))
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
 class _Collector:
-    def __init__(self, core: "MemberCore", figures: Figures) -> None:
+    def __init__(self, core: "MemberCore", figures: Figures, crowd: "Crowd") -> None:
         self._core = core
         self._figures = figures
+        self._crowd = crowd
 
     def collect(self) -> "Iterator[Metric]":
         """Called by prometheus-client."""
@@ -38,6 +40,7 @@ class _Collector:
 
         states = self._core.states
         yield from self._figures()
+        yield from door_figures(self._crowd)
         state = GaugeMetricFamily("leasegrid_pool_members", "1 for the member's state.", labels=["state"])
         for each in MemberState:
             state.add_metric([each.value], float(each is states.state))
@@ -46,6 +49,18 @@ class _Collector:
         active = GaugeMetricFamily(f"leasegrid_{role}_leases_active", "1 while the member is leased.")
         active.add_metric([], float(states.claim is not None))
         yield active
+
+
+def door_figures(crowd: "Crowd") -> "Iterator[Metric]":
+    """Who stands at the member's door, and how many it had no room for."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    standing = GaugeMetricFamily("leasegrid_door_connections", "Connections that stand.")
+    standing.add_metric([], crowd.total)
+    yield standing
+    refused = CounterMetricFamily("leasegrid_door_refused", "Connections for which there was no room.")
+    refused.add_metric([], crowd.refused)
+    yield refused
 
 
 def tasklet_figures(tally: Tally, traffic: Traffic) -> "Iterator[Metric]":

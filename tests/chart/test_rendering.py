@@ -14,8 +14,9 @@ import yaml
 from leasegrid_operator.broker.gate import USER_ROLE
 from leasegrid_operator.metrics import MemberFigures, OperatorMetrics
 from leasegrid_operator.settings import provision_spec, read_settings
+from tasklet_runner.doors.crowd import Crowd
 from tasklet_runner.member.checkpoints import CheckpointTally
-from tasklet_runner.member.metrics import checkpoint_figures, store_figures, tasklet_figures
+from tasklet_runner.member.metrics import checkpoint_figures, door_figures, store_figures, tasklet_figures
 from tasklet_runner.member.progress import Tally, Traffic
 from tests.chart.charting import CHART, KUBERNETES, Chart, Rendered
 
@@ -124,6 +125,7 @@ def test_every_metric_of_dashboard_alerts_and_guide_is_one_that_is_shown(chart: 
         *tasklet_figures(Tally(), Traffic()),
         *checkpoint_figures(CheckpointTally()),
         *store_figures(0, 1),
+        *door_figures(Crowd(1)),
     ]
     shown = {family.name for family in [*metrics.registry.collect(), *members]}
     assert asked <= shown | {f"{name}_total" for name in shown}

@@ -177,6 +177,7 @@ def test_connections_are_bounded() -> None:
             await reader.readexactly(2)
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: b\r\n\r\n")
             assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            assert (server.connections, server.refused) == (1, 1)
             second.close()
             writer.close()
 

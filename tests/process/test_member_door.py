@@ -80,7 +80,9 @@ def test_one_connection_serves_plain_calls_and_then_the_rest(tmp_path: Path) -> 
             await visitor.say(b"GET /metrics HTTP/1.1\r\nHost: m\r\n\r\n")
             status, body = await visitor.hear()
             assert status == 200
-            assert b"leasegrid_" in body
+            standing = [line for line in body.split(b"\n") if line.startswith(b"leasegrid_door_connections ")]
+            assert [float(line.split()[1]) >= 1 for line in standing] == [True]
+            assert b"leasegrid_door_refused_total 0.0" in body
             await visitor.say(STATE)
             assert (await visitor.hear())[0] == 200
             await visitor.close()

@@ -49,6 +49,11 @@ class BrokerServer:
         """Connections that stand."""
         return self._door.crowd.total
 
+    @property
+    def refused(self) -> int:
+        """Connections for which there was no room."""
+        return self._door.crowd.refused
+
     async def start(self) -> None:
         """Listen. Raises OSError."""
         await self._runner.setup()

@@ -15,9 +15,17 @@ def shown(metrics: OperatorMetrics) -> list[str]:
     return generate_latest(metrics.registry).decode().splitlines()
 
 
+class Standing:
+    """A door with four connections, which refused seven."""
+
+    connections = 4
+    refused = 7
+
+
 def test_each_figure_has_its_name_and_labels() -> None:
     metrics = OperatorMetrics()
     metrics.look_at(lambda: MemberFigures(Counter({ResourceKind.CPU: 3}), Counter({MemberState.READY: 2})))
+    metrics.look_at_door(Standing())
     metrics.acquired(0.004)
     metrics.ended("Expired")
     metrics.warmed(1.5)
@@ -41,6 +49,8 @@ def test_each_figure_has_its_name_and_labels() -> None:
         "leasegrid_hints_total 1.0",
         'leasegrid_broker_requests_total{code="NotLeader"} 1.0',
         "leasegrid_leader 1.0",
+        "leasegrid_door_connections 4.0",
+        "leasegrid_door_refused_total 7.0",
     ):
         assert line in lines
 
