@@ -5,13 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.control_plane import ControlPlane
-from tests.integration.job_rig import JobHouse, module_server
+from tests.integration.job_rig import REAL, JobHouse, module_server
 from tests.integration.job_stores import leftovers
 from tests.integration.operator_rig import operator_rig
 from tests.support import wat
 
 MEMBERS = 3
-REAL = {"cpu": "1", "memory": "1Gi"}
 MODULES = {"/echo": wat.echo(), "/slow": wat.slow_echo(100)}
 
 
@@ -107,3 +106,15 @@ def test_a_free_member_goes_to_the_more_urgent_job_then_to_the_older_one(house: 
     house.rig.until_bound("shrinker")
     ends = [house.until(name, "Complete")["completionTime"] for name in ("urgent", "old", "young")]
     assert ends == sorted(ends)
+
+
+@pytest.mark.unhappy("fewer members than a job needs to start: it waits for them together, and holds none meanwhile")
+def test_a_job_does_not_start_with_fewer_members_than_it_must_have(house: JobHouse) -> None:
+    house.rig.lease("holder", count=1, ttlSeconds=600)
+    house.rig.until_bound("holder")
+    house.job("gang", "slow", count=9, parallelism=MEMBERS, minParallelism=MEMBERS)
+    words = f"{MEMBERS - 1} of {MEMBERS} members are ready"
+    house.rig.wait(lambda: place(house, "gang"), lambda said: words in said, "it says how many it waits for")
+    house.rig.delete("leases", "holder")
+    status = house.until("gang", "Complete")
+    assert next(point["leased"] for point in status["timeline"] if point["leased"]) == MEMBERS

@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from leasegrid.rules.starting import least_members
 from leasegrid_operator.jobs.reading import JobFacts
 from tasklet_runner.fabric.protocol import LeaseRequest
 from tasklet_runner.plan.types import Plan
@@ -77,10 +78,10 @@ def store_request(facts: JobFacts, plan: Plan, key: JobKey) -> LeaseRequest:
 
 
 def coordinator_request(facts: JobFacts, plan: Plan, key: JobKey, term: int) -> LeaseRequest:
-    """A member for the coordinator, of the pools of the job's first stage; its slots work too, and the lease grows by
-    the job's workers.
+    """A member for the coordinator, of the pools of the job's first stage, and those without which the job does not
+    start; its slots work too, and the lease grows by the job's workers.
     """
-    lease = plan.stages[0].lease
+    lease, least = plan.stages[0].lease, least_members(plan)
     return LeaseRequest(
         request_id=coordinator_name(facts, term),
         holder_key=key.public,
@@ -91,6 +92,8 @@ def coordinator_request(facts: JobFacts, plan: Plan, key: JobKey, term: int) -> 
         cpu_features=lease.requirements.cpu_features,
         ttl_seconds=COORDINATOR_TTL_SECONDS,
         max_lifetime_seconds=STORE_SECONDS,
+        count=least,
+        min_count=least,
         elastic=True,
         holder_identity=f"{facts.kind} {facts.key.name}",
         purpose=f"coordinator, term {term}",
