@@ -28,13 +28,15 @@ MEMBER = re.compile(r"tasklet_runner member .*--name (\S+)")
 
 @pytest.fixture
 def shaken(cluster: Kind) -> Iterator[Room]:
-    """A namespace with a pool on both workers, and a module that sleeps and copies."""
+    """A namespace with a pool on both workers, volumes, and a module that sleeps and copies."""
     with room(cluster, f"soak-{secrets.token_hex(3)}") as made:
         module = base64.b64encode(wat.slow_echo(CHUNK_MILLISECONDS)).decode()
         metadata = {"name": "echo", "namespace": made.namespace}
         cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": {"module": module}})
         made.pool("cpu", SIZE)
+        made.pool("stores", 1, resource="Block", storage={"size": "8Mi"})
         made.until_members("cpu", ready=SIZE)
+        made.until_members("stores", ready=1)
         yield made
 
 

@@ -1,7 +1,7 @@
 """Judges what was seen of a shaken cluster: pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -63,20 +63,26 @@ def lost_its_memory(status: Object) -> bool:
 
 
 def finished(asked: Asked, status: Object) -> Findings:
-    """A job's end: each chunk's output once, and the counts say so."""
+    """A job's end, with its outputs in its status: each chunk's once, and the counts say so."""
+    outputs = json.loads(status.get("outputs") or "[]")
+    indexes = [one["index"] for one in outputs]
+    twice = [f"{asked.name}: the output of chunk {index}" for index in set(indexes) if indexes.count(index) > 1]
+    return doubled(twice) + fetched(asked, status, {str(one["index"]): one.get("text", "") for one in outputs})
+
+
+def fetched(asked: Asked, status: Object, outputs: Mapping[str, str]) -> Findings:
+    """A job's end, with its outputs by their chunks' numbers."""
     said = {one["type"]: one for one in status.get("conditions", ()) if one["status"] == "True"}
     if "Complete" not in said:
         return lost([f"{asked.name} is not complete: {said}"])
-    outputs = json.loads(status.get("outputs") or "[]")
-    indexes = [one["index"] for one in outputs]
-    right = dict(enumerate(asked.lines))
-    missing = [f"{asked.name}: the output of chunk {index}" for index in right if index not in indexes]
-    twice = [f"{asked.name}: the output of chunk {index}" for index in set(indexes) if indexes.count(index) > 1]
-    others = [f"{asked.name}: {one}" for one in outputs if one.get("text") != right.get(one["index"])]
+    right = {str(index): line for index, line in enumerate(asked.lines)}
+    missing = [f"{asked.name}: the output of chunk {index}" for index in right if index not in outputs]
+    others = [f"{asked.name}: {index}: {text}" for index, text in outputs.items() if text != right.get(index, text)]
+    strange = [f"{asked.name}: the output of chunk {index}" for index in outputs if index not in right]
     counts = status["chunks"]
     if (counts["total"], counts["succeeded"], counts["failed"]) != (len(right), len(right), 0):
         others.append(f"{asked.name}: its counts are {counts}")
-    return lost(missing) + doubled(twice) + wrong(others)
+    return lost(missing) + doubled(strange) + wrong(others)
 
 
 def summed(asked: Asked, status: Object) -> Findings:

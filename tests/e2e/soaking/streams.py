@@ -2,15 +2,17 @@
 
 import itertools
 import random
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from tests.e2e.kind_rig import Object, RefusedCommandError
 from tests.e2e.rooms import Room
-from tests.e2e.soaking.judging import Asked, Bind, binds, finished, lost_its_memory, summed
+from tests.e2e.soaking.judging import Asked, Bind, binds, fetched, finished, lost_its_memory, summed
 from tests.soak.tally import Findings, lost
 
 Answer = TypeVar("Answer")
@@ -54,8 +56,10 @@ def surely(ask: Callable[[], Answer]) -> Answer:
 
 @dataclass
 class Streams:
-    """Users of a namespace with a pool `cpu` and a module that copies stdin. `ended`: what was found, by names; `told`:
-    jobs that said that their store in memory was lost; `seen`: every bind that was ever in a lease's status.
+    """Users of a namespace with pools `cpu` and `stores`, of volumes, and a module that copies stdin.
+
+    `ended`: what was found, by names; `told`: jobs that said that their store in memory was lost; `seen`: every bind
+    that was ever in a lease's status.
     """
 
     room: Room
@@ -83,9 +87,30 @@ class Streams:
             surely(lambda: self.room.change("lglease", name, {"revoke": {"graceSeconds": 0}}))
 
     def job(self, number: int) -> None:
-        """A Job of some chunks."""
+        """A Job of some chunks; every other one has a volume, from which its user takes the outputs."""
         asked = Asked(f"job-{number}", tuple(f"{number} {index}\n" for index in range(CHUNKS)))
-        self._run("Job", asked, {**USUAL, "input": _items(asked), "parallelism": 3}, finished)
+        spec = {**USUAL, "input": _items(asked), "parallelism": 3}
+        if number % 2:
+            self._run("Job", asked, {**spec, "output": {"size": "8Mi", "retainSeconds": 600}}, self._taken)
+        else:
+            self._run("Job", asked, {**spec, "output": {"store": "None"}}, finished)
+
+    def _taken(self, asked: Asked, status: Object) -> Findings:
+        with tempfile.TemporaryDirectory() as directory:
+
+            def outputs() -> dict[str, str]:
+                return {path.parent.name: path.read_text("ascii") for path in Path(directory).glob("*/stdout")}
+
+            def take() -> None:
+                try:
+                    self.room.leasegrid("results", asked.name, directory)
+                except RefusedCommandError:
+                    # The last word of a command that has them all may be lost on its way.
+                    if len(outputs()) < len(asked.lines):
+                        raise
+
+            surely(take)
+            return fetched(asked, status, outputs())
 
     def graph(self, number: int) -> None:
         """A graph of two waves with partitions between them."""
@@ -94,14 +119,15 @@ class Streams:
             {"name": "map", "input": _items(asked), "shuffle": {"partitions": 2, "size": "8Mi"}},
             {"name": "reduce", "dependsOn": ["map"], "input": {"from": ["map"]}},
         ]
-        self._run("TaskGraph", asked, {"tasks": [{**USUAL, **one} for one in tasks], "parallelism": 2}, summed)
+        spec = {"tasks": [{**USUAL, **one} for one in tasks], "parallelism": 2, "output": {"store": "None"}}
+        self._run("TaskGraph", asked, spec, summed)
 
     def _run(self, kind: str, asked: Asked, spec: Object, judge: Judge) -> None:
-        surely(lambda: self.room.apply(kind, asked.name, {**spec, "output": {"store": "None"}}))
+        surely(lambda: self.room.apply(kind, asked.name, spec))
         short = SHORT_NAMES[kind]
         self._until_said(short, asked.name, {"Complete", "Failed"})
         status = surely(lambda: self.room.status(short, asked.name))
-        if lost_its_memory(status):
+        if spec["output"].get("store") == "None" and lost_its_memory(status):
             self.told.append(asked.name)
         else:
             self.ended[asked.name] = judge(asked, status)

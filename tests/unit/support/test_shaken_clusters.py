@@ -12,6 +12,7 @@ from tests.e2e.soaking.judging import (
     Asked,
     Bind,
     binds,
+    fetched,
     finished,
     left_over,
     lost_its_memory,
@@ -49,6 +50,21 @@ def counts(findings: Findings) -> tuple[int, int, int]:
 )
 def test_a_jobs_end_is_judged_by_its_outputs_and_counts(told: Object, expected: tuple[int, int, int]) -> None:
     assert counts(finished(ASKED, told)) == expected
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [
+        pytest.param({"0": "a\n", "1": "b\n"}, (0, 0, 0), id="each"),
+        pytest.param({"0": "a\n"}, (1, 0, 0), id="one is missing"),
+        pytest.param({"0": "a\n", "1": "a\n"}, (0, 0, 1), id="one is another's"),
+        pytest.param({"0": "a\n", "1": "b\n", "2": "b\n"}, (0, 1, 0), id="one too many"),
+    ],
+)
+def test_outputs_that_were_fetched_are_judged_by_their_chunks(
+    outputs: dict[str, str], expected: tuple[int, int, int]
+) -> None:
+    assert counts(fetched(ASKED, status([]), outputs)) == expected
 
 
 @pytest.mark.parametrize(
