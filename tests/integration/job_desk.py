@@ -10,13 +10,12 @@ import yaml
 
 from tests.integration.cli_cluster import Desk
 from tests.integration.control_plane import ControlPlane
-from tests.integration.job_rig import JobHouse
+from tests.integration.job_rig import REAL, JobHouse
 from tests.integration.operator_rig import operator_rig
 from tests.integration.store_holding import CLASS, block_template
 from tests.support.cluster.plane import storage_class
 from tests.support.running import Place
 
-REAL = {"cpu": "1", "memory": "1Gi"}
 Raw = dict[str, Any]
 
 

@@ -6,11 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import psutil
 
-from tests.integration.operator_rig import Object, OperatorRig
+from tests.integration.control_plane import ControlPlane
+from tests.integration.job_stores import leftovers
+from tests.integration.operator_rig import Object, OperatorRig, operator_rig
+from tests.integration.store_holding import CLASS, block_template
 from tests.support.cluster.kubelet import Kubelet
+from tests.support.cluster.plane import storage_class
+
+REAL = {"cpu": "1", "memory": "1Gi"}
+"""What a real member has."""
 
 
 class _Modules(http.server.ThreadingHTTPServer):
@@ -100,6 +108,16 @@ class JobHouse:
             f"{count} chunks of {name} are done",
         )
 
+    def until_only(self, members: int) -> None:
+        """Wait until nothing is left but so many members."""
+        self.rig.wait(lambda: leftovers(self.rig, members), lambda left: not left, "nothing is left")
+
+    def clear(self, members: int) -> None:
+        """Delete all jobs; wait until nothing is left but so many members."""
+        for one in self.rig.all("jobs"):
+            self.rig.delete("jobs", one["metadata"]["name"])
+        self.until_only(members)
+
     def coordinator(self, name: str) -> int:
         """The pid of a job's coordinator: the process that has grown a directory of its own on a member."""
         found = [pid for pid in self._pids() if self._is_coordinator(pid)]
@@ -134,3 +152,13 @@ class JobHouse:
             return len(psutil.Process(pid).net_connections("tcp")) > 0
         except psutil.NoSuchProcess:
             return False
+
+
+@contextmanager
+def job_house(plane: ControlPlane, directory: Path, modules: dict[str, bytes], members: int) -> Iterator[JobHouse]:
+    """An operator that can make volumes for stores, a pool of so many real members, and a server of these modules."""
+    storage_class(plane, CLASS)
+    with operator_rig(plane, directory, real=True) as rig, module_server(modules) as url:
+        rig.start("a", provision_template=str(block_template(directory)))
+        rig.pool(members, resources=REAL)
+        yield JobHouse(rig, url)

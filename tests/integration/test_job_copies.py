@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 
 from tests.integration.control_plane import ControlPlane
-from tests.integration.job_rig import JobHouse, module_server
+from tests.integration.job_rig import REAL, JobHouse, module_server
 from tests.integration.operator_rig import Object, operator_rig
 from tests.integration.store_holding import CLASS, block_template
 from tests.support import wat
 from tests.support.cluster.plane import accepted, storage_class
-
-REAL = {"cpu": "1", "memory": "1Gi"}
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.integration.control_plane import ControlPlane
-from tests.integration.job_rig import JobHouse
+from tests.integration.job_rig import REAL, JobHouse
 from tests.integration.operator_rig import Object, operator_rig
 from tests.support import wat
 from tests.support.cluster.kubelet import Kubelet
 from tests.support.cluster.plane import accepted
 from tests.support.registry import Registry, docker_config, manifest_of, serve
 from tests.support.s3 import BUCKET, S3Server, s3_server
-
-REAL = {"cpu": "1", "memory": "1Gi"}
 
 
 @dataclass(frozen=True)

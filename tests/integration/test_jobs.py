@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.control_plane import ControlPlane
-from tests.integration.job_rig import JobHouse, module_server
+from tests.integration.job_rig import REAL, JobHouse, module_server
 from tests.integration.operator_rig import operator_rig
 from tests.support import wat
 
-REAL = {"cpu": "1", "memory": "1Gi"}
 MODULES = {"/echo": wat.echo(), "/slow": wat.slow_echo(200), "/trap": wat.trap(), "/text": b"no module"}
 
 

@@ -6,31 +6,19 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.control_plane import ControlPlane
-from tests.integration.job_rig import JobHouse, module_server
-from tests.integration.job_stores import JobStore, leftovers
-from tests.integration.operator_rig import operator_rig
-from tests.integration.store_holding import CLASS, block_template
+from tests.integration.job_rig import JobHouse, job_house
+from tests.integration.job_stores import JobStore
 from tests.support import wat
-from tests.support.cluster.plane import storage_class
 
 MEMBERS = 3
-REAL = {"cpu": "1", "memory": "1Gi"}
 MODULES = {"/echo": wat.echo(), "/slow": wat.slow_echo(200)}
 
 
 @pytest.fixture(scope="module")
 def house(controlled: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobHouse]:
     """One operator and one pool for all tests of this file."""
-    directory = tmp_path_factory.mktemp("deleted")
-    storage_class(controlled, CLASS)
-    with operator_rig(controlled, directory, real=True) as rig, module_server(MODULES) as url:
-        rig.start("a", provision_template=str(block_template(directory)))
-        rig.pool(MEMBERS, resources=REAL)
-        yield JobHouse(rig, url)
-
-
-def until_nothing_is_left(house: JobHouse) -> None:
-    house.rig.wait(lambda: leftovers(house.rig, MEMBERS), lambda left: not left, "nothing is left")
+    with job_house(controlled, tmp_path_factory.mktemp("deleted"), MODULES, MEMBERS) as made:
+        yield made
 
 
 @pytest.mark.unhappy("a job deleted before its upload, running, suspended, complete and failed, with its store kept")
@@ -55,7 +43,7 @@ def test_a_job_that_is_deleted_in_any_phase_leaves_nothing(house: JobHouse) -> N
     assert {one["metadata"]["name"] for one in house.rig.all("leases")} >= stores, "all that began keep their stores"
     for name in jobs:
         house.rig.delete("jobs", name)
-    until_nothing_is_left(house)
+    house.until_only(MEMBERS)
 
 
 @pytest.mark.unhappy("a job deleted at any instant from its start to its end, its coordinator's first and last too")
@@ -66,7 +54,7 @@ def test_a_job_that_is_deleted_at_any_instant_leaves_nothing(house: JobHouse) ->
         # Not waited for anything: the instants are what is tried.
         time.sleep(0.08 * number)
         house.rig.delete("jobs", f"short-{number}")
-    until_nothing_is_left(house)
+    house.until_only(MEMBERS)
 
 
 @pytest.mark.unhappy("jobs deleted while no operator is there")
@@ -80,4 +68,4 @@ def test_jobs_that_are_deleted_while_no_operator_is_there_leave_nothing(house: J
         house.rig.delete("jobs", name)
     house.rig.until_gone("leases")
     house.rig.start("a", provision_template=str(house.rig.directory / "provision.yaml"))
-    until_nothing_is_left(house)
+    house.until_only(MEMBERS)

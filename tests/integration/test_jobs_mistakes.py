@@ -5,13 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.control_plane import ControlPlane
-from tests.integration.job_rig import JobHouse, module_server
+from tests.integration.job_rig import REAL, JobHouse, module_server
 from tests.integration.job_stores import leftovers
 from tests.integration.operator_rig import Object, operator_rig
 from tests.support import wat
 
 MEMBERS = 3
-REAL = {"cpu": "1", "memory": "1Gi"}
 MODULES = {"/echo": wat.echo(), "/trap": wat.trap(), "/lines": b"one\ntwo\n"}
 FUNCTIONS = 150_000
 

@@ -2,8 +2,6 @@
 
 import copy
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +11,16 @@ import yaml
 from leasegrid.rules.planning import MAIN_STAGE
 from tests.integration.conftest import CRDS, DEFINITIONS
 from tests.integration.control_plane import ControlPlane
-from tests.integration.job_rig import JobHouse, module_server
-from tests.integration.job_stores import JobStore, leftovers
-from tests.integration.operator_rig import Object, operator_rig
-from tests.integration.store_holding import CLASS, block_template
+from tests.integration.job_rig import JobHouse, job_house
+from tests.integration.job_stores import JobStore
+from tests.integration.operator_rig import Object
 from tests.support import wat
-from tests.support.cluster.plane import accepted, storage_class
+from tests.support.cluster.plane import accepted
 
 MEMBERS = 3
-REAL = {"cpu": "1", "memory": "1Gi"}
 MODULES = {"/slow": wat.slow_echo(200), "/slower": wat.slow_echo(500)}
 KEPT = {"size": "8Mi"}
 AWAY_SECONDS = 30.0
-
-
-@contextmanager
-def job_house(plane: ControlPlane, directory: Path) -> Iterator[JobHouse]:
-    storage_class(plane, CLASS)
-    with operator_rig(plane, directory, real=True) as rig, module_server(MODULES) as url:
-        rig.start("a", provision_template=str(block_template(directory)))
-        rig.pool(MEMBERS, resources=REAL)
-        rig.until_members(ready=MEMBERS)
-        yield JobHouse(rig, url)
-
-
-def until_cleared(house: JobHouse) -> None:
-    for one in house.rig.all("jobs"):
-        house.rig.delete("jobs", one["metadata"]["name"])
-    house.rig.wait(lambda: leftovers(house.rig, MEMBERS), lambda left: not left, "nothing is left")
 
 
 def committed(house: JobHouse, job: Object) -> int:
@@ -53,7 +33,8 @@ def committed(house: JobHouse, job: Object) -> int:
 def test_a_job_that_ended_while_no_operator_was_there_is_complete_when_one_is(
     controlled: ControlPlane, tmp_path: Path
 ) -> None:
-    with job_house(controlled, tmp_path) as house:
+    with job_house(controlled, tmp_path, MODULES, MEMBERS) as house:
+        house.rig.until_members(ready=MEMBERS)
         job = house.job("orphan", "slow", count=20, output=KEPT)
         house.until_done("orphan", 4)
         house.rig.replicas["a"].kill()
@@ -66,7 +47,7 @@ def test_a_job_that_ended_while_no_operator_was_there_is_complete_when_one_is(
         assert (status["chunks"]["succeeded"], status["coordinatorGeneration"]) == (20, 1)
         assert len(JobStore(house.rig, job).outputs(MAIN_STAGE)) == 20
         house.rig.until_members(ready=MEMBERS)
-        until_cleared(house)
+        house.clear(MEMBERS)
 
 
 @pytest.mark.timeout(300)
@@ -76,7 +57,8 @@ def test_a_job_that_ended_while_no_operator_was_there_is_complete_when_one_is(
 def test_jobs_go_on_while_their_kinds_are_changed_and_the_api_server_is_away(
     mortal: ControlPlane, tmp_path: Path
 ) -> None:
-    with job_house(mortal, tmp_path) as house:
+    with job_house(mortal, tmp_path, MODULES, MEMBERS) as house:
+        house.rig.until_members(ready=MEMBERS)
         live_through_an_upgrade(house)
         live_through_an_outage(house)
 

@@ -8,16 +8,14 @@ import pytest
 
 from leasegrid.rules.planning import MAIN_STAGE
 from tests.integration.control_plane import ControlPlane
-from tests.integration.job_rig import JobHouse, module_server
-from tests.integration.job_stores import JobStore, leftovers
-from tests.integration.operator_rig import Object, operator_rig
-from tests.integration.store_holding import CLASS, block_template, kubelet_of
+from tests.integration.job_rig import JobHouse, job_house
+from tests.integration.job_stores import JobStore
+from tests.integration.operator_rig import Object
+from tests.integration.store_holding import kubelet_of
 from tests.support import wat
 from tests.support.cluster.kubelet import Kubelet
-from tests.support.cluster.plane import storage_class
 
 MEMBERS = 2
-REAL = {"cpu": "1", "memory": "1Gi"}
 MODULES = {"/echo": wat.echo(), "/slow": wat.slow_echo(60)}
 LARGE_BYTES = 80_000
 """More than travels in a frame: members put these into the store themselves."""
@@ -26,12 +24,8 @@ LARGE_BYTES = 80_000
 @pytest.fixture(scope="module")
 def shared(controlled: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobHouse]:
     """One operator and one pool for all tests of this file."""
-    directory = tmp_path_factory.mktemp("job-stores")
-    storage_class(controlled, CLASS)
-    with operator_rig(controlled, directory, real=True) as rig, module_server(MODULES) as url:
-        rig.start("a", provision_template=str(block_template(directory)))
-        rig.pool(MEMBERS, resources=REAL)
-        yield JobHouse(rig, url)
+    with job_house(controlled, tmp_path_factory.mktemp("job-stores"), MODULES, MEMBERS) as made:
+        yield made
 
 
 @pytest.fixture
@@ -39,9 +33,7 @@ def house(shared: JobHouse) -> Iterator[JobHouse]:
     """The same, with all members ready; at the end nothing is left but them."""
     shared.rig.until_members(ready=MEMBERS)
     yield shared
-    for one in shared.rig.all("jobs"):
-        shared.rig.delete("jobs", one["metadata"]["name"])
-    shared.rig.wait(lambda: leftovers(shared.rig, MEMBERS), lambda left: not left, "nothing is left")
+    shared.clear(MEMBERS)
 
 
 def large(count: int) -> list[str]:
