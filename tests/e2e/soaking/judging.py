@@ -62,6 +62,11 @@ def lost_its_memory(status: Object) -> bool:
     return any((one["type"], one["status"], one["reason"]) == ("Failed", "True", "StoreUnavailable") for one in said)
 
 
+def complete(status: Object) -> bool:
+    """Whether a job has ended well."""
+    return any((one["type"], one["status"]) == ("Complete", "True") for one in status.get("conditions", ()))
+
+
 def finished(asked: Asked, status: Object) -> Findings:
     """A job's end, with its outputs in its status: each chunk's once, and the counts say so."""
     outputs = json.loads(status.get("outputs") or "[]")
@@ -72,9 +77,8 @@ def finished(asked: Asked, status: Object) -> Findings:
 
 def fetched(asked: Asked, status: Object, outputs: Mapping[str, str]) -> Findings:
     """A job's end, with its outputs by their chunks' numbers."""
-    said = {one["type"]: one for one in status.get("conditions", ()) if one["status"] == "True"}
-    if "Complete" not in said:
-        return lost([f"{asked.name} is not complete: {said}"])
+    if not complete(status):
+        return lost([f"{asked.name} is not complete: {status.get('conditions')}"])
     right = {str(index): line for index, line in enumerate(asked.lines)}
     missing = [f"{asked.name}: the output of chunk {index}" for index in right if index not in outputs]
     others = [f"{asked.name}: {index}: {text}" for index, text in outputs.items() if text != right.get(index, text)]
@@ -87,8 +91,7 @@ def fetched(asked: Asked, status: Object, outputs: Mapping[str, str]) -> Finding
 
 def summed(asked: Asked, status: Object) -> Findings:
     """A graph's end: it is complete, and each of its tasks has succeeded with all its chunks."""
-    said = {one["type"] for one in status.get("conditions", ()) if one["status"] == "True"}
-    if "Complete" not in said:
+    if not complete(status):
         return lost([f"{asked.name} is not complete: {status.get('conditions')}"])
     lines = "".join(one.get("text", "") for one in json.loads(status.get("outputs") or "[]"))
     if sorted(lines.splitlines()) != sorted("".join(asked.lines).splitlines()):

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from tests.e2e.kind_rig import Object, RefusedCommandError
 from tests.e2e.rooms import Room
-from tests.e2e.soaking.judging import Asked, Bind, binds, fetched, finished, lost_its_memory, summed
+from tests.e2e.soaking.judging import Asked, Bind, binds, complete, fetched, finished, lost_its_memory, summed
 from tests.soak.tally import Findings, lost
 
 Answer = TypeVar("Answer")
@@ -109,7 +109,8 @@ class Streams:
                     if len(outputs()) < len(asked.lines):
                         raise
 
-            surely(take)
+            if complete(status):
+                surely(take)
             return fetched(asked, status, outputs())
 
     def graph(self, number: int) -> None:
