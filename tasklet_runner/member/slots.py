@@ -35,9 +35,6 @@ from tasklet_runner.wire.work import NotRun, Results, encode
 STANDING_SECONDS = 10.0
 """A fresh slot that does not answer by then cannot be used."""
 
-LOW_SHARE = 0.5
-"""With less of scratch free, what a dead process left in it is removed at once."""
-
 
 class Slot:
     """One slot. `start` forks its process; `submit` gives it frames; `kill` ends the process and a new one follows."""
@@ -267,10 +264,11 @@ class Slot:
         self.progress.clear()
         self._judge(status, running[1] if running else None)
         self._count_loads(status)
-        if not self._stopping and self._home.brim.free_share() < LOW_SHARE:
+        frames = self._backlog.take_all()  # whatever comes from here on is for the next process
+        if not self._stopping and self._home.brim.is_low():
             # Before anybody hears of it, and sends more: the next process would do it only later.
             await in_child(lambda: empty_tree(self.scratch))
-        await self._report(self._judged)
+        await self._report(frames, self._judged)
         if self._stopping or not self._stood():
             return
         self._standing = asyncio.get_running_loop().create_future()
@@ -321,8 +319,8 @@ class Slot:
             self._verdict = None
             self._home.on_scratch_failed()
 
-    async def _report(self, running: Running | None) -> None:
-        for frame in self._backlog.take_all():
+    async def _report(self, frames: list[Frame], running: Running | None) -> None:
+        for frame in frames:
             if not frame.sink.closed:
                 await self._report_frame(frame, running if running and running.sequence == frame.sequence else None)
 

@@ -19,6 +19,9 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ROOM_BYTES = 64 * 1024
 """With less, it counts as full: between a write that failed and the look some page may have been given back."""
 
+_LOW_BYTES = 256 * 1024 * 1024
+"""With more, whoever sends something next finds room for it."""
+
 _MOMENT = struct.Struct("@d")
 
 
@@ -43,6 +46,11 @@ class Brim:
         """How much of it is free, between 0 and 1."""
         free, total = self._free()
         return free / total if total else 1.0
+
+    def is_low(self) -> bool:
+        """True when what comes next may not fit."""
+        free, total = self._free()
+        return free < min(total // 2, _LOW_BYTES)
 
     def _free(self) -> tuple[int, int]:
         try:
