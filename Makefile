@@ -87,10 +87,10 @@ smoke: $(VENV)/.developed ## a few tests on real processes
 	@$(BIN)/python -m pytest -q tests/process -m smoke
 
 process: $(VENV)/.developed $(VENV)/s3-server/.installed ## every test on real member processes, so many at a time (WORKERS=4)
-	@$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist worksteal tests/process
+	@$(BIN)/python -m pytest -q --durations=15 --numprocesses $(WORKERS) --dist worksteal tests/process
 
 integration: $(VENV)/.developed $(VENV)/s3-server/.installed ## the API on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS)
-	@$(BIN)/python -m pytest -q tests/integration
+	@$(BIN)/python -m pytest -q --durations=15 tests/integration
 
 chart-test: $(VENV)/.developed ## the chart on a real kube-apiserver (binaries in KUBEBUILDER_ASSETS, helm there or on the PATH)
 	@$(BIN)/python -m pytest -q tests/chart
