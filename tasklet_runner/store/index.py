@@ -4,7 +4,7 @@ Writes do not wait for the disk; `DiskStore.sync` makes them durable.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ import msgspec
 from tasklet_runner.store.database import open_database
 from tasklet_runner.store.prefixes import attempt_of, successor
 from tasklet_runner.store.protocol import CommitRecord
+from tasklet_runner.store.soundness import DamagedIndexError, Soundness
 from tasklet_runner.store.transactions import transaction
 from tasklet_runner.wire.decoding import UNREADABLE
 from tasklet_runner.wire.errors import ObjectConflictError
@@ -63,10 +64,6 @@ class Change:
         self.added = 0
 
 
-class DamagedIndexError(sqlite3.DatabaseError):
-    """A row that SQLite takes for whole and that says what no writer wrote."""
-
-
 class QuotaReachedError(Exception):
     """So many more bytes were wanted than there is room for. DiskStore says it in words."""
 
@@ -78,12 +75,15 @@ class QuotaReachedError(Exception):
 class Index:
     """Blocking; raises sqlite3.Error. `used` is the exact sum of the sizes of all objects.
 
+    Of an index whose keys are damaged what is found is given; that something is not there is never said.
+
     Raises StoreError for an index of another format, which is left as it is.
     """
 
     def __init__(self, directory: Path) -> None:
         self._connection = open_database(directory)
         self._connection.create_function("attempt_of", 1, attempt_of, deterministic=True)
+        self._soundness = Soundness(self._connection)
         self.used = self._counter("used")
         self.term = self._counter("term")
         self.writer = self._counter("writer")
@@ -125,6 +125,7 @@ class Index:
 
     def page(self, prefix: str, after: str, limit: int) -> list[tuple[str, int, bytes]]:
         """Key, size and digest of objects whose keys begin with `prefix` and come after `after`, in key order."""
+        self._soundness.require_objects("what there is cannot be listed")
         end = successor(prefix)
         bound = "" if end is None else "AND key < :end"
         return self._connection.execute(
@@ -165,21 +166,27 @@ class Index:
     def find(self, key: str) -> ObjectRow | None:
         """The object of that key, its bytes included when it is small."""
         found = self._connection.execute("SELECT * FROM objects WHERE key=?", (key,)).fetchone()
+        self._judge((key,), () if found is None else (found[0],))
         return None if found is None else ObjectRow(*found)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, ObjectRow]:
         """Those of the objects that are there, at most some hundreds, for small ones come with their bytes."""
-        return {row[0]: ObjectRow(*row) for row in self._among("*", keys)}
+        found = {row[0]: ObjectRow(*row) for row in self._among("*", keys)}
+        self._judge(keys, found)
+        return found
 
     def stat_many(self, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
         """Size and digest of those of the objects that are there."""
-        return {key: (size, digest) for key, size, digest in self._among("key, size, digest", keys)}
+        found = {key: (size, digest) for key, size, digest in self._among("key, size, digest", keys)}
+        self._judge(keys, found)
+        return found
 
     def stat(self, key: str) -> tuple[int, bytes] | None:
         """Size and digest without the bytes."""
         found: tuple[int, bytes] | None = self._connection.execute(
             "SELECT size, digest FROM objects WHERE key=?", (key,)
         ).fetchone()
+        self._judge((key,), () if found is None else (key,))
         return found
 
     def bytes_below(self, prefix: str, without: str = "") -> int:
@@ -192,13 +199,18 @@ class Index:
 
     def commits(self, stage: str, first: int, limit: int) -> list[CommitRecord]:
         """Commit records of a stage with index >= first, in index order."""
+        self._soundness.require_commits("which chunks are done cannot be told")
         found = self._connection.execute(
-            "SELECT record FROM commits WHERE stage=? AND number>=? ORDER BY number LIMIT ?", (stage, first, limit)
+            "SELECT number, record FROM commits WHERE stage=? AND number>=? ORDER BY number LIMIT ?",
+            (stage, first, limit),
         )
         try:
-            return [_decode(record) for (record,) in found]
+            read = [(number, _decode(record)) for number, record in found]
         except (*UNREADABLE, TypeError) as error:
             raise DamagedIndexError(f"a commit record of stage {stage!r} cannot be read: {error}") from error
+        if any((record.stage, record.index) != (stage, number) for number, record in read):
+            raise DamagedIndexError(f"a commit record of stage {stage!r} stands where that of another should")
+        return [record for _, record in read]
 
     def put_value(self, name: str, value: bytes) -> None:
         """Replace a record whole."""
@@ -214,6 +226,13 @@ class Index:
         return {
             name for (name,) in self._connection.execute("SELECT DISTINCT file FROM objects WHERE file IS NOT NULL")
         }
+
+    def _judge(self, keys: Sequence[str], found: Container[str]) -> None:
+        """Raise DamagedIndexError where a key is not found that may have turned into another."""
+        if self._soundness.lost_objects:
+            for key in keys:
+                if key not in found:
+                    self._soundness.require_objects(f"whether {key!r} was among them cannot be told")
 
     def _among(self, columns: str, keys: Sequence[str]) -> Iterator[Any]:
         for at in range(0, len(keys), _AT_ONCE):
@@ -277,7 +296,11 @@ class Index:
         return freed, [file for file in files if not self._is_named(file)]
 
     def drop_uncommitted(self) -> list[str]:
-        """Delete the objects of attempts that no commit names; returns the files that no row names any more."""
+        """Delete the objects of attempts that no commit names; returns the files that no row names any more. Of a
+        damaged index nothing is deleted: it may be the key, or the commit, that is not what it was.
+        """
+        if self._soundness.lost_objects or self._soundness.lost_commits:
+            return []
         doomed = f"attempt_of(key) NOT IN {_COMMITTED} AND key NOT GLOB '{UPLOADS_PREFIX}/*'"
         with transaction(self._connection):
             dropped = self._connection.execute(f"SELECT size, file FROM objects WHERE {doomed}").fetchall()  # noqa: S608  # a constant
