@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from tasklet_runner.doors.budget import Budget
-from tasklet_runner.doors.guests import peer_of
+from tasklet_runner.doors.guests import ADMITTED_BYTES, STRANGER_BYTES, Guest, peer_of
 from tasklet_runner.doors.limits import ARRIVAL_SECONDS, DoorLimits
 from tasklet_runner.doors.pace import Pace
 from tasklet_runner.wire.errors import RefusedError
@@ -20,7 +20,7 @@ LEAVING_BYTES = 64 * MEBIBYTE
 """A member has 256 MiB for its own processes, of which it needs 70 for itself."""
 
 MOST_WAITING = 1024
-"""Each keeps what the kernel gave at once, a quarter of a megabyte at most; usually a head and nothing more."""
+"""Each keeps what was read of it at once (`guests.STRANGER_BYTES`); usually a head and nothing more."""
 
 STREAM_BYTES = 4 * MEBIBYTE
 """What a body in flat memory takes: a block that is written (or sent), one that is gathered (or read ahead), and what
@@ -77,7 +77,13 @@ def _left(waiting: asyncio.Timeout) -> float:
 
 
 async def small_body(request: web.Request, seconds: float = ARRIVAL_SECONDS) -> bytes:
-    """A body of at most the application's `client_max_size`, which has to come soon. Raises RefusedError (TooSlow)."""
+    """A body of at most the application's `client_max_size`, which has to come soon.
+
+    Raises RefusedError (TooSlow), and web.HTTPRequestEntityTooLarge, at once where its length says so.
+    """
+    length = request.content_length
+    if length is not None and length > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(request.client_max_size, length)
     try:
         async with asyncio.timeout(seconds):
             return await request.read()
@@ -116,10 +122,12 @@ async def room_to_take(request: web.Request, size: int) -> AsyncIterator[None]:
         request.protocol.pause_reading()
     try:
         async with budgets.arriving.share(wanted, peer_of(request.transport)):
+            _read_at_once(request, ADMITTED_BYTES)
             if waits:
                 _go_on(request)
             yield
     finally:
+        _read_at_once(request, STRANGER_BYTES)
         if waits:
             _go_on(request)
 
@@ -134,6 +142,12 @@ async def room_to_give(request: web.Request, size: int) -> AsyncIterator[None]:
     wanted = min(size, STREAM_BYTES) + _OVERHEAD_BYTES
     async with budgets.leaving.share(wanted, peer_of(request.transport)):
         yield
+
+
+def _read_at_once(request: web.Request, most_bytes: int) -> None:
+    guest = Guest.behind(request.transport)
+    if guest is not None:
+        guest.read_at_once(most_bytes)
 
 
 def _go_on(request: web.Request) -> None:

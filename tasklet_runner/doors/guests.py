@@ -26,6 +26,10 @@ HEAD_END = b"\r\n\r\n"
 _TOO_BIG = b"\x88\x02\x03\xf1"
 """A WebSocket's closing frame with the code 1009, message too big (RFC 6455, sections 5.2 and 7.4.1)."""
 
+STRANGER_BYTES = 16 * 1024
+ADMITTED_BYTES = 256 * 1024
+"""What is read of a connection at once, at first and later; asyncio's own measure is the larger one for everybody."""
+
 MakeServer = Callable[[], HttpHandler]
 
 
@@ -104,6 +108,7 @@ class Guest(asyncio.Protocol):
             return
         self._peer = peer
         self.door.guests.add(self)
+        self.read_at_once(STRANGER_BYTES)
         _find_half_open(self.transport, self.door.limits.stall_seconds)
         self.expect(self.door.limits.arrival_seconds)
 
@@ -204,6 +209,14 @@ class Guest(asyncio.Protocol):
     def trust(self) -> None:
         """Take what comes, and wait for ever: its server finds out by itself whether the other side is there."""
         self._left, self._trusted = None, True
+        self.read_at_once(ADMITTED_BYTES)
+
+    def read_at_once(self, most_bytes: int) -> None:
+        """Take so much from the kernel at once: `STRANGER_BYTES` until there is a place for more, or it is known who
+        sends it.
+        """
+        # An event loop makes a buffer of this size for each reading, and what comes leaves a hole in memory behind it.
+        self.transport.max_size = most_bytes  # type: ignore[attr-defined]  # of asyncio's transports; TLS has its own
 
     def leave(self) -> None:
         """Close it."""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 PIECES = 4
 """So many are heard in one turn: some milliseconds of answers, of which the loop's own work is a hundredth."""
 
-HELD_BYTES = 8 * 1024 * 1024
-"""What those may have said who wait. Beyond it everybody is heard at once: a flood of so much costs by its bytes, which
-are bounded elsewhere, and not by its number.
+HELD_BYTES = 32 * 1024 * 1024
+"""What those may have said who wait: as many connections as one address may have, and a first reading of each. Beyond
+it everybody is heard at once.
 """
 
 Speaker = Callable[[], bool]
