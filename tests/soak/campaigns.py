@@ -92,7 +92,8 @@ def campaigns(scale: Scale) -> Iterator[tuple[str, Run]]:
     yield "hostile tasklets", lambda root, tally: hostile.campaign(root, tally, timed=scale.bound is None)
     yield "killed at random: commands, and everything", partial(_outages, scale)
     storms = overload.LONG if scale.bound is None else overload.SHORT
-    yield "overload", lambda root, tally: overload.campaign(root, storms, tally)
+    for server in overload.SERVERS:
+        yield f"overload: {server}", partial(_stormed, storms, server)
     yield "fencing", partial(_fencing, scale)
     if os.environ.get("KUBEBUILDER_ASSETS"):
         # These need a control plane; everything else runs on any machine.
@@ -115,6 +116,10 @@ def _of_scenario(name: str, scenario: Scenario, scale: Scale) -> Iterator[tuple[
 
 def _damaged(damage: Callable[[Path, int, int, Tally], None], scale: Scale, root: Path, tally: Tally) -> None:
     damage(root, scale.corruptions, scale.seed, tally)
+
+
+def _stormed(storms: overload.Effort, server: str, root: Path, tally: Tally) -> None:
+    overload.campaign(root, storms, server, tally)
 
 
 def _fencing(scale: Scale, root: Path, tally: Tally) -> None:
