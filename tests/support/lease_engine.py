@@ -22,6 +22,7 @@ from leasegrid.leasing.signing import Signer, SteadyClock
 from tasklet_runner.fabric.protocol import LeaseRequest, Receipt
 from tasklet_runner.wire.member import Hint, MemberState
 from tasklet_runner.wire.signed import public_text
+from tests.support.cluster.pretending import doorless_server
 from tests.support.cluster.stand_in import House, StandIn
 from tests.support.cluster.stand_ins import _settings
 
@@ -147,7 +148,7 @@ async def engine_rig(*names: str) -> AsyncIterator[EngineRig]:
         return web.Response(status=404)
 
     with (root / "records").open("w") as records:
-        rig = EngineRig(engine, books, House(web.Server(serve), records, 0.005), root, key)
+        rig = EngineRig(engine, books, House(doorless_server(serve), records, 0.005), root, key)
         keeping = asyncio.create_task(engine.keeper.run(woken))
         try:
             await rig.add(*names)
