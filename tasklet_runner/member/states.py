@@ -331,6 +331,14 @@ def _unpresentable(capability: Capability, claim: Claim, now: float) -> Refused 
     if capability.expires_at - capability.issued_at > MAX_PRESENTATION_SECONDS:
         cause = f"the capability can be presented for more than {MAX_PRESENTATION_SECONDS} s"
         return Refused(Refusal.BAD_REQUEST, cause, "sign an earlier exp")
+    if claim.local(capability.issued_at) > now + MAX_PRESENTATION_SECONDS:
+        # As much as an earlier clock is let be behind. Whoever takes over goes on with the clock of the binds that he
+        # finds; were they of two clocks, hours apart, a renewal by the later one would last for hours more.
+        return Refused(
+            Refusal.UNAUTHENTICATED,
+            "the capability is of a time that has not come (iat): its signer goes by another clock than the bind's",
+            "set the fabric's clocks, acquire a new lease",
+        )
     if now >= claim.local(capability.expires_at):
         return Refused(
             Refusal.UNAUTHENTICATED,

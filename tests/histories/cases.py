@@ -1,6 +1,6 @@
 """Schedules by hand: what a campaign found once, and what every defect must be found in."""
 
-from tests.histories.schedule import JOB, STORE, Schedule, Step
+from tests.histories.schedule import HOUR, JOB, STORE, Schedule, Step
 
 _RIVALS = tuple(Step(0.0, "fabric", "bind", f"{STORE}/holder-{number}", seconds=1.0) for number in (1, 2))
 _USED = tuple(
@@ -64,22 +64,36 @@ _OPERATORS = (
     Step(1.3, "operator-1", "acquire", "holder-1/late"),
 )
 
+_CLOCKS = (
+    Step(0.0, "nemesis", "step", "operator-2", seconds=10 * HOUR),
+    Step(0.2, "operator-1", "reign"),
+    Step(0.2, "operator-2", "reign"),
+    Step(0.6, "operator-1", "acquire", "holder-1/early"),
+    Step(0.6, "operator-2", "acquire", "holder-2/early"),
+    Step(0.9, "operator-1", "reign"),
+    Step(1.2, "operator-1", "renew", "holder-1/early"),
+    Step(1.2, "operator-1", "renew", "holder-2/early"),
+)
+
 
 def _case(*steps: Step, roles: tuple[tuple[str, str], ...] = ()) -> Schedule:
     return Schedule(0, tuple(sorted(steps, key=lambda step: step.at)), roles, replays=0)
 
 
+_TWO_CLOCKS = "an operator takes over leases that were bound by two clocks"
 CASES = {
     "two holders want one store, and go on after its end": _case(
         *_RIVALS, *_USED, *_LATE, *_LATE_BEHIND_A_DOOR, roles=((STORE, "Memory"),)
     ),
     "a coordinator goes on after the next one has opened the store": _case(*_TERMS, roles=((JOB, "Block"),)),
     "a store of two coordinators is killed and followed, and they go on": _case(*_FALLEN, roles=((_VOLUME, "Block"),)),
+    _TWO_CLOCKS: _case(*_CLOCKS),
     "an operator stands still past its reign, and goes on": _case(*_OPERATORS),
 }
 
+_TOGETHER = [case for case in CASES.values() if case is not CASES[_TWO_CLOCKS]]
 EVERYTHING = _case(
-    *(step for case in CASES.values() for step in case.steps),
-    roles=tuple(role for case in CASES.values() for role in case.roles),
+    *(step for case in _TOGETHER for step in case.steps),
+    roles=tuple(role for case in _TOGETHER for role in case.roles),
 )
-"""All of them at once."""
+"""All at once, but for the one that sets the clock of an operator."""

@@ -100,7 +100,14 @@ class Claim:
         return one.completed < min(self.lasts_until(one.reached), self.released(surely=False)) - CLOCK_SECONDS
 
     def _shown(self) -> list[Seen]:
-        return [one for one in self.others if one.entry.operation in _EXTENDING and one.entry.deadline > 0]
+        """A renewal that was refused moved nothing; of other refusals nobody knows what was shown before."""
+        return [
+            one
+            for one in self.others
+            if one.entry.operation in _EXTENDING
+            and one.entry.deadline > 0
+            and not (one.entry.operation is Operation.RENEW and one.entry.heard and not one.entry.ok)
+        ]
 
     def _confirmed_by(self, now: float) -> bool:
         return any(one.entry.operation in _CONFIRMING and one.entry.ok and one.completed <= now for one in self.others)

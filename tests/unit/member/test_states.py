@@ -172,6 +172,18 @@ def test_confirming(arrange: Arrange, statement: Confirm, now: float, expected: 
             Refusal.UNAUTHENTICATED,
             id="one that does not list it is none",
         ),
+        pytest.param(
+            capability(issued_at=SIGNER + 305, deadline=SIGNER + 400, expires_at=SIGNER + 350),
+            NOW + 5,
+            Admitted(395, extended=True),
+            id="a signer whose clock is five minutes ahead is believed",
+        ),
+        pytest.param(
+            capability(issued_at=SIGNER + 306, deadline=SIGNER + 400, expires_at=SIGNER + 350),
+            NOW + 5,
+            Refusal.UNAUTHENTICATED,
+            id="one that goes by another clock than the bind's does not make a lease last for hours",
+        ),
         pytest.param(capability(), NOW + 60, Refusal.LEASE_EXPIRED, id="at the deadline the lease is over"),
     ],
 )
