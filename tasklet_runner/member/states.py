@@ -202,13 +202,15 @@ class MemberStates:
         return self.identity.replace_after_use or self._tainted or self._last_lease
 
     def reset_finished(self, unclean: str = "") -> MemberState:
-        """After a reset. `unclean` says what could not be proven gone: such a member takes no lease again."""
-        if unclean:
-            self.state, self.reason = MemberState.FENCED, unclean
-        elif self.ends_after_reset:
+        """After a reset. `unclean` says what could not be proven gone: such a member takes no lease again.
+
+        It stays to say so, unless it was to end anyway: nobody would come to end it any more.
+        """
+        self.reason = unclean or self.reason
+        if self._last_lease if unclean else self.ends_after_reset:
             self.state = MemberState.TERMINATED
         else:
-            self.state = MemberState.READY
+            self.state = MemberState.FENCED if unclean else MemberState.READY
         return self.state
 
     def report(self, now: float) -> StateReport:

@@ -286,6 +286,8 @@ def test_ticking(arrange: Arrange, now: float, expected: End | None) -> None:
         pytest.param(False, True, False, "", MemberState.TERMINATED, id="a tainted member ends"),
         pytest.param(False, False, True, "", MemberState.TERMINATED, id="a member on its last lease ends"),
         pytest.param(False, False, False, "a file", MemberState.FENCED, id="what is not proven clean is fenced"),
+        pytest.param(False, True, False, "a file", MemberState.FENCED, id="a tainted one, too, which says why"),
+        pytest.param(False, False, True, "a file", MemberState.TERMINATED, id="on its last lease nobody is there to"),
     ],
 )
 def test_after_a_reset(replace: bool, taint: bool, orphan: bool, unclean: str, expected: MemberState) -> None:
