@@ -124,7 +124,8 @@ def test_in_loop_mode_one_interpreter_answers_all_chunks_and_an_error_is_of_one_
 def test_a_loop_that_hangs_or_loses_its_slot_begins_anew_with_the_next_chunk(tmp_path: Path) -> None:
     async def story() -> None:
         async with leased(tmp_path) as (rig, _client, connection):
-            limits = Limits(fuel=10**14, wall_seconds=2)
+            # Long enough for an interpreter that starts on a busy machine.
+            limits = Limits(fuel=10**14, wall_seconds=10)
             assert isinstance(await prepare_script(connection, Script(LOOP, mode=Mode.LOOP, limits=limits)), Prepared)
             hung = await ask(connection, *tasks("a", "spin"))
             assert hung[0].outcome.stdout == b"1 a"
