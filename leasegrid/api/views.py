@@ -6,6 +6,7 @@ once.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from leasegrid.api.common import Model
 from leasegrid.api.documents import Path
@@ -20,6 +21,11 @@ class Findings:
 
     bad: frozenset[Path] = frozenset()
     faults: list[tuple[Path, str]] = field(default_factory=list)
+
+    @cached_property
+    def tainted(self) -> frozenset[Path]:
+        """The paths at fault and all that lead to them: a document may have a fault in each of thousands of lines."""
+        return frozenset(path[:length] for path in self.bad for length in range(1, len(path) + 1))
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,6 @@ class View:
 
     def _value(self, name: str) -> object:
         here = (*self.path, name)
-        if name in self._meant() or any(bad[: len(here)] == here for bad in self.findings.bad):
+        if here in self.findings.tainted or name in self._meant():
             return None
         return self._given()[name] if name in self._given() else fields_of(self.model)[name].default
