@@ -136,10 +136,13 @@ class Arena:
     async def _look(self, live: Live) -> None:
         before, invoked = live.report, time.monotonic()
         try:
-            live.report = await live.client.state()
+            report = await live.client.state()
         except LeaseGridError:
             return
-        report = live.report
+        if report.member != live.name:
+            # Another has the address; who looks for that one writes down what it says.
+            return
+        live.report = report
         live.was_ready |= report.state is MemberState.READY
         self.record(
             Entry(

@@ -23,6 +23,7 @@ class Stores:
     names: dict[str, str] = field(default_factory=dict)
     made: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     roles: dict[str, str] = field(default_factory=dict)
+    killed: set[str] = field(default_factory=set)
     _numbers: int = 0
 
     def serving(self, store: str) -> Live | None:
@@ -66,8 +67,9 @@ class Stores:
     async def kill(self, store: str) -> Live | None:
         """Whoever serves a volume is no more; None when nobody does, or what it has ends with it."""
         live = self.serving(store)
-        if live is None or live.report is None or self.roles[store] != BLOCK:
+        if live is None or live.report is None or self.roles[store] != BLOCK or live.name in self.killed:
             return None
+        self.killed.add(live.name)
         began = time.monotonic()
         with suppress(ProcessLookupError):
             os.kill(live.pid, signal.SIGKILL)
