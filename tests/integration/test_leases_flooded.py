@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,49 +20,58 @@ POLITE_CLAIMS = 15
 REFUSED = {"PoolEmpty", "CapacityExceeded", "TooManyRequests"}
 
 
+async def flood(rig: OperatorRig, outcomes: Counter[str]) -> None:
+    """Claims without end, so many at once; each end is counted."""
+    access = await beside(lambda: rig.access("a"))
+
+    async def claim(fabric: ClusterFabric) -> None:
+        while True:
+            request = LeaseRequest(
+                request_id=uuid4().hex, holder_key=public_text(access.holder), namespace=rig.namespace
+            )
+            try:
+                await fabric.acquire(request)
+                outcomes["bound"] += 1
+            except LeaseGridError as error:
+                outcomes[error.code] += 1
+
+    async with ClusterFabric(access) as fabric, asyncio.TaskGroup() as all_:
+        for _ in range(AT_ONCE):
+            all_.create_task(claim(fabric))
+
+
+async def claim_politely(rig: OperatorRig, outcomes: Counter[str]) -> None:
+    """One claim after the other, each after another of the flood's."""
+    access = await beside(lambda: rig.access("a"))
+    async with ClusterFabric(access) as fabric:
+        for turn in range(POLITE_CLAIMS):
+            async with asyncio.timeout(60):
+                while outcomes.total() <= turn:  # noqa: ASYNC110 - the broker tells no test
+                    await asyncio.sleep(0.01)
+                request = LeaseRequest(
+                    request_id=f"polite-{turn}",
+                    holder_key=public_text(access.holder),
+                    namespace=rig.namespace,
+                    on_empty="Queue",
+                )
+                view = await fabric.acquire(request)
+                assert len(view.members) == 1
+                await fabric.release(view.uid)
+
+
 @pytest.mark.unhappy("a namespace claims without pause what its pool has not got, in many objects a second")
 def test_claims_are_served_while_another_namespace_makes_leases_without_pause(
     controlled: ControlPlane, tmp_path: Path
 ) -> None:
     flooded = OperatorRig(controlled, make_namespace(controlled, f"flood-{uuid4().hex[:8]}"), tmp_path)
 
-    async def flood(outcomes: Counter[str]) -> None:
-        access = await beside(lambda: flooded.access("a"))
-
-        async def claim(fabric: ClusterFabric) -> None:
-            while True:
-                request = LeaseRequest(
-                    request_id=uuid4().hex, holder_key=public_text(access.holder), namespace=flooded.namespace
-                )
-                try:
-                    await fabric.acquire(request)
-                    outcomes["bound"] += 1
-                except LeaseGridError as error:
-                    outcomes[error.code] += 1
-
-        async with ClusterFabric(access) as fabric, asyncio.TaskGroup() as all_:
-            for _ in range(AT_ONCE):
-                all_.create_task(claim(fabric))
-
     async def story(rig: OperatorRig) -> None:
-        access, outcomes = await beside(lambda: rig.access("a")), Counter[str]()
-        async with AsyncExitStack() as stack:
-            fabric = await stack.enter_async_context(ClusterFabric(access))
-            flooding = asyncio.create_task(flood(outcomes))
-            stack.callback(flooding.cancel)
-            for turn in range(POLITE_CLAIMS):
-                async with asyncio.timeout(60):
-                    while outcomes.total() <= turn:  # noqa: ASYNC110 - the broker tells no test
-                        await asyncio.sleep(0.01)
-                    request = LeaseRequest(
-                        request_id=f"polite-{turn}",
-                        holder_key=public_text(access.holder),
-                        namespace=rig.namespace,
-                        on_empty="Queue",
-                    )
-                    view = await fabric.acquire(request)
-                    assert len(view.members) == 1
-                    await fabric.release(view.uid)
+        outcomes = Counter[str]()
+        flooding = asyncio.create_task(flood(flooded, outcomes))
+        try:
+            await claim_politely(rig, outcomes)
+        finally:
+            flooding.cancel()
         assert set(outcomes) <= REFUSED, outcomes
 
     with operator_rig(controlled, tmp_path) as rig:
@@ -74,6 +82,5 @@ def test_claims_are_served_while_another_namespace_makes_leases_without_pause(
         rig.until_members(ready=2)
         asyncio.run(story(rig))
         rig.check_none_bound_twice()
-        clear = [*flooded.all("leases")]
-        for one in clear:
+        for one in flooded.all("leases"):
             flooded.delete("leases", one["metadata"]["name"])
