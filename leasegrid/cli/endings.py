@@ -12,11 +12,14 @@ INTERRUPTED = "Interrupted"
 
 @dataclass(frozen=True)
 class Exported:
-    """Outputs that were handed over: the path or URI of a directory, its files and their bytes."""
+    """Outputs that were handed over: the path or URI of a directory, its files and their bytes; `chunks`: whose they
+    are, where that was counted.
+    """
 
     directory: str
     files: int
     bytes: int
+    chunks: int = 0
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,15 @@ async def export_outputs(store: Outputs, plan: Plan, directory: Path) -> Exporte
     Of a TaskGraph the outputs of the tasks that nobody reads: of one into the directory, of several into directories
     of their names. Raises ResultsError, StoreError.
     """
-    files = byte_count = 0
+    files = byte_count = chunks = 0
     for delivery in deliveries(plan):
         report = await export_results(store, delivery.stage, directory / delivery.directory, delivery.layout)
         numbered = directory / delivery.directory / "0.stdout"
         if delivery.alone and numbered.exists():
             numbered.replace(numbered.with_name("stdout"))
         files, byte_count = files + report.files, byte_count + report.byte_count
-    return Exported(str(directory), files, byte_count)
+        chunks += report.chunks
+    return Exported(str(directory), files, byte_count, chunks)
 
 
 async def copied_outputs(store: JobStore, plan: Plan) -> Exported:

@@ -15,9 +15,10 @@ from leasegrid.cli.places import check_directory
 from leasegrid.rules.uploads import FETCHED
 from tasklet_runner.client.granted_store import GrantedStore
 from tasklet_runner.coordinator.progress import MAX_FAILURES_KEPT, ChunkFailure
-from tasklet_runner.plan.types import Layout, Plan
+from tasklet_runner.plan.types import Kind, Layout, Plan
 from tasklet_runner.store.exporting import ResultsDirectory
 from tasklet_runner.store.protocol import all_commits
+from tasklet_runner.wire.errors import StoreError
 
 
 async def fetch(cluster: Cluster, job: JobObject, directory: Path, layout: Layout | None) -> Exported:
@@ -32,6 +33,7 @@ async def fetch(cluster: Cluster, job: JobObject, directory: Path, layout: Layou
     access = await admitted(cluster, job)
     async with reached_store(cluster, access) as endpoint, GrantedStore(endpoint, access.get) as store:
         exported = await export_outputs(store, plan, directory)
+    require_all(job, plan, exported)
     annotations = {FETCHED: instant_of(time.time())}
     await cluster.patch(job.plural, job.name, {"metadata": {"uid": job.uid, "annotations": annotations}})
     return exported
@@ -61,6 +63,23 @@ async def failures_of(cluster: Cluster, job: JobObject) -> tuple[ChunkFailure, .
                 if len(failures) == MAX_FAILURES_KEPT:
                     return tuple(failures)
     return tuple(failures)
+
+
+def require_all(job: JobObject, plan: Plan, exported: Exported) -> None:
+    """The store is released when its outputs are here: never for less than the object says that there are.
+
+    Raises StoreError.
+    """
+    counts = [job.status.chunks]
+    if plan.kind is not Kind.JOB:
+        delivered = {stage.name for stage in plan.sinks}
+        counts = [one.chunks for one in job.status.tasks if one.name in delivered]
+    succeeded = sum(one.succeeded for one in counts)
+    if exported.chunks < succeeded:
+        raise StoreError(
+            f"{succeeded} chunks of {job.name!r} have succeeded, and its store gave the outputs of {exported.chunks}",
+            remedy=f"what it gave is in {exported.directory}, and the store is kept: try again",
+        )
 
 
 def _laid_out(plan: Plan, layout: Layout | None) -> Plan:

@@ -16,10 +16,11 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written."""
+    """What was written, and of how many chunks that succeeded."""
 
     files: int
     byte_count: int
+    chunks: int = 0
 
 
 async def export_results(store: Outputs, stage: str, directory: Path, layout: Layout) -> ExportReport:
@@ -37,14 +38,16 @@ async def export_results(store: Outputs, stage: str, directory: Path, layout: La
         StoreError: an object cannot be read.
     """
     await _check(store, stage, layout)
+    chunks = 0
     with await asyncio.to_thread(ResultsDirectory, directory) as results:
         exporter = _Exporter(store, results)
         async for record in all_commits(store, stage):
+            chunks += record.fault is None
             for key, path in targets(record, layout):
                 await exporter.add(key, path)
         await exporter.flush()
         await asyncio.to_thread(results.sync)
-    return ExportReport(exporter.files, exporter.byte_count)
+    return ExportReport(exporter.files, exporter.byte_count, chunks)
 
 
 async def _check(store: Outputs, stage: str, layout: Layout) -> None:

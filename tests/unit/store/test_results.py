@@ -44,7 +44,7 @@ def test_by_index_each_chunk_has_a_directory_of_its_own(tmp_path: Path) -> None:
         "12/stdout": b"",
         "12/sub/a.o": b"B",
     }
-    assert report == ExportReport(files=4, byte_count=6)
+    assert report == ExportReport(files=4, byte_count=6, chunks=2)
 
 
 def test_by_path_files_stand_at_their_own_paths_and_stdout_beside_the_input(tmp_path: Path) -> None:
