@@ -85,7 +85,7 @@ class NamespaceEstate:
 
     def owns_volumes(self, uid: str) -> bool:
         """See `Inheritance`."""
-        return any(claim.owner_uid == uid for claim in self._pools.reaper.claims())
+        return any(claim.bound and claim.owner_uid == uid for claim in self._pools.reaper.claims())
 
     def lost(self, member: Member, cause: str) -> None:
         """A member is gone; `tick` sees to what it served."""

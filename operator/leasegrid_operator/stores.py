@@ -16,7 +16,7 @@ from leasegrid_operator.logs import Action, log
 from leasegrid_operator.pools.ending import Reaper
 from leasegrid_operator.pools.members import MemberBook
 from leasegrid_operator.pools.pods import LEASE_KIND, MemberTemplate, Owner
-from leasegrid_operator.pools.reading import ClaimFacts, PodFacts, no_pod, read_pod
+from leasegrid_operator.pools.reading import PodFacts, no_pod, read_pod
 from leasegrid_operator.pools.volumes import StoreMember, claim_name, end_store, reparent, succeed
 from leasegrid_operator.resources import PODS, VOLUMES, ObjectKey
 
@@ -93,12 +93,14 @@ class LeaseStores:
             del self._stores[record.uid]
 
     def resume(self, record: LeaseRecord, names: Iterable[str]) -> bool:
-        """A lease of an earlier operator: its are claims that say so, and those of members that its status names.
+        """A lease of an earlier operator: its are claims that were bound to it, and those of members that its status
+        names. What was made for it and never bound is as good as not made: it must not pass for what has its bytes.
 
         True when it has volumes.
         """
-        owned = {claim.name for claim in self._around.reaper.claims() if claim.owner_uid == record.uid}
-        claims = owned | {claim.name for name in names if (claim := self._unowned(claim_name(name))) is not None}
+        named = {claim_name(name) for name in names}
+        claims = {one.name for one in self._around.reaper.claims() if one.bound and one.owner_uid == record.uid}
+        claims |= {name for name in named if self._may_have(record.uid, name)}
         self.own(record, [*names, *(self._newest(claim) for claim in claims)])
         # It may have grown since its object was made: what is on its volumes is not taken for given back.
         record.wanted = max(record.wanted, len(claims))
@@ -233,10 +235,10 @@ class LeaseStores:
             return False
         return store.gone
 
-    def _unowned(self, name: str) -> ClaimFacts | None:
-        """A claim that no lease has taken yet."""
+    def _may_have(self, uid: str, name: str) -> bool:
+        """Whether there is a claim of this name, and it is no other lease's."""
         claim = self._around.reaper.claim_of(name)
-        return claim if claim is not None and claim.owner_kind != LEASE_KIND else None
+        return claim is not None and (claim.owner_kind != LEASE_KIND or claim.owner_uid == uid)
 
     def _unknown(self, uid: str, known: Container[str]) -> list[_Store]:
         """Claims that say they are the lease's, but of which nothing else is known."""

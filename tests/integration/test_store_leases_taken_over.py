@@ -24,6 +24,9 @@ from tests.support.cluster.plane import accepted, storage_class
 
 MERGE = "application/merge-patch+json"
 FINALIZER = "tests.example/held"
+LABELS = ("leasegrid.dev/lease-uid", "leasegrid.dev/bound")
+"""Of what was handed over."""
+
 TTL_SECONDS = 10
 REVOKED: dict[str, Any] = {"revoke": {"graceSeconds": 0}}
 
@@ -53,7 +56,42 @@ def given_to_pool(rig: OperatorRig, pool: str, name: str) -> None:
     reference = {**owner, "controller": True, "blockOwnerDeletion": False}
     for plural in ("persistentvolumeclaims", "pods"):
         if rig.get(plural, name):
-            patched(rig, plural, name, {"ownerReferences": [reference], "labels": {"leasegrid.dev/lease-uid": None}})
+            patched(rig, plural, name, {"ownerReferences": [reference], "labels": dict.fromkeys(LABELS)})
+
+
+def made_for(rig: OperatorRig, lease: StoreLease, like: str) -> str:
+    """A claim of a member that is being made for the lease, and has not been bound to it; its name."""
+    name = f"{lease.name}-{lease.uid[:5]}-1"
+    owner = {"apiVersion": "leasegrid.dev/v1alpha1", "kind": "Lease", "name": lease.name, "uid": lease.uid}
+    labels = {"app.kubernetes.io/managed-by": "leasegrid", LABELS[0]: lease.uid, "leasegrid.dev/resource": "block"}
+    spec = {key: value for key, value in rig.get("persistentvolumeclaims", like)["spec"].items() if key != "volumeName"}
+    reference = {**owner, "controller": True, "blockOwnerDeletion": False}
+    metadata = {"name": name, "namespace": rig.namespace, "labels": labels, "ownerReferences": [reference]}
+    body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    accepted(rig.plane.api.ask("POST", rig.path("persistentvolumeclaims"), body))
+    return name
+
+
+@pytest.mark.unhappy("operator killed when a lease got a member of a pool, and another was being made for it")
+def test_a_volume_that_was_never_a_leases_does_not_stand_in_for_the_one_that_has_its_bytes(rig: OperatorRig) -> None:
+    rig.start("a")
+    rig.pool(1, "block", **{**BLOCK, "maxSize": 1})
+    lease = StoreLease(rig, "kept").acquire("block")
+    lease.put("kept", b"here")
+    lease.until_handed_over()
+    rig.replicas["a"].kill()
+    surplus = made_for(rig, lease, lease.member)
+    kubelet_of(rig).do(lambda kubelet: kubelet.kill(lease.member))
+    rig.wait(lambda: rig.get("pods", lease.member)["status"]["phase"], lambda phase: phase == "Failed", "it is dead")
+
+    rig.start("a")
+    lease.until_member(f"{lease.member}-s1", 2)
+    assert lease.objects() == {"kept": b"here"}
+    assert rig.condition("kept", "Bound")["reason"] != "Growing", "it has all that it asked for"
+    assert f"{surplus}-s1" not in [one["metadata"]["name"] for one in rig.all("pods")]
+    rig.change("leases", "kept", REVOKED)
+    assert lease.released()["unverified"] == []
+    rig.until_gone("persistentvolumeclaims", surplus)
 
 
 @pytest.mark.unhappy("operator killed between bind and hand-over, and between release and the volume's end")

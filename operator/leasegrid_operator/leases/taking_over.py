@@ -35,7 +35,7 @@ class Inheritance(Protocol):
         ...
 
     def owns_volumes(self, uid: str) -> bool:
-        """True when there are volumes that belong to this lease alone."""
+        """True when there are volumes that were bound to this lease."""
         ...
 
     def resume(self, record: LeaseRecord, names: Iterable[str]) -> bool:

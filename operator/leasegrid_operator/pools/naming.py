@@ -11,6 +11,10 @@ MANAGED_BY = "leasegrid"
 POOL_LABEL = f"{PREFIX}/pool"
 RESOURCE_LABEL = f"{PREFIX}/resource"
 LEASE_UID_LABEL = f"{PREFIX}/lease-uid"
+BOUND_LABEL = f"{PREFIX}/bound"
+"""Of a claim that has been a lease's: what is on it is to be served again. One that was made for a lease and never
+bound to it has the same owner, and holds nothing.
+"""
 TEMPLATE_ANNOTATION = f"{PREFIX}/template"
 FABRIC_KEY_FLAG = "--fabric-key"
 """The flag of a member with the operator's public key: it obeys no other."""

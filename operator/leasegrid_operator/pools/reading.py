@@ -8,6 +8,7 @@ from typing import Any
 
 from leasegrid.api.quantities import parse_bytes
 from leasegrid_operator.pools.naming import (
+    BOUND_LABEL,
     FABRIC_KEY_FLAG,
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -123,7 +124,9 @@ def _ready_since(status: Mapping[str, Any]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class ClaimFacts:
-    """A PersistentVolumeClaim; `pool`: what its label says; `volume` is empty until it is bound; `size` in bytes."""
+    """A PersistentVolumeClaim; `pool`: what its label says; `volume` is empty until it is provisioned; `size` in bytes;
+    `bound`: its member was bound to the lease that owns it.
+    """
 
     name: str
     uid: str
@@ -135,6 +138,7 @@ class ClaimFacts:
     volume: str
     size: int
     deleting: bool
+    bound: bool = False
 
 
 def read_claim(body: Body) -> ClaimFacts | None:
@@ -155,6 +159,7 @@ def read_claim(body: Body) -> ClaimFacts | None:
         volume=spec.get("volumeName", ""),
         size=_wanted_bytes(spec),
         deleting="deletionTimestamp" in metadata,
+        bound=BOUND_LABEL in labels,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from leasegrid_operator.cluster import Cluster
 from leasegrid_operator.errors import AlreadyExistsError, ConflictError, NotFoundError
-from leasegrid_operator.pools.naming import LEASE_UID_LABEL
+from leasegrid_operator.pools.naming import BOUND_LABEL, LEASE_UID_LABEL
 from leasegrid_operator.pools.pods import Body, MemberTemplate, Owner
 from leasegrid_operator.pools.reading import ENDED_PHASES, ClaimFacts, PodFacts, read_claim
 from leasegrid_operator.resources import CLAIMS, PODS, VOLUMES, ObjectKey, Resource
@@ -26,7 +26,7 @@ class StoreMember:
 
 
 async def reparent(cluster: Cluster, member: StoreMember, lease: Owner) -> None:
-    """Make the lease the sole owner of a member's claim and pod. Done again, it changes nothing.
+    """Make the lease the sole owner of a member's claim and pod, and mark the claim. Done again, it changes nothing.
 
     The claim goes first: should the operator die between the two, the pod is found beside a claim that has an owner.
 
@@ -35,9 +35,10 @@ async def reparent(cluster: Cluster, member: StoreMember, lease: Owner) -> None:
         ConflictError: another has its name by now.
         ClusterError: it could not be written.
     """
-    if member.claim is not None:
+    if member.claim is not None and not member.claim.bound:
         await _hand_over(cluster, CLAIMS, member.pod.namespace, member.claim, lease)
-    await _hand_over(cluster, PODS, member.pod.namespace, member.pod, lease)
+    if member.pod.owner_uid != lease.uid:
+        await _hand_over(cluster, PODS, member.pod.namespace, member.pod, lease)
 
 
 async def succeed(cluster: Cluster, template: MemberTemplate, lost: StoreMember, lease: Owner) -> str | None:
@@ -139,13 +140,13 @@ async def _has_ended(cluster: Cluster, pod: PodFacts) -> bool:
 async def _hand_over(
     cluster: Cluster, resource: Resource, namespace: str, facts: PodFacts | ClaimFacts, lease: Owner
 ) -> None:
-    if facts.owner_uid == lease.uid or not facts.uid:
+    if not facts.uid:
         return
     # With its uid the patch changes this object or none.
     metadata: Body = {
         "uid": facts.uid,
         "ownerReferences": [lease.reference],
-        "labels": {LEASE_UID_LABEL: lease.uid},
+        "labels": {LEASE_UID_LABEL: lease.uid, **({BOUND_LABEL: "true"} if resource is CLAIMS else {})},
     }
     await cluster.patch(resource, ObjectKey(namespace, facts.name), {"metadata": metadata})
 
