@@ -9,9 +9,10 @@ from typing import NoReturn, TextIO
 
 import click
 
+from leasegrid.cli.at_once import NOTHING_RAN
 from leasegrid.cli.cluster_options import is_plugin
 from leasegrid.cli.commands import completion, gc, graph, results, run, timeline, validate, version
-from leasegrid.cli.interrupts import NOTHING_RAN, StoppedError
+from leasegrid.cli.interrupts import StoppedError
 from leasegrid.cli.options import Session, verbose_option
 
 _EPILOG = """\b

@@ -1,19 +1,16 @@
 """The signals that end a run, and what they do before there is an event loop to handle them."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from leasegrid.cli.at_once import end_at_once
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Those that end a run: Ctrl-C, a request, and a terminal that was closed."""
-
-
-NOTHING_RAN = "leasegrid: stopped before anything ran; nothing is left"
-"""What is said of a command that was stopped before it began."""
 
 
 def heard() -> tuple[signal.Signals, ...]:
@@ -36,13 +33,6 @@ def ending_at_once() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def end_at_once(number: int, _frame: FrameType | None = None) -> NoReturn:
-    """End the process, as one that was stopped by this signal and has nothing to undo."""
-    with suppress(OSError):
-        os.write(2, f"{NOTHING_RAN}\n".encode())
-    os._exit(128 + number)
 
 
 class StoppedError(BaseException):
