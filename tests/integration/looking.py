@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-WAIT_SECONDS = 45.0
+WAIT_SECONDS = 90.0
 PAUSE_SECONDS = 0.05
 
 Seen = TypeVar("Seen")

@@ -31,7 +31,7 @@ from tests.integration.control_plane import ControlPlane
 from tests.support.cluster.kubelet import Kubelet, KubeletSettings
 from tests.support.cluster.running import Runtime
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 COLLECTED = 75.0
 """The garbage collector hears of kinds that are new to it once in thirty seconds."""
 
